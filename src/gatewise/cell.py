@@ -1,0 +1,205 @@
+"""The cell as one value, and the one table that defines every activation.
+
+    i_t = σ_i(W_ii x_t + b_ii + W_hi h_{t-1} + b_hi)        input gate
+    f_t = σ_f(W_if x_t + b_if + W_hf h_{t-1} + b_hf)        forget gate
+    g_t =   φ(W_ig x_t + b_ig + W_hg h_{t-1} + b_hg)        candidate
+    o_t = σ_o(W_io x_t + b_io + W_ho h_{t-1} + b_ho)        output gate
+    c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t                         cell state
+    h_t = o_t ⊙ ψ(c_t)                                      hidden state
+
+This module knows nothing of arrays' shapes, of kernels or of torch; everything else stands on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import ConfigError, nearest
+
+GATE_ORDER: Final = ("i", "f", "g", "o")
+"""Order of the four gates in every stacked weight, bias and trace (PyTorch's order)."""
+
+SITES: Final = ("input_gate", "forget_gate", "candidate", "output_gate", "cell_output")
+"""The five places of the cell that carry an activation."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """An activation function as the project defines it.
+
+    Attributes:
+        name: the name used in `Cell`, in files and on plots.
+        function: x -> y, elementwise, float64.
+        derivative: (x, y) -> dy/dx, given both the input and the output.
+        range: (infimum, supremum) of y.
+        zero_centred: whether the function is odd, so that inputs centred on 0 stay so.
+        slope_at_zero: dy/dx at x = 0.
+        formula: the definition, as text for docs and plots.
+    """
+
+    name: str
+    function: Callable[[Array], Array]
+    derivative: Callable[[Array, Array], Array]
+    range: tuple[float, float]
+    zero_centred: bool
+    slope_at_zero: float
+    formula: str
+
+
+def _sigmoid(x: Array) -> Array:
+    e = np.exp(-np.abs(x))  # never overflows
+    return np.where(x >= 0, 1.0, e) / (1.0 + e)
+
+
+def _inside(x: Array, low: float, high: float) -> Array:
+    return ((x > low) & (x < high)).astype(np.float64)
+
+
+_INF = float("inf")
+
+ACTIVATIONS: Final[dict[str, Activation]] = {
+    a.name: a
+    for a in (
+        Activation(
+            "sigmoid", _sigmoid, lambda x, y: y * (1 - y), (0.0, 1.0), False, 0.25, "1/(1 + e^-x)"
+        ),
+        Activation("tanh", np.tanh, lambda x, y: 1 - y * y, (-1.0, 1.0), True, 1.0, "tanh(x)"),
+        Activation(
+            "hard_sigmoid",
+            lambda x: np.clip(x / 6 + 0.5, 0.0, 1.0),
+            lambda x, y: _inside(x, -3.0, 3.0) / 6,
+            (0.0, 1.0),
+            False,
+            1 / 6,
+            "clip(x/6 + 1/2, 0, 1)",
+        ),
+        Activation(
+            "hard_tanh",
+            lambda x: np.clip(x, -1.0, 1.0),
+            lambda x, y: _inside(x, -1.0, 1.0),
+            (-1.0, 1.0),
+            True,
+            1.0,
+            "clip(x, -1, 1)",
+        ),
+        Activation(
+            # At 0 the derivative is 0, as PyTorch has it.
+            "relu",
+            lambda x: np.maximum(x, 0.0),
+            lambda x, y: (x > 0).astype(np.float64),
+            (0.0, _INF),
+            False,
+            0.0,
+            "max(x, 0)",
+        ),
+        Activation(
+            "softsign",
+            lambda x: x / (1 + np.abs(x)),
+            lambda x, y: 1 / (1 + np.abs(x)) ** 2,
+            (-1.0, 1.0),
+            True,
+            1.0,
+            "x/(1 + |x|)",
+        ),
+        Activation(
+            "identity",
+            lambda x: np.array(x, dtype=np.float64),
+            lambda x, y: np.ones_like(x),
+            (-_INF, _INF),
+            True,
+            1.0,
+            "x",
+        ),
+        Activation(
+            "one", np.ones_like, lambda x, y: np.zeros_like(x), (1.0, 1.0), False, 0.0, "1"
+        ),
+    )
+}
+"""Every built-in activation; the reference, the kernels, the docs and the plots follow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One LSTM cell: an activation for each site, and the variant switches.
+
+    `one` at a gate removes the gate (constant 1, its weights unused); `identity` removes a squash.
+    The variants of Greff et al. 2017 (arXiv 1503.04069, section 3): V is ``Cell(peephole=True)``,
+    NP ``Cell()``, NIG ``input_gate="one"``, NFG ``forget_gate="one"``, NOG ``output_gate="one"``,
+    NIAF ``candidate="identity"``, NOAF ``cell_output="identity"``, CIFG ``coupled=True``.
+
+    Args:
+        input_gate: activation σ_i. Default "sigmoid".
+        forget_gate: activation σ_f. Default "sigmoid". Not used when `coupled`.
+        candidate: activation φ. Default "tanh".
+        output_gate: activation σ_o. Default "sigmoid".
+        cell_output: activation ψ. Default "tanh".
+        peephole: gates also see the cell state: i and f see c_{t-1}, o sees c_t
+            (Gers & Schmidhuber 2000). Default False.
+        coupled: f = 1 - i; the forget gate's weights are unused. Default False.
+        layer_norm: normalise W_ih x, W_hh h and c over the units (Ba et al. 2016, arXiv
+            1607.06450, equations 20 to 22). Default False.
+
+    Raises:
+        ConfigError: an activation is unknown, or a switch is not a bool.
+
+    >>> Cell() == Cell(candidate="tanh")
+    True
+    >>> Cell(output_gate="one").activation("output_gate").range
+    (1.0, 1.0)
+    """
+
+    input_gate: str = "sigmoid"
+    forget_gate: str = "sigmoid"
+    candidate: str = "tanh"
+    output_gate: str = "sigmoid"
+    cell_output: str = "tanh"
+    peephole: bool = False
+    coupled: bool = False
+    layer_norm: bool = False
+
+    def __post_init__(self) -> None:
+        for site in SITES:
+            name = getattr(self, site)
+            if name not in ACTIVATIONS:
+                raise ConfigError(
+                    f"{site} has no activation {name!r}: expected one of "
+                    f"{', '.join(ACTIVATIONS)}. {nearest(str(name), list(ACTIVATIONS))}"
+                )
+        for switch in ("peephole", "coupled", "layer_norm"):
+            if not isinstance(getattr(self, switch), bool):
+                raise ConfigError(
+                    f"{switch} is {getattr(self, switch)!r}: expected True or False."
+                )
+
+    def activation(self, site: str) -> Activation:
+        """Return the `Activation` at a site.
+
+        Args:
+            site: one of `SITES`.
+
+        Raises:
+            ConfigError: there is no such site.
+        """
+        if site not in SITES:
+            raise ConfigError(f"The cell has no site {site!r}. {nearest(site, list(SITES))}")
+        return ACTIVATIONS[getattr(self, site)]
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this is the cell of `torch.nn.LSTM`, which the native core computes."""
+        return self == Cell()
+
+    def __repr__(self) -> str:
+        changed = [
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in fields(self)
+            if getattr(self, f.name) != f.default
+        ]
+        return f"Cell({', '.join(changed)})"
