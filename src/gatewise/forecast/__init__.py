@@ -1,0 +1,68 @@
+"""Forecasting with an LSTM, judged honestly.
+
+Data flows one way, and each file is one step of it::
+
+    files, datasets -> table -> panel -> features -> windows -> model, train -> fitting
+                                                                    |
+         forecaster (fit, predict, save) <- storage, future <-------+
+         backtest <- baselines, metrics, significance, leaks <------+
+         drivers (what the network makes of each driver) <----------+
+
+Steps are rows: no grid is ever filled, and the time stamps of the future come from the observed
+calendar (`calendar`). Scaling is computed inside each window, from its past only (`windows`).
+
+Only `model`, `train` and what stands on them need torch; importing this package does not import
+it. The package stands on `gatewise.nn`; the command line stands on it. It never prints, and it
+knows nothing of the network's kernels.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from gatewise.forecast import datasets
+    from gatewise.forecast.backtest import backtest
+    from gatewise.forecast.drivers import DriverEffect, driver_effects
+    from gatewise.forecast.files import read_table
+    from gatewise.forecast.forecaster import Forecaster
+    from gatewise.forecast.leaks import LeakCheck
+    from gatewise.forecast.result import Backtest
+
+_HOME: Final = {
+    "Backtest": "result",
+    "DriverEffect": "drivers",
+    "Forecaster": "forecaster",
+    "LeakCheck": "leaks",
+    "driver_effects": "drivers",
+    "read_table": "files",
+}
+
+__all__ = [
+    "Backtest",
+    "DriverEffect",
+    "Forecaster",
+    "LeakCheck",
+    "backtest",
+    "datasets",
+    "driver_effects",
+    "read_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "datasets":
+        return import_module("gatewise.forecast.datasets")
+    if name == "backtest":
+        # Bound for good: importing the submodule would otherwise leave the module under this name.
+        function = import_module("gatewise.forecast.backtest").backtest
+        globals()["backtest"] = function
+        return function
+    if name in _HOME:
+        return getattr(import_module(f"gatewise.forecast.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'gatewise.forecast' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,199 @@
+"""The observed calendar of a series, and the time stamps that come next on it.
+
+Integers go on by their modal step. Months, quarters and years go on by calendar arithmetic. Days
+and finer go on by their modal resolution, on the (weekday, time of day) slots that were really
+seen, without the fixed dates (25 December) that were absent each time they were due.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+DAY_US: Final = 86_400_000_000
+
+_RARE: Final = 0.2
+"""A slot seen less than this share of the most frequent one is an exception, not a pattern."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """How the time of a series goes on.
+
+    Attributes:
+        kind: "integer", "months" or "slots".
+        step: in integers, months or microseconds.
+        rule: for months: "start", "end", "business-start", "business-end" or "day".
+        day: day of the month for rule "day".
+        slots: for slots: (weekday, microsecond of the day) pairs in use; weekday 0 is Monday.
+        skip: (month, day) pairs on which nothing ever happened.
+    """
+
+    kind: str
+    step: int
+    rule: str = ""
+    day: int = 1
+    slots: tuple[tuple[int, int], ...] = ()
+    skip: tuple[tuple[int, int], ...] = ()
+
+    def after(self, last: Any, count: int) -> NDArray[Any]:
+        """Return the next `count` time stamps after `last`, on this calendar.
+
+        >>> days = np.arange("2024-01-01", "2024-03-02", dtype="datetime64[D]")
+        >>> business = observe(days[np.is_busday(days)].astype("datetime64[us]"))
+        >>> business.after(np.datetime64("2024-03-01", "us"), 2).astype("datetime64[D]")
+        array(['2024-03-04', '2024-03-05'], dtype='datetime64[D]')
+        """
+        if self.kind == "integer":
+            return np.int64(last) + self.step * np.arange(1, count + 1, dtype=np.int64)
+        last = np.datetime64(last, "us")
+        if self.kind == "months":
+            return self._months_after(last, count)
+        factor = 8
+        while factor <= 8**4:
+            grid = last + np.arange(1, factor * (count + 8)) * np.timedelta64(self.step, "us")
+            kept = grid[self._allowed(grid)]
+            if len(kept) >= count:
+                return kept[:count]
+            factor *= 8
+        # `last` itself stands off the pattern: go on by the resolution alone.
+        return last + np.arange(1, count + 1) * np.timedelta64(self.step, "us")
+
+    @property
+    def season(self) -> int:
+        """Rows after which the pattern repeats: 12, 4, 7, 5, 24, or 1 if there is none."""
+        if self.kind == "months":
+            return {1: 12, 3: 4}.get(self.step, 1)
+        if self.kind == "slots" and self.step == DAY_US:
+            return {7: 7, 5: 5}.get(len(self.slots), 1)
+        if self.kind == "slots" and self.step * 24 == DAY_US and len(self.slots) == 24 * 7:
+            return 24
+        return 1
+
+    def phase(self, time: NDArray[Any]) -> NDArray[np.float64]:
+        """Position of each time within its season, in [0, 1); zeros without a season."""
+        if self.season == 1:
+            return np.zeros(len(time))
+        if self.kind == "months":
+            return (_month_number(time) % 12) / 12.0
+        if self.season == 24:
+            return _time_of_day(time) / DAY_US
+        return _weekday(time) / 7.0
+
+    def _allowed(self, time: NDArray[Any]) -> NDArray[np.bool_]:
+        if not self.slots:
+            return np.ones(len(time), dtype=bool)
+        allowed = np.isin(_slot_code(time), [w * DAY_US + at for w, at in self.slots])
+        if self.skip:
+            allowed &= ~np.isin(_date_code(time), [m * 100 + d for m, d in self.skip])
+        return allowed
+
+    def _months_after(self, last: np.datetime64, count: int) -> NDArray[Any]:
+        months = last.astype("datetime64[M]") + self.step * np.arange(1, count + 1)
+        clock = last - last.astype("datetime64[D]")
+        first = months.astype("datetime64[D]")
+        final = (months + 1).astype("datetime64[D]") - 1
+        if self.rule == "start":
+            days = first
+        elif self.rule == "end":
+            days = final
+        elif self.rule == "business-start":
+            days = np.busday_offset(first, 0, roll="forward")
+        elif self.rule == "business-end":
+            days = np.busday_offset(final, 0, roll="backward")
+        else:
+            days = np.minimum(first + (self.day - 1), final)
+        return days.astype("datetime64[us]") + clock
+
+
+def observe(time: NDArray[Any]) -> Calendar:
+    """Read the calendar off the time stamps of a series.
+
+    Args:
+        time: [n >= 2] ascending, int64 or datetime64[us].
+
+    >>> observe(np.array([1990, 1992, 1994]))
+    Calendar(kind='integer', step=2, rule='', day=1, slots=(), skip=())
+    >>> month_ends = np.array(["2024-01-31", "2024-02-29", "2024-03-31"], dtype="datetime64[us]")
+    >>> observe(month_ends).after(month_ends[-1], 1).astype("datetime64[D]")
+    array(['2024-04-30'], dtype='datetime64[D]')
+    """
+    if time.dtype.kind != "M":
+        return Calendar("integer", max(_mode(np.diff(time)), 1))
+    time = time.astype("datetime64[us]")
+    step = _mode(np.diff(time).astype(np.int64))
+    if np.median(np.diff(time).astype(np.int64)) >= 27 * DAY_US:
+        between = np.diff(_month_number(time))
+        months = _mode(between)
+        if months >= 1 and np.mean(between % months == 0) > 0.9:
+            return Calendar("months", months, *_month_rule(time))
+    codes, counts = np.unique(_slot_code(time), return_counts=True)
+    used = codes[counts >= _RARE * counts.max()]
+    slots = tuple((int(c // DAY_US), int(c % DAY_US)) for c in used)
+    return Calendar("slots", step, slots=slots, skip=_never_open(time, slots, step))
+
+
+def _month_rule(time: NDArray[Any]) -> tuple[str, int]:
+    days = time.astype("datetime64[D]")
+    months = time.astype("datetime64[M]")
+    first = months.astype("datetime64[D]")
+    final = (months + 1).astype("datetime64[D]") - 1
+    day = int((days - first).astype(int).max()) + 1
+    for rule, expected in (
+        ("start", first),
+        ("end", final),
+        ("business-start", np.busday_offset(first, 0, roll="forward")),
+        ("business-end", np.busday_offset(final, 0, roll="backward")),
+    ):
+        if (days == expected).all():
+            return rule, day
+    return "day", day
+
+
+def _never_open(
+    time: NDArray[Any], slots: tuple[tuple[int, int], ...], step: int
+) -> tuple[tuple[int, int], ...]:
+    """Fixed dates absent on each of the three or more times that they were due."""
+    if step > DAY_US:
+        return ()
+    seen = np.unique(time.astype("datetime64[D]"))
+    due = np.arange(seen[0], seen[-1] + 1)
+    due = due[np.isin(_weekday(due), sorted({w for w, _ in slots}))]
+    present = np.isin(due, seen)
+    if not len(due) or present.mean() < 0.9:  # too sparse to tell a holiday from a gap
+        return ()
+    dates, index = np.unique(_date_code(due), return_inverse=True)
+    times_due = np.bincount(index)
+    times_present = np.bincount(index, weights=present)
+    absent = dates[(times_due >= 3) & (times_present == 0)]
+    return tuple((int(code // 100), int(code % 100)) for code in absent)
+
+
+def _mode(values: NDArray[Any]) -> int:
+    found, counts = np.unique(values, return_counts=True)
+    return int(found[counts.argmax()])
+
+
+def _weekday(time: NDArray[Any]) -> NDArray[np.int64]:
+    return (time.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
+
+
+def _time_of_day(time: NDArray[Any]) -> NDArray[np.int64]:
+    return time.astype("datetime64[us]").astype(np.int64) % DAY_US
+
+
+def _slot_code(time: NDArray[Any]) -> NDArray[np.int64]:
+    return _weekday(time) * DAY_US + _time_of_day(time)
+
+
+def _month_number(time: NDArray[Any]) -> NDArray[np.int64]:
+    return time.astype("datetime64[M]").astype(np.int64)
+
+
+def _date_code(time: NDArray[Any]) -> NDArray[np.int64]:
+    days = time.astype("datetime64[D]")
+    day = (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1
+    return (_month_number(time) % 12 + 1) * 100 + day

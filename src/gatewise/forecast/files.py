@@ -1,0 +1,68 @@
+"""Tables from files: CSV and Parquet, told apart by their content."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatewise.errors import MissingExtraError, TableError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
+    """Read a CSV or Parquet file; dates in a CSV are parsed.
+
+    Args:
+        path: the file. Parquet is recognised by its first four bytes, anything else is read as
+            CSV with a header line, separated by commas, semicolons or tabs.
+
+    Raises:
+        TableError: the file is missing, is not a table, or has no rows.
+        MissingExtraError: polars is not installed.
+    """
+    try:
+        import polars as pl  # noqa: PLC0415  (an extra)
+    except ImportError:
+        raise MissingExtraError("Reading files", "forecast") from None
+    file = Path(path)
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "does not exist"
+        raise TableError(f"File {str(file)!r} {what}: expected a CSV or Parquet file.")
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(65_536)
+        if start.startswith(b"PAR1"):
+            table = pl.read_parquet(file)
+        else:
+            if not start.strip():
+                raise TableError(f"File {file.name!r} is empty: expected a header line and rows.")
+            if b"\0" in start:
+                raise TableError(f"File {file.name!r} is binary: expected CSV or Parquet.")
+            table = pl.read_csv(
+                file,
+                separator=_separator(start),
+                try_parse_dates=True,
+                infer_schema_length=None,
+                null_values=["", "NA", "NaN", "nan", "null", "."],
+            )
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise TableError(
+            f"File {file.name!r} is not a table ({reason}): expected CSV or Parquet."
+        ) from None
+    if not len(table):
+        raise TableError(f"File {file.name!r} has no rows: expected a header line and rows.")
+    if table.width < 2:
+        raise TableError(
+            f"File {file.name!r} has the one column {table.columns[0][:60]!r}: expected at least "
+            "a time and a target column."
+        )
+    return table
+
+
+def _separator(start: bytes) -> str:
+    header = start.decode("utf-8", errors="replace").splitlines()[0]
+    return max((",", ";", "\t"), key=header.count)

@@ -1,0 +1,142 @@
+"""Rolling origins, and what is forecast from each: the part of a backtest that can run anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import TableError
+from gatewise.forecast import baselines
+from gatewise.forecast.config import Config
+from gatewise.forecast.features import Encoded, fit_encoder
+from gatewise.forecast.fitting import Fitted, fit_panel, forecast_at
+from gatewise.forecast.panel import Array, Panel
+from gatewise.forecast.transform import from_working, to_working
+from gatewise.forecast.windows import MIN_CONTEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One origin.
+
+    Attributes:
+        index: 0 is the earliest.
+        start: time of the first row to forecast, on the timeline of all series.
+        cuts: rows known per series.
+    """
+
+    index: int
+    start: Any
+    cuts: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FoldForecast:
+    """What was forecast from one origin, in the target's own unit. A series each, A active ones.
+
+    Attributes:
+        fold: the origin.
+        series: [A] numbers of the series with known rows and rows to forecast.
+        quantiles: model -> [A, h, Q]; "gatewise" first, then each baseline.
+        next_change: [A, h] forecast of the next row's change, on the working scale, from each row
+            of the window in turn, by the network fitted before the window.
+        epochs: best epoch of the fit.
+    """
+
+    fold: Fold
+    series: tuple[int, ...]
+    quantiles: dict[str, Array]
+    next_change: Array
+    epochs: int
+
+
+def rolling_origins(panel: Panel, prediction_length: int, folds: int, step: int) -> list[Fold]:
+    """Origins `step` rows apart; the last window ends at the last row of the timeline.
+
+    Rows are counted on the timeline of all series together, so that no series lends another what
+    was not known yet.
+
+    Raises:
+        TableError: the first origin would leave too few rows to fit.
+    """
+    timeline = panel.timeline()
+    h = prediction_length
+    starts = [len(timeline) - h - step * back for back in range(folds - 1, -1, -1)]
+    needed = MIN_CONTEXT + 2 * h
+    cuts = panel.cuts(timeline[starts[0]]) if starts[0] > 0 else [0]
+    if max(cuts) < needed:
+        longest = max(len(s) for s in panel.series)
+        raise TableError(
+            f"The longest series has {longest} rows: expected at least "
+            f"{needed + h + step * (folds - 1)} for {folds} folds of {h} rows. "
+            "Use fewer folds, a shorter horizon or more rows."
+        )
+    return [
+        Fold(i, timeline[start], tuple(panel.cuts(timeline[start])))
+        for i, start in enumerate(starts)
+    ]
+
+
+def forecast_folds(
+    config: Config, panel: Panel, group: Sequence[Fold], unit: str, season: int
+) -> list[FoldForecast]:
+    """Fit on the rows before the first fold of a group, and forecast each of its folds.
+
+    Args:
+        config: of the forecaster; every fit starts from fresh weights.
+        panel: the whole table.
+        group: folds that share a fit.
+        unit: transform whose working scale the baselines use.
+        season: rows per season, for the baselines.
+    """
+    fitted = fit_panel(config, panel.before(group[0].cuts))
+    rows_of = fit_encoder(panel.before(group[0].cuts), unit).encode(panel)
+    return [_forecast_fold(fitted, panel, fold, rows_of, unit, season) for fold in group]
+
+
+def _forecast_fold(
+    fitted: Fitted, panel: Panel, fold: Fold, rows_of: Encoded, unit: str, season: int
+) -> FoldForecast:
+    config = fitted.config
+    h, middle = config.prediction_length, config.probabilities.index(0.5)
+    kind = fitted.encoder.target_transform
+    series = tuple(
+        i
+        for i, (s, cut) in enumerate(zip(panel.series, fold.cuts, strict=True))
+        if 2 <= cut < len(s) and np.isfinite(s.target[:cut]).any()
+    )
+    where = [(i, fold.cuts[i] + j) for i in series for j in range(h)]
+    where = [(i, min(end, len(panel.series[i]))) for i, end in where]
+    every = forecast_at(fitted, panel, *zip(*where, strict=True)) if where else np.empty((0, h, 0))
+    every = every.reshape(len(series), h, *every.shape[1:])
+    last = np.array([_last(panel.series[i].target, end, kind) for i, end in where])
+    made = {"gatewise": from_working(every[:, 0], kind)}
+    for a, i in enumerate(series):
+        rows = slice(rows_of.first[i], rows_of.stop[i])
+        working, cut = rows_of.working[rows], fold.cuts[i]
+        by_name = baselines.univariate(working[:cut], h, season, config.probabilities)
+        by_name["linear"] = baselines.linear(
+            rows_of.inputs[rows],
+            working,
+            cut,
+            h,
+            bool(rows_of.centred[0]),
+            rows_of.future,
+            season,
+            config.probabilities,
+        )
+        for name, quantiles in by_name.items():
+            shape = (len(series), h, len(config.probabilities))
+            made.setdefault(name, np.empty(shape))[a] = from_working(quantiles, unit)
+    change = every[:, :, 0, middle] - last.reshape(len(series), h)
+    return FoldForecast(fold, series, made, change, fitted.training.best)
+
+
+def _last(target: Array, end: int, kind: str) -> float:
+    """The last observed working value before a row."""
+    seen = to_working(target[:end], kind)
+    seen = seen[~np.isnan(seen)]
+    return float(seen[-1]) if len(seen) else float("nan")

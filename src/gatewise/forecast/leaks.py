@@ -1,0 +1,234 @@
+"""Checks, run with each backtest, that no forecast has seen its own future.
+
+Each is an experiment on the same path that the backtest takes (panel -> window -> forecast), so a
+scaling, a window or a driver that looks ahead shows in its outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from gatewise.forecast.config import Config, Progress
+from gatewise.forecast.features import fit_encoder
+from gatewise.forecast.fitting import fit_panel, forecast_at
+from gatewise.forecast.panel import Array, Panel, Series
+from gatewise.forecast.significance import diebold_mariano
+from gatewise.forecast.transform import from_working, to_working
+
+_ROWS: Final = 800
+_SERIES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LeakCheck:
+    """Outcome of one check.
+
+    Attributes:
+        name: which one.
+        passed: whether nothing was found.
+        detail: what was seen, in one sentence.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def run_experiments(
+    config: Config, panel: Panel, cuts: Sequence[int], progress: Progress | None = None
+) -> list[LeakCheck]:
+    """The two checks that fit networks anew, briefly, on rows around one origin.
+
+    Args:
+        config: of the forecaster under test.
+        panel: the whole table.
+        cuts: rows known per series at the origin.
+        progress: called as progress("checks", done, 2).
+    """
+    part, kept = _representative(panel, cuts)
+    checks = []
+    for check in (future_invariance, shuffled_target):
+        checks.append(check(config, part, kept))
+        if progress is not None:
+            progress("checks", len(checks), 2)
+    return checks
+
+
+def future_invariance(config: Config, panel: Panel, cuts: Sequence[int]) -> LeakCheck:
+    """Other values after the origin must leave the forecast at the origin as it is, to the bit."""
+    quick = replace(config, max_epochs=min(config.max_epochs, 2))
+    rng = np.random.default_rng(config.seed)
+    changed = replace(
+        panel,
+        series=tuple(_tampered(s, cut, rng) for s, cut in zip(panel.series, cuts, strict=True)),
+    )
+    known = [i for i, cut in enumerate(cuts) if cut >= 2]
+    ends = [cuts[i] for i in known]
+    made = [
+        forecast_at(fit_panel(quick, table.before(cuts)), table, known, ends)
+        for table in (panel, changed)
+    ]
+    moved = float(np.nanmax(np.abs(made[0] - made[1])))
+    same = made[0].tobytes() == made[1].tobytes()
+    if same:
+        detail = "With other values after the origin, the forecast was the same to the bit."
+    else:
+        detail = f"The forecast moved by up to {moved:.3g} when only rows after the origin changed."
+    return LeakCheck("future invariance", same, detail)
+
+
+def shuffled_target(config: Config, panel: Panel, cuts: Sequence[int]) -> LeakCheck:
+    """With the target's changes permuted in time nothing can be forecast; skill would be a leak."""
+    quick = replace(config, max_epochs=min(config.max_epochs, 6))
+    kind = fit_encoder(panel.before(cuts), config.transform).target_transform
+    rng = np.random.default_rng(config.seed)
+    shuffled = replace(panel, series=tuple(_shuffled(s, kind, rng) for s in panel.series))
+    quick = replace(quick, transform=kind)
+    fitted = fit_panel(quick, shuffled.before(cuts))
+    where = [
+        (i, end)
+        for i, (s, cut) in enumerate(zip(shuffled.series, cuts, strict=True))
+        for end in range(cut, len(s))
+        if cut >= 2
+    ]
+    series, ends = zip(*where, strict=True)
+    middle = config.probabilities.index(0.5)
+    point = forecast_at(fitted, shuffled, series, ends)[:, 0, middle]
+    actual, neutral = np.empty(len(where)), np.empty(len(where))
+    for row, (i, end) in enumerate(where):
+        working = to_working(shuffled.series[i].target, kind)
+        past = working[:end][~np.isnan(working[:end])]
+        actual[row] = working[end]
+        neutral[row] = np.nan if not len(past) else np.median(past) if kind == "none" else past[-1]
+    mine, theirs = np.abs(actual - point), np.abs(actual - neutral)
+    seen = np.isfinite(mine) & np.isfinite(theirs)
+    skill = 1 - mine[seen].sum() / max(theirs[seen].sum(), 1e-300)
+    p = diebold_mariano(mine[seen], theirs[seen]).p_value
+    caught = skill > 0.1 and p < 0.01
+    detail = (
+        f"With the target's changes shuffled in time, the error was {1 - skill:.2f} x that of the "
+        f"neutral forecast{': it should not be able to do better' if caught else ''}."
+    )
+    return LeakCheck("shuffled target", not caught, detail)
+
+
+def yesterdays_value(forecast: Array, actual: Array, previous: Array) -> LeakCheck:
+    """One-step forecasts that repeat the previous row's change, and are no better than no change.
+
+    Args:
+        forecast: [n] forecast change of the next row.
+        actual: [n] what it was.
+        previous: [n] the change of the row before.
+    """
+    name = "yesterday's value"
+    keep = np.isfinite(forecast) & np.isfinite(actual) & np.isfinite(previous)
+    f, a, b = forecast[keep], actual[keep], previous[keep]
+    if len(f) < 8 or min(f.std(), a.std(), b.std()) <= 1e-12 * np.abs(a).max():
+        return LeakCheck(name, True, "The forecasts do not repeat the previous change.")
+    now, before = np.corrcoef(f, a)[0, 1], np.corrcoef(f, b)[0, 1]
+    useless = np.mean((a - f) ** 2) >= np.mean(a**2)
+    caught = bool(before > 0.9 and before > now and useless)
+    detail = f"Forecast changes correlate {before:+.2f} with the previous change, " + (
+        f"{now:+.2f} with the one they forecast, and are no better than no change: they lag."
+        if caught
+        else f"{now:+.2f} with the one they forecast."
+    )
+    return LeakCheck(name, not caught, detail)
+
+
+def too_good(panel: Panel, ratio: float, own: float) -> LeakCheck:
+    """A past driver that settles the next row's change, or an error too small to be true.
+
+    Args:
+        panel: the whole table.
+        ratio: mean squared error over that of the last value.
+        own: the same ratio of the best forecast from the target's own past.
+    """
+    name, question = "too good", "Is it stamped with the time at which it was known?"
+    for i, driver in enumerate(panel.columns.past):
+        strength = max(_next_change_correlation(panel, i, changes) for changes in (False, True))
+        if strength > 0.8:
+            return LeakCheck(
+                name,
+                False,
+                f"Past driver {driver!r} in row t correlates {strength:.2f} with the target's "
+                f"change in row t + 1. {question}",
+            )
+    if ratio < 0.1 and own > 0.5:
+        return LeakCheck(
+            name,
+            False,
+            f"The squared error is {ratio:.3f} x that of the last value, which the target's own "
+            f"past does not explain ({own:.2f}). Look at each driver: {question[0].lower()}"
+            f"{question[1:]}",
+        )
+    return LeakCheck(
+        name, True, "No past driver settles the next change, and the errors are plausible."
+    )
+
+
+def _next_change_correlation(panel: Panel, driver: int, changes: bool) -> float:
+    """|correlation| of a past driver in row t with the target's change in row t + 1.
+
+    Only what goes beyond the target's own last change counts, so that a smooth series with a
+    smooth driver is not accused.
+    """
+    ahead, mine, last = [], [], []
+    for s in panel.series:
+        step = np.diff(s.target)
+        x = s.past[:, driver]
+        x = np.diff(x) if changes else x[1:]
+        scale = np.nanstd(step) or 1.0
+        ahead.append(step[1:] / scale)
+        last.append(step[:-1] / scale)
+        mine.append(x[:-1])
+    a, x, own = (np.concatenate(v) for v in (ahead, mine, last))
+    keep = np.isfinite(a) & np.isfinite(x) & np.isfinite(own)
+    if keep.sum() < 20 or min(a[keep].std(), x[keep].std(), own[keep].std()) == 0:
+        return 0.0
+    table = np.abs(np.corrcoef(np.stack([a[keep], x[keep], own[keep]])))
+    return float(table[0, 1]) if table[0, 1] > table[0, 2] + 0.1 else 0.0
+
+
+def _representative(panel: Panel, cuts: Sequence[int]) -> tuple[Panel, list[int]]:
+    """The longest series around the cut, cut to a size that is fitted in a second."""
+    usable = [i for i, cut in enumerate(cuts) if cut >= 2]
+    usable = sorted(usable, key=lambda i: -cuts[i])[:_SERIES]
+    series, kept = [], []
+    for i in sorted(usable):
+        start = max(0, cuts[i] - _ROWS)
+        series.append(panel.series[i].rows(start, cuts[i] + _ROWS // 4))
+        kept.append(cuts[i] - start)
+    return replace(panel, series=tuple(series)), kept
+
+
+def _tampered(s: Series, cut: int, rng: np.random.Generator) -> Series:
+    """The same rows before the cut; other targets and past drivers from it on."""
+
+    def other(values: Array) -> Array:
+        noise = rng.normal(size=values.shape)
+        known = values[:cut]
+        size = np.nanstd(known) if np.isfinite(known).any() else 1.0
+        positive = bool((known[~np.isnan(known)] > 0).all())
+        far = values * np.exp(1 + 0.3 * noise) if positive else 3 * values + size * (5 + noise)
+        return np.where(np.arange(len(values)) < cut, values, far)
+
+    past = [other(column) for column in s.past.T]
+    return replace(s, target=other(s.target), past=np.column_stack(past) if past else s.past)
+
+
+def _shuffled(s: Series, kind: str, rng: np.random.Generator) -> Series:
+    working = to_working(s.target, kind)
+    seen = np.flatnonzero(~np.isnan(working))
+    values = working[seen]
+    if kind == "none":
+        values = rng.permutation(values)
+    else:
+        values = values[0] + np.concatenate([[0.0], np.cumsum(rng.permutation(np.diff(values)))])
+    target = np.full(len(s), np.nan)
+    target[seen] = from_working(values, kind)
+    return replace(s, target=target)

@@ -1,0 +1,85 @@
+"""Scores of forecasts: plain functions of arrays. Rows first, quantiles last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gatewise.forecast.panel import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+def naive_scale(history: Float[Array, n], season: int) -> float:
+    """Mean absolute change over a season: the unit of MASE (Hyndman & Koehler 2006).
+
+    Args:
+        history: [n] values before the first origin, NaN where missing.
+        season: rows per season; 1 if the series is shorter.
+
+    >>> naive_scale(np.array([1.0, 2.0, 4.0]), 1)
+    1.5
+    """
+    lag = season if len(history) > season else 1
+    change = np.abs(history[lag:] - history[:-lag])
+    change = change[np.isfinite(change)]
+    return float(change.mean()) if len(change) and change.mean() > 0 else 1.0
+
+
+def crps(
+    quantiles: Float[Array, "n Q"], actual: Float[Array, n], probabilities: Sequence[float]
+) -> Float[Array, n]:
+    """Continuous ranked probability score from quantiles: twice the mean pinball loss.
+
+    The mean runs over the quantiles that every model is asked for, so scores of one backtest
+    compare (Gneiting & Ranjan 2011, the quantile form).
+
+    >>> crps(np.array([[0.0, 1.0, 2.0]]), np.array([1.0]), (0.25, 0.5, 0.75)).round(4)
+    array([0.1667])
+    """
+    p = np.asarray(probabilities)
+    error = actual[:, None] - quantiles
+    return 2 * np.maximum(p * error, (p - 1) * error).mean(axis=1)
+
+
+def coverage(low: Float[Array, n], high: Float[Array, n], actual: Float[Array, n]) -> float:
+    """Share of actual values between the edges of an interval."""
+    return float(np.mean((low <= actual) & (actual <= high)))
+
+
+def smape(point: Float[Array, n], actual: Float[Array, n]) -> float:
+    """Symmetric mean absolute percentage error, 0 to 200 (M3's definition).
+
+    >>> smape(np.array([110.0]), np.array([90.0]))
+    20.0
+    """
+    size = (np.abs(point) + np.abs(actual)) / 2
+    return float(100 * np.mean(np.abs(point - actual) / np.where(size > 0, size, 1.0)))
+
+
+def mape(point: Float[Array, n], actual: Float[Array, n]) -> float:
+    """Mean absolute percentage error; rows whose actual value is 0 are left out."""
+    keep = actual != 0
+    if not keep.any():
+        return float("nan")
+    return float(100 * np.mean(np.abs((point - actual)[keep] / actual[keep])))
+
+
+def pit(
+    quantiles: Float[Array, "n Q"], actual: Float[Array, n], probabilities: Sequence[float]
+) -> dict[str, list[float]]:
+    """Probability integral transform: the share of actual values between neighbouring quantiles.
+
+    Returns:
+        edges: the probabilities from 0 to 1; observed and expected: shares between them.
+
+    >>> pit(np.array([[0.0, 1.0]] * 2), np.array([0.5, 2.0]), (0.25, 0.75))["observed"]
+    [0.0, 0.5, 0.5]
+    """
+    edges = [0.0, *probabilities, 1.0]
+    bins = (actual[:, None] > quantiles).sum(axis=1)
+    observed = np.bincount(bins, minlength=len(edges) - 1) / max(len(actual), 1)
+    return {"edges": edges, "observed": observed.tolist(), "expected": np.diff(edges).tolist()}
