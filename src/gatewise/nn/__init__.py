@@ -1,11 +1,17 @@
-"""The LSTM as PyTorch modules: `LSTM`, `LSTMCell`, `accelerate`."""
-import torch
-from gatewise.cell import Cell
+"""The LSTM as PyTorch modules: `LSTM`, `LSTMCell`, `accelerate`.
 
+    lstm.py        LSTM, a torch.nn.LSTM: chooses a path per call, composes layers and directions
+    cell.py        LSTMCell, a torch.nn.LSTMCell
+    accelerate.py  turns the LSTMs of an existing model into native ones
+    native.py      one layer on the native core, as an autograd function
+    composite.py   any cell as differentiable PyTorch operations: the slow path, same numbers
+    paths.py       which path a call can take
 
-class LSTM(torch.nn.LSTM):
-    """Placeholder until the native core lands (same signature)."""
+May import torch; knows nothing of traces, tables or files.
+"""
 
-    def __init__(self, *args, cell: Cell = Cell(), **kwargs):
-        super().__init__(*args, **kwargs)
-        self.cell = cell
+from gatewise.nn.accelerate import accelerate
+from gatewise.nn.cell import LSTMCell
+from gatewise.nn.lstm import LSTM
+
+__all__ = ["LSTM", "LSTMCell", "accelerate"]

@@ -1,0 +1,76 @@
+// The one point where an instruction set is chosen.
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace gatewise {
+namespace {
+
+// What this build holds and this machine runs, best first.
+std::vector<const Kernels*> available() {
+  std::vector<const Kernels*> found;
+#if defined(GATEWISE_HAVE_AVX512)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("fma")) {
+    found.push_back(&avx512::kKernels);
+  }
+#endif
+#if defined(GATEWISE_HAVE_AVX2)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    found.push_back(&avx2::kKernels);
+  }
+#endif
+#if defined(GATEWISE_HAVE_NEON)
+  found.push_back(&neon::kKernels);
+#endif
+  found.push_back(&portable::kKernels);
+  return found;
+}
+
+const Kernels* find(const char* name) {
+  for (const Kernels* k : available()) {
+    if (std::strcmp(k->name, name) == 0) return k;
+  }
+  return nullptr;
+}
+
+std::atomic<const Kernels*>& chosen() {
+  // An unknown GATEWISE_ISA is reported by the bindings, which ask isa_select first.
+  static std::atomic<const Kernels*> kernels = [] {
+    const char* wanted = std::getenv("GATEWISE_ISA");
+    const Kernels* found = wanted ? find(wanted) : nullptr;
+    return found ? found : available().front();
+  }();
+  return kernels;
+}
+
+}  // namespace
+
+const Kernels& kernels() { return *chosen().load(std::memory_order_acquire); }
+
+const char* isa_name() { return kernels().name; }
+
+const char* isa_available() {
+  static const std::string names = [] {
+    std::string all;
+    for (const Kernels* k : available()) {
+      if (!all.empty()) all += ' ';
+      all += k->name;
+    }
+    return all;
+  }();
+  return names.c_str();
+}
+
+bool isa_select(const char* name) {
+  const Kernels* found = find(name);
+  if (found) chosen().store(found, std::memory_order_release);
+  return found != nullptr;
+}
+
+}  // namespace gatewise

@@ -1,0 +1,115 @@
+// Weights in the order in which the kernels read them, and back.
+//
+// A panel is the V = kLanes hidden units that one vector holds. Forward, "panels":
+//   weights [panel][k][gate][V], k over the I inputs and then the H hidden units; bias [panel][gate][V]
+// so that one register tile yields i, f, g and o of the same units. Backward, "column blocks":
+//   [block of n vectors][panel][gate][V][n * V], the transposed operand of dgates x W.
+// Lanes past H and columns past N are zero, so tails need no special case in any inner loop.
+#pragma once
+
+#include <algorithm>
+
+#include "gatewise/lstm.h"
+#include "simd.h"
+
+namespace gatewise::GATEWISE_ISA {
+
+inline constexpr int kGates = 4;
+
+template <class Real>
+constexpr int64_t panel_count(int64_t H) {
+  return (H + kLanes<Real> - 1) / kLanes<Real>;
+}
+// Elements that the four gates of one panel take.
+template <class Real>
+inline constexpr int64_t kPanelWidth = int64_t{kGates} * kLanes<Real>;
+
+// Vectors per column block of the backward product.
+inline constexpr int kBlockVectors = kRegisters == 32 ? 4 : 2;
+
+template <class Real>
+constexpr int64_t padded(int64_t n) {
+  return panel_count<Real>(n) * kLanes<Real>;
+}
+
+// weights: panels * (I + H) * kPanelWidth elements; bias: panels * kPanelWidth.
+template <class Real>
+void pack_forward(const Shape& s, const Parameters<Real>& w, Real* weights, Real* bias) {
+  constexpr int V = kLanes<Real>;
+  const int64_t K = s.I + s.H;
+  for (int64_t p = 0; p < panel_count<Real>(s.H); ++p) {
+    Real* panel = weights + p * K * kPanelWidth<Real>;
+    const int units = static_cast<int>(std::min<int64_t>(V, s.H - p * V));
+    for (int gate = 0; gate < kGates; ++gate) {
+      for (int lane = 0; lane < V; ++lane) {
+        Real* out = panel + gate * V + lane;
+        Real* b = bias + p * kPanelWidth<Real> + gate * V + lane;
+        if (lane >= units) {
+          for (int64_t k = 0; k < K; ++k) out[k * kPanelWidth<Real>] = 0;
+          *b = 0;
+          continue;
+        }
+        const int64_t row = gate * s.H + p * V + lane;
+        for (int64_t k = 0; k < s.I; ++k) out[k * kPanelWidth<Real>] = w.w_ih[row * s.I + k];
+        out += s.I * kPanelWidth<Real>;
+        for (int64_t k = 0; k < s.H; ++k) out[k * kPanelWidth<Real>] = w.w_hh[row * s.H + k];
+        *b = (w.b_ih ? w.b_ih[row] : 0) + (w.b_hh ? w.b_hh[row] : 0);
+      }
+    }
+  }
+}
+
+// w: [4H, N], out: panels * kPanelWidth * padded(N) elements.
+template <class Real>
+void pack_backward(int64_t H, int64_t N, const Real* w, Real* out) {
+  constexpr int V = kLanes<Real>;
+  constexpr int64_t kColumns = int64_t{kBlockVectors} * V;
+  for (int64_t column = 0; column < N; column += kColumns) {
+    const int64_t used = std::min(kColumns, N - column);
+    const int64_t width = padded<Real>(used);
+    for (int64_t p = 0; p < panel_count<Real>(H); ++p) {
+      for (int gate = 0; gate < kGates; ++gate) {
+        for (int lane = 0; lane < V; ++lane, out += width) {
+          const int64_t unit = p * V + lane;
+          const int64_t copied = unit < H ? used : 0;
+          if (copied) std::copy_n(w + (gate * H + unit) * N + column, copied, out);
+          std::fill(out + copied, out + width, Real{0});
+        }
+      }
+    }
+  }
+}
+
+// Adds up the blocks' gradients of one panel in their fixed order and puts them back into PyTorch's
+// layout. dw: [blocks][panels][K][gate][V], db: [blocks][panels][gate][V].
+template <class Real>
+void unpack_gradients(const Shape& s, int64_t blocks, int64_t panel, Real* dw, const Real* db,
+                      Real* dw_ih, Real* dw_hh, Real* db_out) {
+  constexpr int V = kLanes<Real>;
+  const int64_t K = s.I + s.H, panels = panel_count<Real>(s.H);
+  const int64_t block_stride = panels * K * kPanelWidth<Real>;
+  Real* sum = dw + panel * K * kPanelWidth<Real>;
+  for (int64_t block = 1; block < blocks; ++block) {
+    const Real* part = sum + block * block_stride;
+    for (int64_t j = 0; j < K * kPanelWidth<Real>; j += V) {
+      store(sum + j, load(sum + j) + load(part + j));
+    }
+  }
+  const int units = static_cast<int>(std::min<int64_t>(V, s.H - panel * V));
+  for (int gate = 0; gate < kGates; ++gate) {
+    for (int lane = 0; lane < units; ++lane) {
+      const int64_t row = gate * s.H + panel * V + lane;
+      const Real* in = sum + gate * V + lane;
+      for (int64_t k = 0; k < s.I; ++k) dw_ih[row * s.I + k] = in[k * kPanelWidth<Real>];
+      in += s.I * kPanelWidth<Real>;
+      for (int64_t k = 0; k < s.H; ++k) dw_hh[row * s.H + k] = in[k * kPanelWidth<Real>];
+      Real bias = 0;
+      for (int64_t block = 0; block < blocks; ++block) {
+        bias += db[(block * panels + panel) * kPanelWidth<Real> + gate * V + lane];
+      }
+      db_out[row] = bias;
+    }
+  }
+}
+
+}  // namespace gatewise::GATEWISE_ISA

@@ -1,0 +1,177 @@
+// The one file that knows vector instructions: GCC/Clang vector extensions, and the few primitives
+// that they lack. Compiled once per instruction set, each in its own namespace.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define GATEWISE_INLINE inline __attribute__((always_inline))
+
+namespace gatewise::GATEWISE_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int kVectorBytes = 64, kRegisters = 32;
+#elif defined(__AVX2__)
+inline constexpr int kVectorBytes = 32, kRegisters = 16;
+#elif defined(__aarch64__)
+inline constexpr int kVectorBytes = 16, kRegisters = 32;
+#else
+inline constexpr int kVectorBytes = 16, kRegisters = 16;
+#endif
+
+template <class Real>
+struct VectorTypes;
+template <>
+struct VectorTypes<float> {
+  using Bits = int32_t;
+  typedef float Vec __attribute__((vector_size(kVectorBytes)));
+  typedef float Unaligned __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+  typedef int32_t BitVec __attribute__((vector_size(kVectorBytes)));
+};
+template <>
+struct VectorTypes<double> {
+  using Bits = int64_t;
+  typedef double Vec __attribute__((vector_size(kVectorBytes)));
+  typedef double Unaligned __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+  typedef int64_t BitVec __attribute__((vector_size(kVectorBytes)));
+};
+template <class Real>
+using Vec = typename VectorTypes<Real>::Vec;
+template <class Real>
+using BitVec = typename VectorTypes<Real>::BitVec;
+using VecF = Vec<float>;
+using VecD = Vec<double>;
+
+// Lanes of a vector of Real.
+template <class Real>
+inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(Real));
+
+template <class Real>
+GATEWISE_INLINE Vec<Real> load(const Real* p) {
+  return *reinterpret_cast<const typename VectorTypes<Real>::Unaligned*>(p);
+}
+template <class Real>
+GATEWISE_INLINE void store(Real* p, Vec<Real> v) {
+  *reinterpret_cast<typename VectorTypes<Real>::Unaligned*>(p) = v;
+}
+// The first n lanes; the others load as zero and are not stored.
+template <class Real>
+GATEWISE_INLINE Vec<Real> load_first(const Real* p, int n) {
+  if (n == kLanes<Real>) return load(p);
+  Vec<Real> v{};
+  for (int lane = 0; lane < n; ++lane) v[lane] = p[lane];
+  return v;
+}
+template <class Real>
+GATEWISE_INLINE void store_first(Real* p, Vec<Real> v, int n) {
+  if (n == kLanes<Real>) {
+    store(p, v);
+  } else {
+    for (int lane = 0; lane < n; ++lane) p[lane] = v[lane];
+  }
+}
+
+// splat: not `Vec{} + x`, which costs an addition and turns -0 into +0.
+// at_least(x, low), at_most(x, high): a NaN in x stays (it must be the second operand on x86).
+// fma(a, b, c) = a * b + c, fused where the instruction set can.
+#if defined(__AVX512F__)
+GATEWISE_INLINE VecF splat(float x) { return (VecF)_mm512_set1_ps(x); }
+GATEWISE_INLINE VecD splat(double x) { return (VecD)_mm512_set1_pd(x); }
+GATEWISE_INLINE VecF at_least(VecF x, float low) {
+  return (VecF)_mm512_max_ps((__m512)splat(low), (__m512)x);
+}
+GATEWISE_INLINE VecD at_least(VecD x, double low) {
+  return (VecD)_mm512_max_pd((__m512d)splat(low), (__m512d)x);
+}
+GATEWISE_INLINE VecF at_most(VecF x, float high) {
+  return (VecF)_mm512_min_ps((__m512)splat(high), (__m512)x);
+}
+GATEWISE_INLINE VecD at_most(VecD x, double high) {
+  return (VecD)_mm512_min_pd((__m512d)splat(high), (__m512d)x);
+}
+GATEWISE_INLINE VecF fma(VecF a, VecF b, VecF c) {
+  return (VecF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+GATEWISE_INLINE VecD fma(VecD a, VecD b, VecD c) {
+  return (VecD)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+#elif defined(__AVX2__)
+GATEWISE_INLINE VecF splat(float x) { return (VecF)_mm256_set1_ps(x); }
+GATEWISE_INLINE VecD splat(double x) { return (VecD)_mm256_set1_pd(x); }
+GATEWISE_INLINE VecF at_least(VecF x, float low) {
+  return (VecF)_mm256_max_ps((__m256)splat(low), (__m256)x);
+}
+GATEWISE_INLINE VecD at_least(VecD x, double low) {
+  return (VecD)_mm256_max_pd((__m256d)splat(low), (__m256d)x);
+}
+GATEWISE_INLINE VecF at_most(VecF x, float high) {
+  return (VecF)_mm256_min_ps((__m256)splat(high), (__m256)x);
+}
+GATEWISE_INLINE VecD at_most(VecD x, double high) {
+  return (VecD)_mm256_min_pd((__m256d)splat(high), (__m256d)x);
+}
+GATEWISE_INLINE VecF fma(VecF a, VecF b, VecF c) {
+  return (VecF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+GATEWISE_INLINE VecD fma(VecD a, VecD b, VecD c) {
+  return (VecD)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+#else
+#if defined(__x86_64__)
+GATEWISE_INLINE VecF splat(float x) { return (VecF)_mm_set1_ps(x); }
+GATEWISE_INLINE VecD splat(double x) { return (VecD)_mm_set1_pd(x); }
+#else
+GATEWISE_INLINE VecF splat(float x) { return VecF{x, x, x, x}; }
+GATEWISE_INLINE VecD splat(double x) { return VecD{x, x}; }
+#endif
+#if defined(__aarch64__)
+GATEWISE_INLINE VecF fma(VecF a, VecF b, VecF c) {
+  return (VecF)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+GATEWISE_INLINE VecD fma(VecD a, VecD b, VecD c) {
+  return (VecD)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+#else
+GATEWISE_INLINE VecF fma(VecF a, VecF b, VecF c) { return a * b + c; }
+GATEWISE_INLINE VecD fma(VecD a, VecD b, VecD c) { return a * b + c; }
+#endif
+template <class V, class Real>
+GATEWISE_INLINE V at_least(V x, Real low) {
+  return x < splat(low) ? splat(low) : x;
+}
+template <class V, class Real>
+GATEWISE_INLINE V at_most(V x, Real high) {
+  return x > splat(high) ? splat(high) : x;
+}
+#endif
+
+// Flushes subnormals to zero on this thread for as long as it lives.
+class FlushSubnormals {
+ public:
+#if defined(__x86_64__)
+  FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u); }
+  ~FlushSubnormals() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+#elif defined(__aarch64__)
+  FlushSubnormals() {
+    asm volatile("mrs %0, fpcr" : "=r"(saved_));
+    asm volatile("msr fpcr, %0" ::"r"(saved_ | (uint64_t{1} << 24)));
+  }
+  ~FlushSubnormals() { asm volatile("msr fpcr, %0" ::"r"(saved_)); }
+
+ private:
+  uint64_t saved_;
+#endif
+  FlushSubnormals(const FlushSubnormals&) = delete;
+  FlushSubnormals& operator=(const FlushSubnormals&) = delete;
+};
+
+}  // namespace gatewise::GATEWISE_ISA

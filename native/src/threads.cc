@@ -1,0 +1,134 @@
+#include "threads.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#define GATEWISE_HAVE_FORK
+#endif
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace gatewise {
+namespace {
+
+// Waking a sleeping worker costs 0.5 to 2 ms on a virtual machine, so workers look for more work
+// for a moment before they sleep.
+constexpr int kSpins = 4000;
+
+inline void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+struct Job {
+  const std::function<void(int64_t)>* work;
+  int64_t items;
+  int max_workers;
+  std::atomic<int64_t> next{0};
+
+  void run() {
+    for (int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < items;) {
+      (*work)(item);
+    }
+  }
+};
+
+class Pool {
+ public:
+  ~Pool() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+      generation_.fetch_add(1);
+    }
+    wake_.notify_all();
+    for (auto& worker : workers_) worker.join();
+  }
+
+  // Returns false if another caller has the workers.
+  bool run(int threads, Job& job) {
+    const std::unique_lock owner(owner_, std::try_to_lock);
+    if (!owner) return false;
+    job.max_workers = threads - 1;
+    {
+      const std::lock_guard lock(mutex_);
+      while (static_cast<int>(workers_.size()) < job.max_workers) {
+        workers_.emplace_back([this, seen = generation_.load()] { serve(seen); });
+      }
+      job_ = &job;
+      joined_ = 0;
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    job.run();
+    std::unique_lock lock(mutex_);
+    job_ = nullptr;  // whoever has not begun finds nothing
+    idle_.wait(lock, [this] { return active_ == 0; });
+    return true;
+  }
+
+ private:
+  void serve(uint64_t seen) {
+    for (;;) {
+      for (int spin = 0; spin < kSpins; ++spin) {
+        if (generation_.load(std::memory_order_acquire) != seen) break;
+        pause();
+      }
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return generation_.load() != seen; });
+      seen = generation_.load();
+      if (stopping_) return;
+      Job* job = job_;
+      if (!job || joined_ >= job->max_workers) continue;
+      ++joined_;
+      ++active_;
+      lock.unlock();
+      job->run();
+      lock.lock();
+      if (--active_ == 0) idle_.notify_one();
+    }
+  }
+
+  std::mutex owner_;  // held by the caller whose job runs
+  std::mutex mutex_;  // guards everything below
+  std::condition_variable wake_, idle_;
+  std::vector<std::thread> workers_;
+  std::atomic<uint64_t> generation_{0};
+  Job* job_ = nullptr;
+  int joined_ = 0, active_ = 0;
+  bool stopping_ = false;
+};
+
+std::atomic<Pool*> the_pool{nullptr};
+
+Pool& pool() {
+  static const bool registered = [] {
+    the_pool = new Pool;
+#if defined(GATEWISE_HAVE_FORK)
+    // The child has none of the workers, and may have inherited a locked mutex: it gets a new pool,
+    // and the old one is left alone.
+    pthread_atfork(nullptr, nullptr, [] { the_pool = new Pool; });
+#endif
+    return true;
+  }();
+  static_cast<void>(registered);
+  return *the_pool.load();
+}
+
+}  // namespace
+
+void parallel_for(int threads, int64_t items, const std::function<void(int64_t)>& work) {
+  Job job{&work, items, 0, {}};
+  if (threads <= 1 || items <= 1 || !pool().run(threads, job)) job.run();
+}
+
+}  // namespace gatewise

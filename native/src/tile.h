@@ -1,0 +1,192 @@
+// Register tiles: the inner products, each with its accumulators in registers.
+//
+// Every accumulator adds its terms in ascending k in one chain, whatever the tile's size: this is
+// why the bits do not depend on how rows are grouped into tiles, blocks or threads.
+#pragma once
+
+#include "packing.h"
+
+namespace gatewise::GATEWISE_ISA {
+
+// Rows of a full tile: 6 x 4 accumulators fill 32 registers, 6 x 2 fill 16.
+inline constexpr int kTileRows = 6;
+
+// acc[r][n] += sum over k < K of row[r][k] * w[k][n], w with kStride vectors per k.
+template <class Real, int kRows, int kVectors, int kStride>
+GATEWISE_INLINE void multiply(Vec<Real> (&acc)[kRows][kVectors], const Real* w,
+                              const Real* const* rows, int64_t K) {
+  constexpr int V = kLanes<Real>;
+  const Real* row[kRows];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) row[r] = rows[r];
+#pragma GCC unroll 2
+  for (int64_t k = 0; k < K; ++k, w += kStride * V) {
+    Vec<Real> wk[kVectors];
+#pragma GCC unroll 8
+    for (int n = 0; n < kVectors; ++n) wk[n] = load(w + n * V);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const Vec<Real> a = splat(row[r][k]);
+#pragma GCC unroll 8
+      for (int n = 0; n < kVectors; ++n) acc[r][n] = fma(a, wk[n], acc[r][n]);
+    }
+  }
+}
+
+// Gates that fit the registers in one pass over k, for a tile of so many rows (or panels).
+constexpr int gates_per_pass(int rows) { return rows * 4 + 5 <= kRegisters ? 4 : 2; }
+
+// The gates before their nonlinearity, for kRows rows of one panel:
+//   out[r][gate] = init[r][gate] + x[r] W_x + h[r] W_h
+// init: one vector of four gates per row (the bias, or a projection done ahead).
+template <class Real, int kRows>
+GATEWISE_INLINE void gates_tile(const Real* const* init, const Real* w, const Real* const* x,
+                                int64_t I, const Real* const* h, int64_t H,
+                                Vec<Real> (&out)[kRows][kGates]) {
+  constexpr int V = kLanes<Real>, kPass = gates_per_pass(kRows);
+#pragma GCC unroll 1
+  for (int gate = 0; gate < kGates; gate += kPass) {
+    Vec<Real> acc[kRows][kPass];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int n = 0; n < kPass; ++n) acc[r][n] = load(init[r] + (gate + n) * V);
+    }
+    multiply<Real, kRows, kPass, kGates>(acc, w + gate * V, x, I);
+    multiply<Real, kRows, kPass, kGates>(acc, w + gate * V + I * kPanelWidth<Real>, h, H);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int n = 0; n < kPass; ++n) out[r][gate + n] = acc[r][n];
+    }
+  }
+}
+
+// One row, two panels at once: enough independent chains to hide the latency of fma.
+// w, init: of the first panel; the second lies w_stride and kPanelWidth further.
+template <class Real>
+GATEWISE_INLINE void gates_pair(const Real* init, const Real* w, int64_t w_stride, const Real* x,
+                                int64_t I, const Real* h, int64_t H, Vec<Real> (&out)[2][kGates]) {
+  constexpr int V = kLanes<Real>;
+  Vec<Real> acc[2][kGates];
+#pragma GCC unroll 2
+  for (int p = 0; p < 2; ++p) {
+#pragma GCC unroll 4
+    for (int n = 0; n < kGates; ++n) acc[p][n] = load(init + p * kPanelWidth<Real> + n * V);
+  }
+  const auto run = [&](const Real* panel, const Real* row, int64_t K) __attribute__((always_inline)) {
+#pragma GCC unroll 2
+    for (int64_t k = 0; k < K; ++k) {
+      const Vec<Real> a = splat(row[k]);
+#pragma GCC unroll 2
+      for (int p = 0; p < 2; ++p) {
+#pragma GCC unroll 4
+        for (int n = 0; n < kGates; ++n) {
+          acc[p][n] = fma(a, load(panel + p * w_stride + k * kPanelWidth<Real> + n * V), acc[p][n]);
+        }
+      }
+    }
+  };
+  run(w, x, I);
+  run(w + I * kPanelWidth<Real>, h, H);
+#pragma GCC unroll 2
+  for (int p = 0; p < 2; ++p) {
+#pragma GCC unroll 4
+    for (int n = 0; n < kGates; ++n) out[p][n] = acc[p][n];
+  }
+}
+
+// out[r][0 .. columns) = sum over panels of dgates[r] x W, for one column block of kVectors vectors
+// (the last of which may be partly used).
+// dgates: row r of panel p at rows[r] + p * panel_stride, kPanelWidth elements.
+template <class Real, int kRows, int kVectors>
+__attribute__((noinline)) void dgates_tile(const Real* const* rows, int64_t panel_stride,
+                                           int64_t panels, const Real* w, Real* const* out,
+                                           int columns) {
+  constexpr int V = kLanes<Real>;
+  Vec<Real> acc[kRows][kVectors] = {};
+  const Real* panel_rows[kRows];
+  for (int64_t p = 0; p < panels; ++p) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) panel_rows[r] = rows[r] + p * panel_stride;
+    multiply<Real, kRows, kVectors, kVectors>(acc, w + p * kPanelWidth<Real> * kVectors * V,
+                                              panel_rows, kPanelWidth<Real>);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int n = 0; n < kVectors - 1; ++n) store(out[r] + n * V, acc[r][n]);
+    constexpr int kLast = (kVectors - 1) * V;
+    store_first(out[r] + kLast, acc[r][kVectors - 1], columns - kLast);
+  }
+}
+
+// Where one operand of the weight gradient lies: row (step, b) at data + step * step_stride + b * row_stride.
+template <class Real>
+struct Operand {
+  const Real* data;
+  int64_t step_stride, row_stride;
+};
+
+// dw[c][gate][V] += sum over steps and rows of a[row][c] * dgates[row][gate][V], for kColumns
+// columns c of a and one panel.
+template <class Real, int kColumns>
+__attribute__((noinline)) void weight_gradient_tile(Real* dw, const Operand<Real>& dgates,
+                                                    const Operand<Real>& a, int64_t steps,
+                                                    int64_t rows) {
+  constexpr int V = kLanes<Real>, kPass = gates_per_pass(kColumns);
+#pragma GCC unroll 1
+  for (int gate = 0; gate < kGates; gate += kPass) {
+    Vec<Real> acc[kColumns][kPass];
+    Real* out = dw + gate * V;
+#pragma GCC unroll 16
+    for (int c = 0; c < kColumns; ++c) {
+#pragma GCC unroll 4
+      for (int n = 0; n < kPass; ++n) acc[c][n] = load(out + c * kPanelWidth<Real> + n * V);
+    }
+    for (int64_t step = 0; step < steps; ++step) {
+      const Real* d = dgates.data + step * dgates.step_stride + gate * V;
+      const Real* ar = a.data + step * a.step_stride;
+      for (int64_t r = 0; r < rows; ++r, d += dgates.row_stride, ar += a.row_stride) {
+        Vec<Real> dn[kPass];
+#pragma GCC unroll 4
+        for (int n = 0; n < kPass; ++n) dn[n] = load(d + n * V);
+#pragma GCC unroll 16
+        for (int c = 0; c < kColumns; ++c) {
+          const Vec<Real> ac = splat(ar[c]);
+#pragma GCC unroll 4
+          for (int n = 0; n < kPass; ++n) acc[c][n] = fma(ac, dn[n], acc[c][n]);
+        }
+      }
+    }
+#pragma GCC unroll 16
+    for (int c = 0; c < kColumns; ++c) {
+#pragma GCC unroll 4
+      for (int n = 0; n < kPass; ++n) store(out + c * kPanelWidth<Real> + n * V, acc[c][n]);
+    }
+  }
+}
+
+// Calls function(std::integral_constant<int, n>) for a run-time n in 1 .. kMax.
+template <int kMax, class Function>
+GATEWISE_INLINE void with_constant(int n, Function&& function) {
+  if constexpr (kMax > 1) {
+    if (n < kMax) return with_constant<kMax - 1>(n, static_cast<Function&&>(function));
+  }
+  function(std::integral_constant<int, kMax>{});
+}
+
+// Splits n rows evenly into tiles of at most kTile (6,6,5,5 rather than 6,6,6,4) and calls
+// function(first, constant rows) for each.
+template <int kTile, class Function>
+GATEWISE_INLINE void for_tiles(int64_t n, Function&& function) {
+  const int64_t tiles = (n + kTile - 1) / kTile;
+  for (int64_t tile = 0, first = 0; tile < tiles; ++tile) {
+    const int64_t end = n * (tile + 1) / tiles;
+    with_constant<kTile>(static_cast<int>(end - first),
+                         [&](auto rows) { function(first, rows); });
+    first = end;
+  }
+}
+
+}  // namespace gatewise::GATEWISE_ISA

@@ -1,0 +1,89 @@
+"""The compiled core, and what Python must know of it: instruction sets and threads.
+
+`_core` is native/bindings/module.cc; `_core.pyi` is generated from it. Imported by `nn` and
+`runtime`; knows neither. Shapes and dtypes are checked by those who call `forward` and `backward`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from gatewise._native import _core
+from gatewise._native._core import (
+    MAX_ACTIVATION_ULP,
+    activate,
+    backward,
+    forward,
+    isa_name,
+    tape_size,
+)
+from gatewise.errors import ConfigError
+
+__all__ = [
+    "MAX_ACTIVATION_ULP",
+    "activate",
+    "backward",
+    "forward",
+    "isa_name",
+    "native_info",
+    "select_isa",
+    "tape_size",
+    "thread_count",
+]
+
+
+def select_isa(name: str) -> None:
+    """Compute with one instruction set from now on.
+
+    Args:
+        name: one of ``native_info()["available"]``. Not while another thread computes.
+
+    Raises:
+        ConfigError: this machine does not run it, or this build does not hold it.
+    """
+    if not _core.isa_select(name):
+        raise ConfigError(
+            f"Instruction set {name!r} is not available: this build and machine run "
+            f"{_core.isa_available()}. Unset GATEWISE_ISA or name one of those."
+        )
+
+
+if os.environ.get("GATEWISE_ISA"):
+    select_isa(os.environ["GATEWISE_ISA"])
+
+
+def thread_count() -> int:
+    """Return how many threads a call may use.
+
+    That is `torch.get_num_threads()` when torch is loaded, else OMP_NUM_THREADS, else the number of
+    cores this process may run on.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "get_num_threads"):
+        return torch.get_num_threads()
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def native_info() -> dict[str, Any]:
+    """Tell what the native core runs on.
+
+    Returns:
+        ``isa`` (in use), ``available`` (best first; GATEWISE_ISA forces one), ``threads``, and
+        ``max_activation_ulp`` (the bound on float32 sigmoid and tanh).
+
+    >>> sorted(native_info())
+    ['available', 'isa', 'max_activation_ulp', 'threads']
+    """
+    return {
+        "isa": isa_name(),
+        "available": _core.isa_available().split(),
+        "threads": thread_count(),
+        "max_activation_ulp": MAX_ACTIVATION_ULP,
+    }

@@ -1,0 +1,103 @@
+"""`LSTMCell`: a `torch.nn.LSTMCell` for any cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from gatewise.cell import Cell
+from gatewise.errors import ConfigError
+from gatewise.nn import composite
+from gatewise.nn.composite import LayerWeights
+
+
+class LSTMCell(torch.nn.LSTMCell):
+    """A drop-in `torch.nn.LSTMCell` that takes any `Cell`.
+
+    The default cell runs through PyTorch's own kernel: a step that repacks its weights each time
+    gains nothing. For fast single steps give `LSTM` whole sequences.
+
+    Args:
+        input_size, hidden_size, bias, device, dtype: as in `torch.nn.LSTMCell`.
+        cell: which LSTM; default `Cell()`. Variants add ``weight_peephole`` [3, H] and ``norm_ih``,
+            ``norm_hh`` [2, 4H], ``norm_c`` [2, H].
+
+    >>> h, c = LSTMCell(4, 3, cell=Cell(candidate="identity"))(torch.zeros(2, 4))
+    >>> h.shape, c.shape
+    (torch.Size([2, 3]), torch.Size([2, 3]))
+    """
+
+    cell: Cell
+
+    def __init__(self, *args: Any, cell: Cell = Cell(), **kwargs: Any) -> None:  # noqa: B008
+        if not isinstance(cell, Cell):
+            raise ConfigError(
+                f"cell is a {type(cell).__name__}: expected gatewise.Cell. Pass cell=Cell(...)."
+            )
+        super().__init__(*args, **kwargs)
+        self.cell = cell
+        H, like = self.hidden_size, self.weight_ih
+        shapes: dict[str, tuple[int, int]] = {"weight_peephole": (3, H)} if cell.peephole else {}
+        if cell.layer_norm:
+            shapes |= {"norm_ih": (2, 4 * H), "norm_hh": (2, 4 * H), "norm_c": (2, H)}
+        for name, shape in shapes.items():
+            value = torch.empty(shape, device=like.device, dtype=like.dtype)
+            self.register_parameter(name, Parameter(value))
+        if shapes:
+            self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialise as `torch.nn.LSTMCell` does; layer norms start as the identity."""
+        super().reset_parameters()
+        for name, parameter in self.named_parameters(recurse=False):
+            if name.startswith("norm_"):
+                with torch.no_grad():
+                    parameter[0].fill_(1)
+                    parameter[1].fill_(0)
+
+    def forward(
+        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Advance one step.
+
+        Args:
+            input: [B, I] or [I].
+            hx: (h [B, H], c [B, H]), default zeros.
+
+        Returns:
+            h, c after the step.
+        """
+        if self.cell.is_default or input.dim() not in (1, 2):
+            return super().forward(input, hx)
+        x = input if input.dim() == 2 else input.unsqueeze(0)
+        if hx is None:
+            zeros = x.new_zeros(x.shape[0], self.hidden_size)
+            h, c = zeros, zeros
+        else:
+            h, c = (s if input.dim() == 2 else s.unsqueeze(0) for s in hx)
+        h, c = composite.step(x, h, c, self._weights(), self.cell)
+        return (h, c) if input.dim() == 2 else (h.squeeze(0), c.squeeze(0))
+
+    def extra_repr(self) -> str:
+        """Show the cell where it is not PyTorch's."""
+        shown = super().extra_repr()
+        return shown if self.cell.is_default else f"{shown}, cell={self.cell}"
+
+    def __setstate__(self, d: dict[str, Any]) -> None:
+        d.setdefault("cell", Cell())
+        super().__setstate__(d)
+
+    def _weights(self) -> LayerWeights:
+        return LayerWeights(
+            self.weight_ih,
+            self.weight_hh,
+            self.bias_ih,
+            self.bias_hh,
+            peephole=getattr(self, "weight_peephole", None),
+            norm_ih=getattr(self, "norm_ih", None),
+            norm_hh=getattr(self, "norm_hh", None),
+            norm_c=getattr(self, "norm_c", None),
+        )

@@ -1,0 +1,217 @@
+"""`LSTM`: a `torch.nn.LSTM` whose layers run on the native core."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter, functional
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from gatewise.cell import Cell
+from gatewise.errors import ConfigError
+from gatewise.nn import composite, native, paths
+from gatewise.nn.composite import LayerWeights
+
+State = tuple[Tensor, Tensor]
+
+
+class LSTM(torch.nn.LSTM):
+    """A drop-in `torch.nn.LSTM` on the native core: same parameters, names, results and errors.
+
+    Float32 and float64 on the CPU run natively. Everything else that PyTorch can do (packed
+    sequences, projections, other devices and dtypes, `torch.compile`) runs through PyTorch; cells
+    other than the default, double backward and `torch.func` transforms run as a composite of
+    PyTorch operations, with the same numbers.
+
+    Args:
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
+            device, dtype: as in `torch.nn.LSTM`, with its defaults.
+        cell: which LSTM; default `Cell()`, PyTorch's. A cell with peepholes has the parameters
+            ``weight_peephole_l{k}`` [3, H] (to i, f, o), one with layer norm has ``norm_ih_l{k}``,
+            ``norm_hh_l{k}`` [2, 4H] and ``norm_c_l{k}`` [2, H] (gain and shift).
+
+    Raises:
+        ConfigError: `cell` is not a `Cell`; and whatever `torch.nn.LSTM` raises.
+
+    >>> _ = torch.manual_seed(0)
+    >>> lstm = LSTM(8, 16, num_layers=2)
+    >>> y, (h, c) = lstm(torch.randn(5, 3, 8))
+    >>> y.shape, h.shape, c.shape
+    (torch.Size([5, 3, 16]), torch.Size([2, 3, 16]), torch.Size([2, 3, 16]))
+    """
+
+    cell: Cell
+
+    def __init__(self, *args: Any, cell: Cell = Cell(), **kwargs: Any) -> None:  # noqa: B008
+        if not isinstance(cell, Cell):
+            raise ConfigError(
+                f"cell is a {type(cell).__name__}: expected gatewise.Cell. Pass cell=Cell(...)."
+            )
+        super().__init__(*args, **kwargs)
+        self.cell = cell
+        self._register_variant_parameters()
+
+    def forward(  # type: ignore[override]
+        self, input: Tensor | PackedSequence, hx: State | None = None
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Run the sequence; see `torch.nn.LSTM`.
+
+        Args:
+            input: [T, B, I], or [B, T, I] if `batch_first`, or [T, I], or a `PackedSequence`.
+            hx: (h0 [L*D, B, P], c0 [L*D, B, H]), default zeros; without B for unbatched input.
+
+        Returns:
+            output [T, B, D*P] (laid out like the input), (h_n, c_n).
+        """
+        tensors = [] if isinstance(input, PackedSequence) else [input]
+        tensors += [*self._flat_weights, *(hx or ())]  # type: ignore[list-item]
+        path = paths.choose(self.cell, tensors, self._is_supported(input, hx))
+        if path == "torch":
+            return super().forward(input, hx)  # type: ignore[return-value]
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
+        return self._forward_padded(input, hx, native_path=path == "native")
+
+    def reset_parameters(self) -> None:
+        """Initialise as `torch.nn.LSTM` does; layer norms start as the identity."""
+        super().reset_parameters()
+        for name, parameter in self.named_parameters(recurse=False):
+            if name.startswith("norm_"):
+                with torch.no_grad():
+                    parameter[0].fill_(1)
+                    parameter[1].fill_(0)
+
+    def extra_repr(self) -> str:
+        """Show the cell where it is not PyTorch's."""
+        shown = super().extra_repr()
+        return shown if self.cell.is_default else f"{shown}, cell={self.cell}"
+
+    def layer_weights(self, layer: int, direction: int) -> LayerWeights:
+        """Return the parameters of one layer and direction (0 forward, 1 reverse)."""
+        suffix = f"_l{layer}{'_reverse' if direction else ''}"
+        names = {
+            "w_ih": "weight_ih",
+            "w_hh": "weight_hh",
+            "b_ih": "bias_ih",
+            "b_hh": "bias_hh",
+            "w_hr": "weight_hr",
+            "peephole": "weight_peephole",
+            "norm_ih": "norm_ih",
+            "norm_hh": "norm_hh",
+            "norm_c": "norm_c",
+        }
+        return LayerWeights(**{k: getattr(self, v + suffix, None) for k, v in names.items()})  # type: ignore[arg-type]
+
+    @property
+    def directions(self) -> int:
+        """Number of directions D."""
+        return 2 if self.bidirectional else 1
+
+    def __setstate__(self, d: dict[str, Any]) -> None:
+        d.setdefault("cell", Cell())
+        super().__setstate__(d)
+
+    def _register_variant_parameters(self) -> None:
+        H, rows = self.hidden_size, 4 * self.hidden_size
+        shapes: dict[str, tuple[int, int]] = {}
+        if self.cell.peephole:
+            shapes["weight_peephole"] = (3, H)
+        if self.cell.layer_norm:
+            shapes |= {"norm_ih": (2, rows), "norm_hh": (2, rows), "norm_c": (2, H)}
+        like = self.weight_ih_l0
+        for layer in range(self.num_layers):
+            for suffix in ("", "_reverse")[: self.directions]:
+                for name, shape in shapes.items():
+                    value = torch.empty(shape, device=like.device, dtype=like.dtype)
+                    self.register_parameter(f"{name}_l{layer}{suffix}", Parameter(value))
+        if shapes:
+            self.reset_parameters()
+
+    def _is_supported(self, input: Tensor | PackedSequence, hx: State | None) -> bool:
+        """Whether the core does this call; if not, PyTorch does it, or says what is wrong."""
+        if isinstance(input, PackedSequence) or self.proj_size or not isinstance(input, Tensor):
+            return False
+        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size or input.numel() == 0:
+            return False
+        if hx is None:
+            return True
+        batch = () if input.dim() == 2 else (input.shape[0 if self.batch_first else 1],)
+        expected = (self.num_layers * self.directions, *batch, self.hidden_size)
+        return all(isinstance(s, Tensor) and tuple(s.shape) == expected for s in hx)
+
+    def _forward_padded(
+        self, input: Tensor, hx: State | None, native_path: bool
+    ) -> tuple[Tensor, State]:
+        batched = input.dim() == 3
+        x = input if batched else input.unsqueeze(1)
+        transposed = batched and self.batch_first
+        if transposed:
+            x = x.transpose(0, 1)
+        if hx is not None and not batched:
+            hx = (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
+        h0, c0 = self._initial_state(x, hx)
+        if not native_path:
+            self.check_forward_args(x.transpose(0, 1) if self.batch_first else x, (h0, c0), None)
+        y, h_n, c_n = self._run_layers(x, h0, c0, native_path, transposed)
+        if transposed:
+            y = y.transpose(0, 1)
+        if not batched:
+            return y.squeeze(1), (h_n.squeeze(1), c_n.squeeze(1))
+        return y, (h_n, c_n)
+
+    def _forward_packed(
+        self, input: PackedSequence, hx: State | None
+    ) -> tuple[PackedSequence, State]:
+        """The composite path for ragged batches: padded, with steps beyond the end masked."""
+        sequence = input._replace(sorted_indices=None, unsorted_indices=None)
+        x, lengths = pad_packed_sequence(sequence)
+        h0, c0 = self._initial_state(x, hx and self.permute_hidden(hx, input.sorted_indices))
+        self.check_forward_args(input.data, (h0, c0), input.batch_sizes)
+        y, h_n, c_n = self._run_layers(x, h0, c0, False, False, lengths.to(x.device))
+        packed = pack_padded_sequence(y, lengths)._replace(
+            sorted_indices=input.sorted_indices, unsorted_indices=input.unsorted_indices
+        )
+        return packed, self.permute_hidden((h_n, c_n), input.unsorted_indices)
+
+    def _initial_state(self, x: Tensor, hx: State | None) -> State:
+        if hx is not None:
+            return hx
+        B, states = x.shape[1], self.num_layers * self.directions
+        h0 = x.new_zeros(states, B, self.proj_size or self.hidden_size)
+        return h0, x.new_zeros(states, B, self.hidden_size)
+
+    def _run_layers(
+        self,
+        x: Tensor,
+        h0: Tensor,
+        c0: Tensor,
+        native_path: bool,
+        batch_first: bool,
+        lengths: Tensor | None = None,
+    ) -> State | tuple[Tensor, Tensor, Tensor]:
+        D = self.directions
+        h_n, c_n = [], []
+        for layer in range(self.num_layers):
+            last = layer == self.num_layers - 1
+            states = slice(layer * D, (layer + 1) * D)
+            weights = [self.layer_weights(layer, d) for d in range(D)]
+            if native_path:
+                x, h, c = native.run_layer(
+                    x, h0[states], c0[states], weights, batch_first and last
+                )
+            else:
+                runs = [
+                    composite.run(x, h0[k], c0[k], weights[d], self.cell, d == 1, lengths)
+                    for d, k in enumerate(range(states.start, states.stop))
+                ]
+                x = torch.cat([y for y, _, _ in runs], dim=2) if D == 2 else runs[0][0]
+                h, c = torch.stack([r[1] for r in runs]), torch.stack([r[2] for r in runs])
+            h_n.append(h)
+            c_n.append(c)
+            if self.dropout and self.training and not last:
+                x = functional.dropout(x, self.dropout)
+        if self.num_layers == 1:
+            return x, h_n[0], c_n[0]
+        return x, torch.cat(h_n), torch.cat(c_n)

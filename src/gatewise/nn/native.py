@@ -1,0 +1,214 @@
+"""One layer (both directions of it) on the native core, as an autograd function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatewise import _native
+from gatewise.cell import Cell
+from gatewise.nn import composite
+from gatewise.nn.composite import LayerWeights
+
+_CELL = Cell()
+_PER_DIRECTION = 4  # w_ih, w_hh, b_ih, b_hh
+
+
+def run_layer(
+    x: Tensor, h0: Tensor, c0: Tensor, weights: list[LayerWeights], batch_first: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run one layer of the default cell.
+
+    Args:
+        x: [T, B, I], a view of any strides but the last.
+        h0, c0: [D, B, H] initial states.
+        weights: one per direction, the second runs in reverse.
+        batch_first: lay y out as [B, T, D*H] in memory (it is returned as [T, B, D*H] all the same).
+
+    Returns:
+        y [T, B, D*H], h_n [D, B, H], c_n [D, B, H].
+    """
+    parameters = [p for w in weights for p in (w.w_ih, w.w_hh, w.b_ih, w.b_hh)]
+    if torch.is_grad_enabled() and any(
+        t is not None and t.requires_grad for t in (x, h0, c0, *parameters)
+    ):
+        return _Layer.apply(batch_first, x, h0, c0, *parameters)  # type: ignore[no-any-return]
+    y, h_n, c_n, _ = _forward(batch_first, x, h0, c0, parameters, keep=False)
+    return y, h_n, c_n
+
+
+class _Layer(torch.autograd.Function):
+    """Forward keeps a tape per direction; backward runs natively, or, when its own graph is wanted
+    (``create_graph=True``), through the composite path.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, batch_first: bool, x: Tensor, h0: Tensor, c0: Tensor, *parameters: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        y, h_n, c_n, tapes = _forward(batch_first, x, h0, c0, parameters, keep=True)
+        ctx.save_for_backward(x, h0, c0, y, *parameters, *tapes)
+        ctx.directions = len(tapes)
+        ctx.isa = _native.isa_name()
+        ctx.set_materialize_grads(False)
+        return y, h_n, c_n
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        D = ctx.directions
+        x, h0, c0, y, *rest = ctx.saved_tensors
+        parameters, tapes = rest[: D * _PER_DIRECTION], rest[D * _PER_DIRECTION :]
+        if torch.is_grad_enabled():
+            return None, *_differentiable_backward(ctx, x, h0, c0, parameters, grads)
+        if ctx.isa != _native.isa_name():
+            raise RuntimeError(
+                f"The instruction set changed from {ctx.isa} to {_native.isa_name()} between "
+                "forward and backward. Run forward again."
+            )
+        return None, *_backward(ctx, x, h0, c0, y, parameters, tapes, grads)
+
+
+def _forward(
+    batch_first: bool,
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    parameters: Any,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+    T, B, I = x.shape
+    D, _, H = h0.shape
+    y = x.new_empty((B, T, D * H) if batch_first else (T, B, D * H))
+    if batch_first:
+        y = y.transpose(0, 1)
+    h_n, c_n = c0.new_empty(c0.shape), c0.new_empty(c0.shape)
+    size = _native.tape_size(T, B, I, H, x.dtype == torch.float64) if keep else 0
+    tapes = []
+    x_rows = _unit_stride(x.detach())
+    threads = torch.get_num_threads()
+    for d in range(D):
+        tape = x.new_empty(size) if keep else None
+        if tape is not None:
+            tapes.append(tape)
+        w = [_dense(p) for p in parameters[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION]]
+        _native.forward(
+            x_rows,
+            _dense(h0[d]),
+            _dense(c0[d]),
+            *w,
+            y[..., d * H : (d + 1) * H],
+            h_n[d],
+            c_n[d],
+            tape,
+            d == 1,
+            threads,
+        )
+    return y, h_n, c_n, tapes
+
+
+def _backward(
+    ctx: Any,
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    y: Tensor,
+    parameters: list[Tensor | None],
+    tapes: list[Tensor],
+    grads: tuple[Tensor | None, ...],
+) -> list[Tensor | None]:
+    D, _, H = h0.shape
+    dy, dh_n, dc_n = grads
+    dy = None if dy is None else _unit_stride(dy)
+    wants_x = ctx.needs_input_grad[1]
+    dh0, dc0 = c0.new_empty(c0.shape), c0.new_empty(c0.shape)
+    dxs: list[Tensor] = []
+    d_parameters: list[Tensor | None] = []
+    x_rows = _unit_stride(x.detach())
+    for d in range(D):
+        w_ih, w_hh, b_ih, b_hh = parameters[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION]
+        assert w_ih is not None  # only biases may be absent
+        assert w_hh is not None
+        dx = torch.empty_strided(x.shape, x_rows.stride(), dtype=x.dtype) if wants_x else None
+        if dx is not None:
+            dxs.append(dx)
+        dw_ih = torch.empty_like(w_ih, memory_format=torch.contiguous_format)
+        dw_hh = torch.empty_like(w_hh, memory_format=torch.contiguous_format)
+        db = w_ih.new_empty(4 * H)
+        columns = slice(d * H, (d + 1) * H)
+        _native.backward(
+            x_rows,
+            _dense(h0[d]),
+            _dense(w_ih),
+            _dense(w_hh),
+            y.detach()[..., columns],
+            tapes[d],
+            None if dy is None else dy[..., columns],
+            None if dh_n is None else _dense(dh_n[d]),
+            None if dc_n is None else _dense(dc_n[d]),
+            dx,
+            dh0[d],
+            dc0[d],
+            dw_ih,
+            dw_hh,
+            db,
+            d == 1,
+            torch.get_num_threads(),
+        )
+        d_parameters += [dw_ih, dw_hh, None if b_ih is None else db,
+                         None if b_hh is None else db.clone()]  # fmt: skip
+    dx = None if not dxs else dxs[0] if D == 1 else dxs[0].add_(dxs[1])
+    return [dx, dh0, dc0, *d_parameters]
+
+
+def _differentiable_backward(
+    ctx: Any,
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    parameters: list[Tensor | None],
+    grads: tuple[Tensor | None, ...],
+) -> list[Tensor | None]:
+    """Run forward again with PyTorch operations, and differentiate that with a graph."""
+    inputs = [x, h0, c0, *parameters]
+    # Views stand in for the inputs, so that their gradients stop here and do not run on into
+    # whatever computed them.
+    stand_ins = [None if t is None else t.view_as(t) for t in inputs]
+    x_, h0_, c0_, *parameters_ = stand_ins
+    assert x_ is not None
+    assert h0_ is not None
+    assert c0_ is not None
+    outputs = []
+    for d in range(ctx.directions):
+        w = LayerWeights(*parameters_[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION])
+        outputs.append(composite.run(x_, h0_[d], c0_[d], w, _CELL, reverse=d == 1))
+    results = (
+        torch.cat([y for y, _, _ in outputs], dim=2),
+        torch.stack([h for _, h, _ in outputs]),
+        torch.stack([c for _, _, c in outputs]),
+    )
+    used = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
+    wanted = [
+        t if needed and t is not None else None
+        for t, needed in zip(stand_ins, ctx.needs_input_grad[1:], strict=True)
+    ]
+    found = iter(
+        torch.autograd.grad(
+            [r for r, _ in used],
+            [t for t in wanted if t is not None],
+            [g for _, g in used],
+            create_graph=True,
+            allow_unused=True,
+        )
+    )
+    return [None if t is None else next(found) for t in wanted]
+
+
+def _dense(t: Tensor | None) -> Any:
+    """The same numbers without gaps and without a graph, as the core reads them."""
+    return None if t is None else t.detach().contiguous()
+
+
+def _unit_stride(t: Tensor) -> Tensor:
+    return t if t.stride(2) == 1 or t.shape[2] == 1 else t.contiguous()
