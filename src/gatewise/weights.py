@@ -1,0 +1,197 @@
+"""Parameter names, and LSTM weights in and out of safetensors files.
+
+Knows PyTorch's names and layout but not PyTorch: modules are read through `state_dict`. Tensors
+keep their dtype; the configuration stands as JSON in the file's header.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from gatewise.cell import Cell
+from gatewise.errors import ModelFileError
+from gatewise.files import write_atomically
+
+FORMAT: Final = "gatewise-lstm"
+VERSION: Final = 1
+
+PARAMETER_NAMES: Final = {
+    "w_ih": "weight_ih",
+    "w_hh": "weight_hh",
+    "b_ih": "bias_ih",
+    "b_hh": "bias_hh",
+    "w_hr": "weight_hr",
+    "peephole": "weight_peephole",
+    "norm_ih": "norm_ih",
+    "norm_hh": "norm_hh",
+    "norm_c": "norm_c",
+}
+"""Names in the equations (see `gatewise.reference.Weights`) and in a module's state_dict."""
+
+
+@dataclass(frozen=True, slots=True)
+class LSTMConfig:
+    """What an LSTM is, apart from its numbers; the names are those of `torch.nn.LSTM`."""
+
+    input_size: int
+    hidden_size: int
+    num_layers: int = 1
+    bias: bool = True
+    batch_first: bool = False
+    bidirectional: bool = False
+    proj_size: int = 0
+    cell: Cell = Cell()
+
+    @property
+    def directions(self) -> int:
+        """Number of directions D."""
+        return 2 if self.bidirectional else 1
+
+
+@dataclass(frozen=True)
+class LSTMWeights:
+    """The parameters of a whole LSTM.
+
+    Args:
+        config: what it is.
+        arrays: every parameter under its name in the state_dict, such as "weight_ih_l0".
+    """
+
+    config: LSTMConfig
+    arrays: dict[str, NDArray[Any]]
+
+    def layer(self, layer: int, direction: int) -> dict[str, NDArray[Any]]:
+        """Return the parameters of one layer and direction under their names in the equations."""
+        suffix = parameter_suffix(layer, direction)
+        return {
+            k: self.arrays[v + suffix]
+            for k, v in PARAMETER_NAMES.items()
+            if v + suffix in self.arrays
+        }
+
+
+def parameter_suffix(layer: int, direction: int) -> str:
+    """Return what follows a parameter's name in a state_dict.
+
+    >>> parameter_suffix(1, 0), parameter_suffix(0, 1)
+    ('_l1', '_l0_reverse')
+    """
+    return f"_l{layer}{'_reverse' if direction else ''}"
+
+
+def from_module(module: Any) -> LSTMWeights:
+    """Read the weights of a `torch.nn.LSTM` or `gatewise.nn.LSTM`, without copying where possible.
+
+    Args:
+        module: anything with PyTorch's LSTM attributes and a `state_dict`.
+    """
+    config = LSTMConfig(
+        module.input_size,
+        module.hidden_size,
+        module.num_layers,
+        bool(module.bias),
+        module.batch_first,
+        module.bidirectional,
+        module.proj_size,
+        getattr(module, "cell", Cell()),
+    )
+    arrays = {k: v.detach().cpu().numpy() for k, v in module.state_dict().items()}
+    return LSTMWeights(config, arrays)
+
+
+def save_lstm(module: Any, path: str | os.PathLike[str]) -> None:
+    """Write an LSTM's weights and configuration to a safetensors file.
+
+    Args:
+        module: a `torch.nn.LSTM` or `gatewise.nn.LSTM`, or the `LSTMWeights` of one.
+        path: the file; written whole or not at all.
+
+    Raises:
+        OSError: the folder does not exist or is not writable, or the disk is full.
+    """
+    weights = module if isinstance(module, LSTMWeights) else from_module(module)
+    header = {"version": VERSION, **asdict(weights.config)}
+    arrays = {k: np.ascontiguousarray(v) for k, v in weights.arrays.items()}
+    write_atomically(path, save(arrays, metadata={FORMAT: json.dumps(header)}))
+
+
+def load_lstm(path: str | os.PathLike[str]) -> LSTMWeights:
+    """Read what `save_lstm` wrote.
+
+    Raises:
+        ModelFileError: the file is missing, cut short, or not an LSTM of ours.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ModelFileError(f"There is no model file {str(file)!r}: expected a safetensors file.")
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            header = (opened.metadata() or {}).get(FORMAT)
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelFileError(
+            f"{file.name!r} is not a readable safetensors file ({reason}): expected one written "
+            "by save_lstm. It may be cut short."
+        ) from None
+    if header is None:
+        raise ModelFileError(
+            f"{file.name!r} has no {FORMAT!r} header: expected a file written by save_lstm."
+        )
+    try:
+        fields = json.loads(header)
+        if fields.pop("version") != VERSION:
+            raise ModelFileError(
+                f"{file.name!r} has another format version: expected {VERSION}. "
+                "Use the release that wrote it."
+            )
+        config = LSTMConfig(**(fields | {"cell": Cell(**fields["cell"])}))
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ModelFileError(f"{file.name!r} has a damaged header: {error}.") from None
+    _check_shapes(config, arrays, file.name)
+    return LSTMWeights(config, arrays)
+
+
+def expected_shapes(config: LSTMConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter of an LSTM, under its name in the state_dict."""
+    H, D = config.hidden_size, config.directions
+    P = config.proj_size or H
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in range(config.num_layers):
+        for direction in range(D):
+            own: dict[str, tuple[int, ...]] = {
+                "w_ih": (4 * H, D * P if layer else config.input_size),
+                "w_hh": (4 * H, P),
+            }
+            if config.bias:
+                own |= {"b_ih": (4 * H,), "b_hh": (4 * H,)}
+            if config.proj_size:
+                own["w_hr"] = (P, H)
+            if config.cell.peephole:
+                own["peephole"] = (3, H)
+            if config.cell.layer_norm:
+                own |= {"norm_ih": (2, 4 * H), "norm_hh": (2, 4 * H), "norm_c": (2, H)}
+            suffix = parameter_suffix(layer, direction)
+            shapes |= {PARAMETER_NAMES[k] + suffix: v for k, v in own.items()}
+    return shapes
+
+
+def _check_shapes(config: LSTMConfig, arrays: dict[str, NDArray[Any]], name: str) -> None:
+    expected = expected_shapes(config)
+    found = {k: v.shape for k, v in arrays.items()}
+    if found == expected:
+        return
+    wrong = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
+    raise ModelFileError(
+        f"{name!r} does not hold what its header says: {wrong[0]} expected "
+        f"{expected.get(wrong[0], 'absent')}, got {found.get(wrong[0], 'absent')}."
+    )
