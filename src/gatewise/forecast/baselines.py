@@ -18,6 +18,7 @@ from gatewise.errors import MissingExtraError
 from gatewise.forecast.panel import Array, forward_fill
 
 LAST_VALUE: Final = "last value"
+LINEAR: Final = "linear"
 
 _ETS_ROWS: Final = 400
 """AutoETS sees the last rows only: its search costs seconds on thousands, and changes little."""
@@ -70,6 +71,7 @@ def linear(
     inputs: Array,
     working: Array,
     end: int,
+    *,
     prediction_length: int,
     centred: bool,
     future: int,
@@ -130,19 +132,21 @@ def linear(
 
 
 def _quantiles(model: Any, y: Array, h: int, probabilities: Sequence[float]) -> Array:
-    levels = {p: round(100 - 200 * p, 6) for p in probabilities if p < 0.5}
+    levels = [_level(p) for p in probabilities if p < 0.5]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of constant or very short histories
-        made: dict[str, NDArray[Any]] = model.forecast(
-            y, h, level=sorted(int(v) if v == int(v) else v for v in levels.values())
-        )
+        made: dict[str, NDArray[Any]] = model.forecast(y, h, level=sorted(levels))
     columns = []
     for p in probabilities:
         if p == 0.5:
             columns.append(made["mean"])
         else:
-            level = levels[p] if p < 0.5 else round(200 * p - 100, 6)
-            level = int(level) if level == int(level) else level
-            columns.append(made[f"{'lo' if p < 0.5 else 'hi'}-{level}"])
+            columns.append(made[f"{'lo' if p < 0.5 else 'hi'}-{_level(p)}"])
     quantiles = np.column_stack(columns).astype(np.float64)
     return np.where(np.isfinite(quantiles), quantiles, quantiles[:, [len(columns) // 2]])
+
+
+def _level(probability: float) -> int | float:
+    """The central interval, in percent, that has a quantile as its edge."""
+    level = round(abs(100 - 200 * probability), 6)
+    return int(level) if level == int(level) else level

@@ -69,12 +69,13 @@ def _sp500() -> Dataset:
         from arch.data import nasdaq, sp500, vix, wti  # noqa: PLC0415  (an extra)
     except ImportError:
         raise MissingExtraError("The S&P 500 data set", "forecast") from None
-    rows = sp500.load()[["Close"]].rename(columns={"Close": "close"})
+    rows = sp500.load()[["Close"]].copy()
+    rows.columns = ["close"]
     rows["nasdaq"] = nasdaq.load()["Close"]  # aligned on the S&P's trading days
     rows["wti"] = wti.load()["DCOILWTICO"]
     rows["vix"] = vix.load()["vix"]
     columns = {"date": pl.Series(rows.index.to_numpy()).cast(pl.Date)}
-    columns |= {c: pl.Series(rows[c].to_numpy(), nan_to_null=True) for c in rows.columns}
+    columns |= {c: pl.Series(list(rows[c]), nan_to_null=True) for c in rows.columns}
     return Dataset(
         "sp500",
         pl.DataFrame(columns),

@@ -24,8 +24,8 @@ from gatewise.forecast.windows import MIN_CONTEXT, Windows
 _ORIGINS: Final = 200
 _LAGS: Final = 10
 _DRAWS: Final = 1000
-_NEGLIGIBLE: Final = 0.01
-"""Effects below this share of a sigma are not told apart from none."""
+_NEGLIGIBLE: Final = 0.05
+"""Effects below this many sigmas, a quarter of a percent of the variance, count as none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +94,12 @@ def driver_effects(f: Forecaster, table: Any = None) -> list[DriverEffect]:
         lags = range(1, min(_LAGS, fitted.context_length) + 1)
         moved = [_nudged_past(fitted, windows, i, lag) for lag in lags]
         changes = [outputs(fitted.network, w)[:, 0, middle] - still for w, _ in moved]
-        seen = [keep for _, keep in moved]
-        effects.append(_summarise(name, "past", 1, changes, seen, block, rng))
+        kept = [c[observed] for c, (_, observed) in zip(changes, moved, strict=True)]
+        effects.append(_summarise(name, "past", kept, block, rng))
     for i, name in enumerate(columns.future):
-        nudged, keep = _nudged_future(windows, i, len(columns.future))
+        nudged, observed = _nudged_future(windows, i, len(columns.future))
         change = outputs(fitted.network, nudged)[:, 0, middle] - still
-        effects.append(_summarise(name, "future", 0, [change], [keep], block, rng))
+        effects.append(_summarise(name, "future", [change[observed]], block, rng))
     return effects
 
 
@@ -139,13 +139,11 @@ def _nudged_future(windows: Windows, column: int, count: int) -> tuple[Windows, 
 def _summarise(
     name: str,
     kind: str,
-    first_lag: int,
-    changes: list[Array],
-    seen: list[NDArray[np.bool_]],
+    kept: list[Array],
     block: int,
     rng: np.random.Generator,
 ) -> DriverEffect:
-    kept = [c[k] for c, k in zip(changes, seen, strict=True)]
+    first_lag = 1 if kind == "past" else 0
     profile = tuple(float(c.mean()) if len(c) else 0.0 for c in kept)
     at = int(np.argmax(np.abs(profile)))
     effect = profile[at]

@@ -1,10 +1,11 @@
-"""Fit a panel, and forecast any panel at any origin: the one path of predict, backtest and checks."""
+"""Fit a panel, forecast any panel at any origin: the one path of predict, backtest and checks."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from gatewise.forecast.panel import Array, Panel, forward_fill
 from gatewise.forecast.train import Training, train
 from gatewise.forecast.transform import from_working
 from gatewise.forecast.windows import MIN_CONTEXT, Windows, assemble
+
+_BATCH: Final = 4096
+"""Windows per pass of the network, so that memory stays bounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +148,8 @@ def forecast_at(
 
     Rows at or after `ends` are read for nothing but the known-future drivers.
     """
-    parts = np.array_split(np.arange(len(ends)), max(1, len(ends) // 4096))
-    series, ends = np.asarray(series), np.asarray(ends)
-    made = [windows_at(fitted, panel, series[p].tolist(), ends[p].tolist()) for p in parts]
+    starts = range(0, len(ends), _BATCH)
+    made = [windows_at(fitted, panel, series[i : i + _BATCH], ends[i : i + _BATCH]) for i in starts]
     return np.concatenate([model.quantiles(fitted.network, w) for w in made])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,22 @@ from gatewise.forecast.fitting import Fitted, fit_panel, forecast_at
 from gatewise.forecast.panel import Array, Panel
 from gatewise.forecast.transform import from_working, to_working
 from gatewise.forecast.windows import MIN_CONTEXT
+
+MODEL: Final = "gatewise"
+"""Name of the network's forecasts among the baselines'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """How the baselines see the table, chosen once, on the rows before the first origin.
+
+    Attributes:
+        unit: transform whose working scale they are fitted on, and all losses measured on.
+        season: rows per season, 1 without one.
+    """
+
+    unit: str
+    season: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +97,7 @@ def rolling_origins(panel: Panel, prediction_length: int, folds: int, step: int)
 
 
 def forecast_folds(
-    config: Config, panel: Panel, group: Sequence[Fold], unit: str, season: int
+    config: Config, panel: Panel, group: Sequence[Fold], benchmark: Benchmark
 ) -> list[FoldForecast]:
     """Fit on the rows before the first fold of a group, and forecast each of its folds.
 
@@ -89,16 +105,15 @@ def forecast_folds(
         config: of the forecaster; every fit starts from fresh weights.
         panel: the whole table.
         group: folds that share a fit.
-        unit: transform whose working scale the baselines use.
-        season: rows per season, for the baselines.
+        benchmark: scale and season of the baselines.
     """
     fitted = fit_panel(config, panel.before(group[0].cuts))
-    rows_of = fit_encoder(panel.before(group[0].cuts), unit).encode(panel)
-    return [_forecast_fold(fitted, panel, fold, rows_of, unit, season) for fold in group]
+    rows_of = fit_encoder(panel.before(group[0].cuts), benchmark.unit).encode(panel)
+    return [_forecast_fold(fitted, panel, fold, rows_of, benchmark) for fold in group]
 
 
 def _forecast_fold(
-    fitted: Fitted, panel: Panel, fold: Fold, rows_of: Encoded, unit: str, season: int
+    fitted: Fitted, panel: Panel, fold: Fold, rows_of: Encoded, benchmark: Benchmark
 ) -> FoldForecast:
     config = fitted.config
     h, middle = config.prediction_length, config.probabilities.index(0.5)
@@ -110,27 +125,32 @@ def _forecast_fold(
     )
     where = [(i, fold.cuts[i] + j) for i in series for j in range(h)]
     where = [(i, min(end, len(panel.series[i]))) for i, end in where]
-    every = forecast_at(fitted, panel, *zip(*where, strict=True)) if where else np.empty((0, h, 0))
+    if not where:
+        raise TableError(
+            f"No series has values before and rows after {fold.start}: expected at least one in "
+            "each fold. Use fewer folds."
+        )
+    every = forecast_at(fitted, panel, *zip(*where, strict=True))
     every = every.reshape(len(series), h, *every.shape[1:])
     last = np.array([_last(panel.series[i].target, end, kind) for i, end in where])
-    made = {"gatewise": from_working(every[:, 0], kind)}
+    made = {MODEL: from_working(every[:, 0], kind)}
     for a, i in enumerate(series):
         rows = slice(rows_of.first[i], rows_of.stop[i])
         working, cut = rows_of.working[rows], fold.cuts[i]
-        by_name = baselines.univariate(working[:cut], h, season, config.probabilities)
-        by_name["linear"] = baselines.linear(
+        by_name = baselines.univariate(working[:cut], h, benchmark.season, config.probabilities)
+        by_name[baselines.LINEAR] = baselines.linear(
             rows_of.inputs[rows],
             working,
             cut,
-            h,
-            bool(rows_of.centred[0]),
-            rows_of.future,
-            season,
-            config.probabilities,
+            centred=bool(rows_of.centred[0]),
+            future=rows_of.future,
+            season=benchmark.season,
+            prediction_length=h,
+            probabilities=config.probabilities,
         )
         for name, quantiles in by_name.items():
             shape = (len(series), h, len(config.probabilities))
-            made.setdefault(name, np.empty(shape))[a] = from_working(quantiles, unit)
+            made.setdefault(name, np.empty(shape))[a] = from_working(quantiles, benchmark.unit)
     change = every[:, :, 0, middle] - last.reshape(len(series), h)
     return FoldForecast(fold, series, made, change, fitted.training.best)
 

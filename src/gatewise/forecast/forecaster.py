@@ -97,7 +97,7 @@ class Forecaster:
             raise NotFittedError("The forecaster is not fitted. Call fit(table) first.")
         return self._fitted
 
-    def fit(
+    def fit(  # noqa: PLR0917  (the order of the roles is part of the API)
         self,
         table: Any,
         time: str = "ds",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def naive_scale(history: Float[Array, n], season: int) -> float:
+def naive_scale(history: Float[Array, " n"], season: int) -> float:
     """Mean absolute change over a season: the unit of MASE (Hyndman & Koehler 2006).
 
     Args:
@@ -30,27 +30,29 @@ def naive_scale(history: Float[Array, n], season: int) -> float:
 
 
 def crps(
-    quantiles: Float[Array, "n Q"], actual: Float[Array, n], probabilities: Sequence[float]
-) -> Float[Array, n]:
+    quantiles: Float[Array, "n Q"], actual: Float[Array, " n"], probabilities: Sequence[float]
+) -> Float[Array, " n"]:
     """Continuous ranked probability score from quantiles: twice the mean pinball loss.
 
     The mean runs over the quantiles that every model is asked for, so scores of one backtest
     compare (Gneiting & Ranjan 2011, the quantile form).
 
     >>> crps(np.array([[0.0, 1.0, 2.0]]), np.array([1.0]), (0.25, 0.5, 0.75)).round(4)
-    array([0.1667])
+    array([0.3333])
     """
     p = np.asarray(probabilities)
     error = actual[:, None] - quantiles
     return 2 * np.maximum(p * error, (p - 1) * error).mean(axis=1)
 
 
-def coverage(low: Float[Array, n], high: Float[Array, n], actual: Float[Array, n]) -> float:
+def coverage(
+    low: Float[Array, " n"], high: Float[Array, " n"], actual: Float[Array, " n"]
+) -> float:
     """Share of actual values between the edges of an interval."""
     return float(np.mean((low <= actual) & (actual <= high)))
 
 
-def smape(point: Float[Array, n], actual: Float[Array, n]) -> float:
+def smape(point: Float[Array, " n"], actual: Float[Array, " n"]) -> float:
     """Symmetric mean absolute percentage error, 0 to 200 (M3's definition).
 
     >>> smape(np.array([110.0]), np.array([90.0]))
@@ -60,7 +62,7 @@ def smape(point: Float[Array, n], actual: Float[Array, n]) -> float:
     return float(100 * np.mean(np.abs(point - actual) / np.where(size > 0, size, 1.0)))
 
 
-def mape(point: Float[Array, n], actual: Float[Array, n]) -> float:
+def mape(point: Float[Array, " n"], actual: Float[Array, " n"]) -> float:
     """Mean absolute percentage error; rows whose actual value is 0 are left out."""
     keep = actual != 0
     if not keep.any():
@@ -69,7 +71,7 @@ def mape(point: Float[Array, n], actual: Float[Array, n]) -> float:
 
 
 def pit(
-    quantiles: Float[Array, "n Q"], actual: Float[Array, n], probabilities: Sequence[float]
+    quantiles: Float[Array, "n Q"], actual: Float[Array, " n"], probabilities: Sequence[float]
 ) -> dict[str, list[float]]:
     """Probability integral transform: the share of actual values between neighbouring quantiles.
 

@@ -2,12 +2,13 @@
 
     h_T = LSTM(context)                                   the only recurrence; `gatewise.nn.LSTM`
     m_k = A_k recent + B ahead_k + m(h_T, static, k, ...) the median of step k, in window units
-    q_k = m_k + cumulative softplus up and down           quantiles that cannot cross
+    q_k = c m_k + cumulative softplus up and down         quantiles that cannot cross
 
 `recent` are the last rows of the context, which reach the head directly, so that yesterday's
 driver does not have to survive the gates first. Every output weight starts at 0 and the biases at
 the normal quantiles: the untrained network forecasts no change with a Gaussian spread, and stays
-there if there is nothing to learn.
+there if there is nothing to learn. The confidence c in [0, 1] is not learnt by gradient: after
+training it is set to what the held-out rows bear out, 0 where the median is no better than neutral.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Network(nn.Module):
 
     Attributes:
         lstm: the `gatewise.nn.LSTM`, which reads `Windows.context` ([T, B, F]) as it is.
+        confidence: factor of the median, set after training.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -83,6 +85,8 @@ class Network(nn.Module):
         self.step = nn.Linear(embedding + shape.ahead, 32, bias=False)
         self.dropout = nn.Dropout(shape.dropout)
         self.quantiles = nn.Linear(32, len(shape.probabilities))
+        self.confidence: Tensor
+        self.register_buffer("confidence", torch.ones(()))
         self._start_neutral()
 
     def _start_neutral(self) -> None:
@@ -118,7 +122,7 @@ class Network(nn.Module):
         median = out[:, :, middle] + recent @ self.recent.T
         if self.ahead is not None:
             median = median + self.ahead(ahead).squeeze(2)
-        median = median.unsqueeze(2)
+        median = (self.confidence * median).unsqueeze(2)
         below = nn.functional.softplus(out[:, :, :middle]).flip(2).cumsum(2).flip(2)
         above = nn.functional.softplus(out[:, :, middle + 1 :]).cumsum(2)
         return torch.cat([median - below, median, median + above], dim=2)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gatewise.forecast.timestamps import TimeStyle
 
 Array = NDArray[np.float64]
+
+Kind = Literal["pandas", "polars", "pyarrow"]
+"""The library a table belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class Panel:
     columns: Columns
     series: tuple[Series, ...]
     style: TimeStyle
-    kind: str
+    kind: Kind
     notes: tuple[str, ...] = ()
 
     def timeline(self) -> NDArray[Any]:

@@ -31,7 +31,7 @@ class DieboldMariano:
 
 
 def diebold_mariano(
-    loss_a: Float[Array, n], loss_b: Float[Array, n], lag: int = 0
+    loss_a: Float[Array, " n"], loss_b: Float[Array, " n"], lag: int = 0
 ) -> DieboldMariano:
     """Test whether a's mean loss is lower than b's.
 
@@ -94,7 +94,7 @@ class Direction:
     p_value: float
 
 
-def direction(forecast: Float[Array, n], actual: Float[Array, n]) -> Direction:
+def direction(forecast: Float[Array, " n"], actual: Float[Array, " n"]) -> Direction:
     """Compare the signs of forecast and actual changes, against the majority class.
 
     >>> direction(np.array([1.0, 1, -1, 1]), np.array([2.0, 1, -3, -1])).hit_rate

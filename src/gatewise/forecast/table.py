@@ -7,13 +7,13 @@ here, in one line that names the fault, what was expected, and the remedy.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import ConfigError, MissingExtraError, TableError, nearest
-from gatewise.forecast.panel import Array, Columns, Panel, Series
+from gatewise.forecast.panel import Array, Columns, Kind, Panel, Series
 from gatewise.forecast.timestamps import parse
 
 if TYPE_CHECKING:
@@ -41,16 +41,12 @@ def open_table(table: Any) -> nw.DataFrame[Any]:
             f"Got {type(table).__name__}: expected a pandas, polars or pyarrow table. "
             "Collect a lazy frame first; read a file with gatewise.forecast.read_table."
         ) from None
-    if kind_of(frame) not in KINDS:
-        raise TableError(f"Got a {kind_of(frame)} table: expected one of {', '.join(KINDS)}.")
+    kind = frame.implementation.value
+    if kind not in KINDS:
+        raise TableError(f"Got a {kind} table: expected one of {', '.join(KINDS)}.")
     if not len(frame):
         raise TableError("The table has no rows: expected at least one series with values.")
     return frame
-
-
-def kind_of(frame: nw.DataFrame[Any]) -> str:
-    """Name of the library the table belongs to."""
-    return str(frame.implementation.value)
 
 
 def choose_columns(
@@ -156,10 +152,12 @@ def read_panel(table: Any, columns: Columns, *, with_target: bool = True) -> Pan
     if with_target:
         _check_target(series, columns)
         _check_drivers(columns, past, future)
-    return Panel(columns, tuple(series), style, kind_of(frame), tuple(notes))
+    return Panel(
+        columns, tuple(series), style, cast("Kind", frame.implementation.value), tuple(notes)
+    )
 
 
-def write_table(data: Mapping[str, Any], kind: str) -> Any:
+def write_table(data: Mapping[str, Any], kind: Kind) -> Any:
     """Make the caller's kind of table from columns (lists, arrays or narwhals series).
 
     >>> write_table({"ds": [1, 2], "forecast": [0.5, 0.25]}, "polars").shape

@@ -19,6 +19,8 @@ from gatewise.errors import TableError
 if TYPE_CHECKING:
     import narwhals as nw
 
+    from gatewise.forecast.panel import Kind
+
 
 @dataclass(frozen=True, slots=True)
 class TimeStyle:
@@ -70,7 +72,7 @@ def parse(column: nw.Series[Any]) -> tuple[NDArray[Any], NDArray[Any], TimeStyle
     return time, time, TimeStyle("text-date" if short else "text-datetime")
 
 
-def render(time: NDArray[Any], style: TimeStyle, name: str, kind: str) -> nw.Series[Any]:
+def render(time: NDArray[Any], style: TimeStyle, name: str, kind: Kind) -> nw.Series[Any]:
     """Write times as the caller does: the inverse of `parse`, as a narwhals series."""
     import narwhals as nw  # noqa: PLC0415  (an extra)
 

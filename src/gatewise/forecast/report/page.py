@@ -1,0 +1,286 @@
+"""Figures and numbers into one self-contained page."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+from jinja2 import Environment
+from numpy.typing import NDArray
+
+from gatewise import trace
+from gatewise.files import write_atomically
+from gatewise.forecast.report import figures
+from gatewise.forecast.report.svg import to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from gatewise.forecast.drivers import DriverEffect
+    from gatewise.forecast.forecaster import Forecaster
+    from gatewise.forecast.result import Backtest
+
+_PAST_ROWS = 6  # rows of the past in the fan chart, in horizons
+_MAX_CHARTS = 6  # series with a fan chart
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure of the page.
+
+    Attributes:
+        svg: the inline element.
+        caption: what to see in it.
+    """
+
+    svg: str
+    caption: str
+
+
+def write_forecast(
+    path: str | os.PathLike[str],
+    forecaster: Forecaster,
+    forecast: Any,
+    *,
+    history: Any = None,
+    result: Backtest | None = None,
+    effects: Sequence[DriverEffect] = (),
+    title: str = "Forecast",
+    command: str = "",
+) -> None:
+    """Write the page of a forecast; see `forecast_page`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    page = forecast_page(
+        forecaster,
+        forecast,
+        history=history,
+        result=result,
+        effects=effects,
+        title=title,
+        command=command,
+    )
+    write_atomically(path, page)
+
+
+def write_backtest(result: Backtest, path: str | os.PathLike[str], command: str = "") -> None:
+    """Write the page of a backtest.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_atomically(path, _render(title="Backtest", command=command, **_backtest_parts(result)))
+
+
+def forecast_page(
+    forecaster: Forecaster,
+    forecast: Any,
+    *,
+    history: Any = None,
+    result: Backtest | None = None,
+    effects: Sequence[DriverEffect] = (),
+    title: str = "Forecast",
+    command: str = "",
+) -> str:
+    """Return the page of a forecast.
+
+    Args:
+        forecaster: fitted.
+        forecast: what its `predict` returned.
+        history: the table that was forecast from, if it is not the fitted one.
+        result: a backtest of the same forecaster, if there is one.
+        effects: what `driver_effects` returned.
+        title: of the page.
+        command: that repeats it.
+    """
+    fitted = forecaster.fitted
+    parts: dict[str, Any] = {} if result is None else _backtest_parts(result)
+    return _render(
+        title=title,
+        command=command,
+        **parts,
+        fans=_fan_charts(forecaster, forecast, history),
+        cell=_cell_pictures(forecaster, history),
+        drivers=_driver_parts(effects),
+        training=_picture(
+            figures.training_chart(fitted.training),
+            "training",
+            "Losses per epoch. Training stops on the last horizon of the training part.",
+        ),
+        rows=_table_rows(forecast, forecaster),
+        facts=_facts(forecaster),
+        notes=list(fitted.notes),
+    )
+
+
+def _render(**values: Any) -> str:
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    source = files("gatewise.forecast.report").joinpath("page.html.j2").read_text("utf-8")
+    return environment.from_string(source).render(**values)
+
+
+def _picture(figure: Figure, name: str, caption: str) -> Picture:
+    return Picture(to_svg(figure, name, caption), caption)
+
+
+def _columns(table: Any) -> dict[str, NDArray[Any]]:
+    frame = nw.from_native(table, eager_only=True)
+    return {name: frame[name].to_numpy() for name in frame.columns}
+
+
+def _fan_charts(forecaster: Forecaster, forecast: Any, history: Any) -> list[tuple[str, Picture]]:
+    fitted, h = forecaster.fitted, forecaster.config.prediction_length
+    panel = forecaster.panel_of(history)
+    columns = _columns(forecast)
+    names = columns.get(panel.columns.series or "")
+    shown = []
+    for k, series in enumerate(panel.series[:_MAX_CHARTS]):
+        rows = slice(None) if names is None else names == series.name
+        own = {name: values[rows] for name, values in columns.items()}
+        keep = slice(-max(_PAST_ROWS * h, fitted.context_length), None)
+        figure = figures.fan_chart(
+            series.time[keep],
+            series.target[keep],
+            _as_times(own[panel.columns.time], series.time),
+            own,
+            forecaster.config.levels,
+            panel.columns.target,
+        )
+        caption = (
+            f"{panel.columns.target} and the {h} rows after it. Each step is a row of the observed "
+            "calendar. The dashed line is the last value: the forecast to beat."
+        )
+        title = "" if names is None else str(series.name)
+        shown.append((title, _picture(figure, f"fan{k}", caption)))
+    return shown
+
+
+def _as_times(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
+    return values.astype("datetime64[us]") if like.dtype.kind == "M" else values
+
+
+def _cell_pictures(forecaster: Forecaster, history: Any) -> list[Picture]:
+    """The gates over the window that made the forecast, and the units on their two curves."""
+    window = forecaster.lstm_input(history)
+    lstm = forecaster.fitted.network.lstm
+    recorded = trace.record(lstm, window.x[window.padding :])
+    labels = figures.time_labels(window.time)
+    top = lstm.num_layers - 1
+    return [
+        _picture(
+            trace.plot_gates(recorded, layer=top, labels=list(labels)),
+            "gates",
+            f"Every gate, the candidate, the cell state and the hidden state of the {lstm.hidden_size} "
+            f"units over the {len(labels)} rows that the forecast was made from; units that remember "
+            "longest stand at the top.",
+        ),
+        _picture(
+            trace.plot_operating_points(recorded, layer=top),
+            "curves",
+            "Where the units stand on their two tanh curves: the candidate's, and the one that the "
+            "cell state passes on its way out. On the flat ends no gradient passes.",
+        ),
+    ]
+
+
+def _driver_parts(effects: Sequence[DriverEffect]) -> dict[str, Any] | None:
+    if not effects:
+        return None
+    caption = (
+        "Change of the next row's forecast when one driver is raised by one standard deviation of "
+        "its window, per lag; the dot is the strongest lag with its 95 % interval."
+    )
+    return {
+        "picture": _picture(figures.drivers_chart(effects), "drivers", caption),
+        "rows": [
+            {
+                "name": e.name,
+                "kind": e.kind,
+                "sign": {"+": "+", "-": "−"}.get(e.sign, e.sign),
+                "lag": e.lag,
+                "effect": f"{e.effect:+.3f}",
+                "interval": f"{e.low:+.3f} to {e.high:+.3f}",
+            }
+            for e in effects
+        ],
+    }
+
+
+def _backtest_parts(result: Backtest) -> dict[str, Any]:
+    shares = [f"coverage-{level:g}" for level in result.levels]
+    shown = ["mae", "mse", "mse_ratio", "mase", "crps", *shares, "dm_p"]
+    d = result.direction
+    direction = (
+        "No direction was forecast: every forecast change is zero."
+        if not d.calls
+        else f"Direction of the next change: right in {d.hits} of {d.calls} "
+        f"({d.hit_rate:.1%}, 95 % interval {d.low:.1%} to {d.high:.1%}); always calling the more "
+        f"frequent direction is right in {d.majority_rate:.1%}."
+    )
+    return {
+        "verdict": result.verdict,
+        "skill": result.skill,
+        "checks": result.checks,
+        "direction": direction,
+        "metric_names": shown,
+        "metrics": [
+            (model, [_number(row.get(name, math.nan), name in shares) for name in shown])
+            for model, row in result.scores.items()
+        ],
+        "unit": result.unit,
+        "best_baseline": result.best_baseline,
+        "origins": len(result.folds),
+        "horizon": result.prediction_length,
+        "backtest_pictures": [
+            _picture(
+                figures.backtest_chart(result),
+                "folds",
+                "Mean absolute error at each origin; lower is better.",
+            ),
+            _picture(
+                figures.calibration_chart(result),
+                "calibration",
+                "Where the actual values fell in the forecast distribution. Flat at 1 is calibrated; "
+                "high ends mean intervals that are too narrow.",
+            ),
+        ],
+    }
+
+
+def _table_rows(forecast: Any, forecaster: Forecaster) -> dict[str, Any]:
+    columns = _columns(forecast)
+    style = figures.time_labels
+    cells = [
+        style(v) if v.dtype.kind == "M" else [f"{x:.6g}" if v.dtype.kind == "f" else str(x) for x in v]
+        for v in columns.values()
+    ]
+    return {"names": list(columns), "rows": list(zip(*cells, strict=True))[:500]}
+
+
+def _facts(forecaster: Forecaster) -> list[tuple[str, str]]:
+    fitted = forecaster.fitted
+    return [
+        ("rows", f"{fitted.rows:,}"),
+        ("series", f"{len(fitted.tail.series):,}"),
+        ("horizon", f"{forecaster.config.prediction_length} rows"),
+        ("context", f"{fitted.context_length} rows"),
+        ("parameters", f"{fitted.parameters:,}"),
+        ("epochs", f"{fitted.epochs}, kept {fitted.training.best}"),
+        ("training time", f"{fitted.seconds:.1f} s"),
+        ("seed", str(fitted.seed)),
+        *((f"transform of {name}", kind) for name, kind in fitted.transforms.items()),
+    ]
+
+
+def _number(value: float, is_share: bool) -> str:
+    if value is None or not np.isfinite(value):
+        return "–"
+    return f"{value:.1%}" if is_share else f"{value:.4g}"

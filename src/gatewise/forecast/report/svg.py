@@ -1,0 +1,56 @@
+"""Figures as SVG that belongs to its page: text as text, colours that follow light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Final
+
+import matplotlib as mpl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK: Final = "#010203"
+"""Drawn in the page's own text colour, whichever that is."""
+
+_RESOLUTION = 150
+
+_STYLE: Final = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+}
+
+
+def to_svg(figure: Figure, name: str, alt: str) -> str:
+    """Render a figure as an inline SVG element.
+
+    Args:
+        figure: its axes, ticks and text are drawn in the page's ink, its background left out.
+        name: unique within the page; keeps the ids inside apart from those of other figures.
+        alt: what the picture shows, for those who cannot see it.
+    """
+    for axes in figure.axes:
+        axes.patch.set_alpha(0)
+        axes.tick_params(colors=INK)
+        axes.xaxis.label.set_color(INK)
+        axes.yaxis.label.set_color(INK)
+        for spine in axes.spines.values():
+            spine.set_edgecolor(INK)
+        for text in (axes.title, axes._left_title, axes._right_title, *axes.texts):  # type: ignore[attr-defined]
+            text.set_color(INK)
+        legend = axes.get_legend()
+        for text in legend.get_texts() if legend else ():
+            text.set_color(INK)
+    buffer = io.StringIO()
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, dpi=_RESOLUTION,
+                       metadata={"Date": None, "Creator": None})  # fmt: skip
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = re.sub(r"font: ([^;\"]*?)(['\"]?)sans-serif\2", r"font: \1sans-serif", text)
+    for key in set(re.findall(r'id="([^"]+)"', text)):
+        text = re.sub(rf'(id="|url\(#|href="#){re.escape(key)}(?=["\)])', rf"\1{name}-{key}", text)
+    label = alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1)

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from gatewise.errors import TableError
+from gatewise.forecast import transform as tf
+
+
+def test_prices_sums_and_noise_get_their_own_transform():
+    rng = np.random.default_rng(0)
+    walk = np.cumsum(rng.normal(size=300))
+    assert tf.choose([np.exp(walk / 100)]) == "log-return"
+    assert tf.choose([walk]) == "difference"
+    assert tf.choose([rng.normal(size=300)]) == "none"
+    assert tf.choose([np.ones(300)]) == "none"
+    assert tf.choose([walk], "none") == "none"
+
+
+def test_log_returns_of_values_that_are_not_positive_are_refused():
+    with pytest.raises(TableError, match="goes down to -1: expected positive values"):
+        tf.choose([np.array([1.0, -1.0])], "log-return")
+
+
+@pytest.mark.parametrize("kind", ["log-return", "difference", "none"])
+def test_the_working_scale_goes_both_ways(kind):
+    values = np.array([1.0, 2.0, np.nan, 8.0])
+    np.testing.assert_allclose(tf.from_working(tf.to_working(values, kind), kind), values)
+
+
+def test_a_change_over_a_gap_is_taken_from_the_last_observed_value():
+    changes = tf.to_inputs(tf.to_working(np.array([1.0, np.nan, 8.0]), "log-return"), "log-return")
+    np.testing.assert_allclose(changes, [np.nan, np.nan, np.log(8)])
+
+
+def test_values_without_a_log_count_as_missing():
+    assert np.isnan(tf.to_working(np.array([0.0, -1.0]), "log-return")).all()
+
+
+def test_units_have_names():
+    assert [tf.unit_of(k) for k in ("log-return", "difference", "none")] == ["log", "level", "level"]
