@@ -1,0 +1,43 @@
+"""What every test shares: one Hypothesis profile, and the state of the native core put back."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "suite",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=30,
+    # The fixtures used with @given only choose an instruction set for all examples.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("suite")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "isa" in metafunc.fixturenames:
+        from gatewise import native_info
+
+        metafunc.parametrize("isa", native_info()["available"], indirect=True)
+
+
+@pytest.fixture
+def isa(request: pytest.FixtureRequest):
+    """Each instruction set of this machine in turn; the one before is put back."""
+    from gatewise import _native
+
+    before = _native.isa_name()
+    _native.select_isa(request.param)
+    yield request.param
+    _native.select_isa(before)
+
+
+@pytest.fixture
+def threads():
+    """`torch.set_num_threads`; the number before is put back."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
