@@ -2,12 +2,11 @@
 // (NumPy arrays, torch tensors); gatewise._native and its users give the errors that people read.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include <optional>
 #include <string>
-
-#include <nanobind/stl/optional.h>
 
 #include "gatewise/lstm.h"
 
@@ -26,7 +25,8 @@ void require(bool ok, const char* fault) {
 }
 
 template <class Real, class Any>
-gatewise::Sequence<Real> sequence(const Any& a, int64_t T, int64_t B, int64_t N, const char* fault) {
+gatewise::Sequence<Real> sequence(const Any& a, int64_t T, int64_t B, int64_t N,
+                                  const char* fault) {
   require(static_cast<int64_t>(a.shape(0)) == T && static_cast<int64_t>(a.shape(1)) == B &&
               static_cast<int64_t>(a.shape(2)) == N && (N <= 1 || a.stride(2) == 1),
           fault);
@@ -125,8 +125,7 @@ template <class Real>
 void activate(const std::string& name, Dense<const Real, 1> x, Dense<Real, 1> y) {
   require(name == "sigmoid" || name == "tanh", "activate: expected 'sigmoid' or 'tanh'");
   require(x.shape(0) == y.shape(0), "activate: y must be as long as x");
-  const auto which =
-      name == "tanh" ? gatewise::Activation::kTanh : gatewise::Activation::kSigmoid;
+  const auto which = name == "tanh" ? gatewise::Activation::kTanh : gatewise::Activation::kSigmoid;
   const nb::gil_scoped_release release;
   gatewise::activate<Real>(which, static_cast<int64_t>(x.shape(0)), x.data(), y.data());
 }
@@ -149,10 +148,12 @@ NB_MODULE(_core, m) {
   m.doc() = "Bindings of the native core; see native/include/gatewise/lstm.h.";
   m.attr("MAX_ACTIVATION_ULP") = gatewise::kMaxActivationUlp;
   m.def("isa_name", [] { return std::string(gatewise::isa_name()); }, "Instruction set in use.");
-  m.def("isa_available", [] { return std::string(gatewise::isa_available()); },
-        "Instruction sets that this machine runs, best first, separated by blanks.");
-  m.def("isa_select", [](const std::string& name) { return gatewise::isa_select(name.c_str()); },
-        "name"_a, "Choose an instruction set; False if this machine does not run it.");
+  m.def(
+      "isa_available", [] { return std::string(gatewise::isa_available()); },
+      "Instruction sets that this machine runs, best first, separated by blanks.");
+  m.def(
+      "isa_select", [](const std::string& name) { return gatewise::isa_select(name.c_str()); },
+      "name"_a, "Choose an instruction set; False if this machine does not run it.");
   m.def(
       "tape_size",
       [](int64_t T, int64_t B, int64_t I, int64_t H, bool is_double) {

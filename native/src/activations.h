@@ -46,11 +46,10 @@ GATEWISE_INLINE VecF expm1_reduced(VecF r) {
 
 // Taylor series of degree 14: truncated at 2e-19.
 GATEWISE_INLINE VecD expm1_reduced(VecD r) {
-  constexpr double kInverseFactorial[] = {1.0 / 2,          1.0 / 6,          1.0 / 24,
-                                          1.0 / 120,        1.0 / 720,        1.0 / 5040,
-                                          1.0 / 40320,      1.0 / 362880,     1.0 / 3628800,
-                                          1.0 / 39916800,   1.0 / 479001600,  1.0 / 6227020800,
-                                          1.0 / 87178291200};
+  constexpr double kInverseFactorial[] = {
+      1.0 / 2,         1.0 / 6,          1.0 / 24,         1.0 / 120,     1.0 / 720,
+      1.0 / 5040,      1.0 / 40320,      1.0 / 362880,     1.0 / 3628800, 1.0 / 39916800,
+      1.0 / 479001600, 1.0 / 6227020800, 1.0 / 87178291200};
   VecD q = splat(kInverseFactorial[12]);
 #pragma GCC unroll 16
   for (int k = 11; k >= 0; --k) q = fma(q, r, splat(kInverseFactorial[k]));

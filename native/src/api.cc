@@ -109,14 +109,13 @@ void backward(const BackwardArgs<Real>& args) {
   if (weights_ih) table.pack_backward(s.H, s.I, args.parameters.w_ih, weights_ih);
 
   const auto parts = static_cast<size_t>(blocks);
-  const BackwardPlan<Real> plan{
-      args,
-      weights_hh,
-      weights_ih,
-      blocks,
-      chunk_steps(s, (s.B + blocks - 1) / blocks),
-      scratch<Real>(kGradientWeights, parts * sizes.gradient_weights),
-      scratch<Real>(kGradientBias, parts * sizes.gradient_bias)};
+  const BackwardPlan<Real> plan{args,
+                                weights_hh,
+                                weights_ih,
+                                blocks,
+                                chunk_steps(s, (s.B + blocks - 1) / blocks),
+                                scratch<Real>(kGradientWeights, parts * sizes.gradient_weights),
+                                scratch<Real>(kGradientBias, parts * sizes.gradient_bias)};
 
   const int threads = useful_threads(s, args.threads, args.dx.data ? 4.0 : 3.0);
   parallel_for(threads, blocks, [&](int64_t block) {
@@ -124,8 +123,7 @@ void backward(const BackwardArgs<Real>& args) {
     const size_t size = table.backward_scratch(s, end - row, plan.chunk_steps);
     table.backward_block(plan, block, row, end, scratch<Real>(kWork, size));
   });
-  parallel_for(threads, sizes.panels,
-               [&](int64_t panel) { table.unpack_gradients(plan, panel); });
+  parallel_for(threads, sizes.panels, [&](int64_t panel) { table.unpack_gradients(plan, panel); });
 }
 
 template <class Real>

@@ -64,7 +64,8 @@ class BackwardBlock {
   Real* dgates(int64_t step, int64_t panel, int64_t r) const {
     return dgates_ + (((step % plan_.chunk_steps) * panels_ + panel) * rows_ + r) * W;
   }
-  // With few rows a step, dx of a whole chunk is one product; else it is taken while dgates are hot.
+  // With few rows a step, dx of a whole chunk is one product; else it is taken while dgates are
+  // hot.
   bool in_one_product() const { return rows_ < kTileRows; }
 
   void load_state_gradients() {
@@ -157,17 +158,17 @@ class BackwardBlock {
   void weight_gradients(int64_t first, int64_t steps) {
     const auto& s = args_.shape;
     const int64_t sign = args_.reverse ? -1 : 1;
-    operand_gradient(first, steps, 0, s.I,
-                     {args_.x.row(time(first), row_), sign * args_.x.time_stride,
-                      args_.x.batch_stride});
+    operand_gradient(
+        first, steps, 0, s.I,
+        {args_.x.row(time(first), row_), sign * args_.x.time_stride, args_.x.batch_stride});
     if (first == 0) {  // the first step saw h0
       operand_gradient(0, 1, s.I, s.H, {args_.h0 + row_ * s.H, 0, s.H});
       ++first, --steps;
     }
     if (steps) {
-      operand_gradient(first, steps, s.I, s.H,
-                       {args_.y.row(time(first - 1), row_), sign * args_.y.time_stride,
-                        args_.y.batch_stride});
+      operand_gradient(
+          first, steps, s.I, s.H,
+          {args_.y.row(time(first - 1), row_), sign * args_.y.time_stride, args_.y.batch_stride});
     }
   }
 

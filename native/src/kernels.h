@@ -6,8 +6,8 @@
 
 namespace gatewise {
 
-// The tape: gates [step][panel][b][gate][V], then cell states [step + 1][panel][b][V], where state 0
-// is c0. A step counts in the direction of running; step s is time s, or T-1-s in reverse.
+// The tape: gates [step][panel][b][gate][V], then cell states [step + 1][panel][b][V], where state
+// 0 is c0. A step counts in the direction of running; step s is time s, or T-1-s in reverse.
 template <class Real>
 struct ForwardPlan {
   ForwardArgs<Real> args;
@@ -15,8 +15,8 @@ struct ForwardPlan {
   Real* cells;                 // [panel][b][V], the running cell state; null with a tape
 };
 
-// dW is accumulated for each of `blocks` fixed blocks of rows apart, and these are added up in order:
-// the number depends on the shape alone, so the bits do not depend on the threads.
+// dW is accumulated for each of `blocks` fixed blocks of rows apart, and these are added up in
+// order: the number depends on the shape alone, so the bits do not depend on the threads.
 template <class Real>
 struct BackwardPlan {
   BackwardArgs<Real> args;

@@ -1,7 +1,8 @@
 // Weights in the order in which the kernels read them, and back.
 //
 // A panel is the V = kLanes hidden units that one vector holds. Forward, "panels":
-//   weights [panel][k][gate][V], k over the I inputs and then the H hidden units; bias [panel][gate][V]
+//   weights [panel][k][gate][V], k over the I inputs and then the H hidden units; bias
+//   [panel][gate][V]
 // so that one register tile yields i, f, g and o of the same units. Backward, "column blocks":
 //   [block of n vectors][panel][gate][V][n * V], the transposed operand of dgates x W.
 // Lanes past H and columns past N are zero, so tails need no special case in any inner loop.

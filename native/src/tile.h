@@ -74,7 +74,8 @@ GATEWISE_INLINE void gates_pair(const Real* init, const Real* w, int64_t w_strid
 #pragma GCC unroll 4
     for (int n = 0; n < kGates; ++n) acc[p][n] = load(init + p * kPanelWidth<Real> + n * V);
   }
-  const auto run = [&](const Real* panel, const Real* row, int64_t K) __attribute__((always_inline)) {
+  const auto run = [&](const Real* panel, const Real* row,
+                       int64_t K) __attribute__((always_inline)) {
 #pragma GCC unroll 2
     for (int64_t k = 0; k < K; ++k) {
       const Vec<Real> a = splat(row[k]);
@@ -121,7 +122,8 @@ __attribute__((noinline)) void dgates_tile(const Real* const* rows, int64_t pane
   }
 }
 
-// Where one operand of the weight gradient lies: row (step, b) at data + step * step_stride + b * row_stride.
+// Where one operand of the weight gradient lies: row (step, b) at data + step * step_stride + b *
+// row_stride.
 template <class Real>
 struct Operand {
   const Real* data;
@@ -183,8 +185,7 @@ GATEWISE_INLINE void for_tiles(int64_t n, Function&& function) {
   const int64_t tiles = (n + kTile - 1) / kTile;
   for (int64_t tile = 0, first = 0; tile < tiles; ++tile) {
     const int64_t end = n * (tile + 1) / tiles;
-    with_constant<kTile>(static_cast<int>(end - first),
-                         [&](auto rows) { function(first, rows); });
+    with_constant<kTile>(static_cast<int>(end - first), [&](auto rows) { function(first, rows); });
     first = end;
   }
 }

@@ -1,6 +1,6 @@
 // The core without Python, for machines that are emulated or instrumented (qemu, valgrind,
-// sanitizers): forward and backward of odd shapes against finite differences in float64, and float32
-// against float64, on every instruction set. Exits 1 on a failure.
+// sanitizers): forward and backward of odd shapes against finite differences in float64, and
+// float32 against float64, on every instruction set. Exits 1 on a failure.
 #include <cmath>
 #include <cstdio>
 #include <random>
@@ -43,8 +43,17 @@ struct Problem {
 
   // Loss: sum of y squared, halved, plus the sum of c_n.
   double loss(int threads = 1) {
-    gatewise::forward<Real>({s, false, threads, parameters(), input(), h0.data(), c0.data(),
-                             {y.data(), s.B * s.H, s.H}, h_n.data(), c_n.data(), tape.data()});
+    gatewise::forward<Real>({s,
+                             false,
+                             threads,
+                             parameters(),
+                             input(),
+                             h0.data(),
+                             c0.data(),
+                             {y.data(), s.B * s.H, s.H},
+                             h_n.data(),
+                             c_n.data(),
+                             tape.data()});
     double sum = 0;
     for (const Real v : y) sum += 0.5 * static_cast<double>(v) * static_cast<double>(v);
     for (const Real v : c_n) sum += static_cast<double>(v);
@@ -53,11 +62,23 @@ struct Problem {
 
   void gradients(int threads = 1) {
     const std::vector<Real> ones(c_n.size(), Real{1});
-    gatewise::backward<Real>({s, false, threads, parameters(), input(), h0.data(),
-                              {y.data(), s.B * s.H, s.H}, tape.data(),
-                              {y.data(), s.B * s.H, s.H}, nullptr, ones.data(),
-                              {dx.data(), s.B * s.I, s.I}, dh0.data(), dc0.data(), dw_ih.data(),
-                              dw_hh.data(), db.data()});
+    gatewise::backward<Real>({s,
+                              false,
+                              threads,
+                              parameters(),
+                              input(),
+                              h0.data(),
+                              {y.data(), s.B * s.H, s.H},
+                              tape.data(),
+                              {y.data(), s.B * s.H, s.H},
+                              nullptr,
+                              ones.data(),
+                              {dx.data(), s.B * s.I, s.I},
+                              dh0.data(),
+                              dc0.data(),
+                              dw_ih.data(),
+                              dw_hh.data(),
+                              db.data()});
   }
 };
 

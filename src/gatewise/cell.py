@@ -117,9 +117,7 @@ ACTIVATIONS: Final[dict[str, Activation]] = {
             1.0,
             "x",
         ),
-        Activation(
-            "one", np.ones_like, lambda x, y: np.zeros_like(x), (1.0, 1.0), False, 0.0, "1"
-        ),
+        Activation("one", np.ones_like, lambda x, y: np.zeros_like(x), (1.0, 1.0), False, 0.0, "1"),
     )
 }
 """Every built-in activation; the reference, the kernels, the docs and the plots follow it."""
@@ -174,9 +172,7 @@ class Cell:
                 )
         for switch in ("peephole", "coupled", "layer_norm"):
             if not isinstance(getattr(self, switch), bool):
-                raise ConfigError(
-                    f"{switch} is {getattr(self, switch)!r}: expected True or False."
-                )
+                raise ConfigError(f"{switch} is {getattr(self, switch)!r}: expected True or False.")
 
     def activation(self, site: str) -> Activation:
         """Return the `Activation` at a site.

@@ -51,7 +51,7 @@ def nearest(name: str, known: list[str]) -> str:
     >>> nearest("clsoe", ["open", "close", "volume"])
     "Did you mean 'close'?"
     """
-    import difflib  # noqa: PLC0415  (only on the error path)
+    import difflib
 
     match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if match:

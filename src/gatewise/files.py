@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -32,3 +35,34 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
         Path(temporary).replace(target)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def staged_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a scratch folder whose files appear in `folder` together, or not at all.
+
+    Made at once, so that a folder that cannot be written is known before long work begins. On
+    leaving without an error its files are moved into `folder`, replacing those of the same name;
+    on an error they are deleted, and so is `folder` if it was made here.
+
+    Args:
+        folder: made if it does not exist.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    target = Path(folder)
+    existed = target.is_dir()
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=".partial-", dir=target))
+        try:
+            yield scratch
+            for file in sorted(scratch.iterdir()):
+                file.replace(target / file.name)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except BaseException:
+        if not existed and not any(target.iterdir()):
+            target.rmdir()
+        raise

@@ -113,7 +113,7 @@ def forward(
     w: Weights,
     h0: Float[ArrayLike, "B P"] | None = None,
     c0: Float[ArrayLike, "B H"] | None = None,
-    cell: Cell = Cell(),  # noqa: B008  (frozen)
+    cell: Cell = Cell(),
 ) -> Forward:
     """Run one layer in one direction.
 
@@ -174,9 +174,7 @@ def forward(
         y[t], cell_state[t], cell_output[t], gates_pre[t] = h, c, m, pre
         gates[t] = np.stack([i, f, g, o], axis=1)
         norms.append((norm_x, norm_h, norm_c))
-    return Forward(
-        y, h, c, gates_pre, gates, cell_state, cell_output, (x, h0, c0, w, cell), norms
-    )
+    return Forward(y, h, c, gates_pre, gates, cell_state, cell_output, (x, h0, c0, w, cell), norms)
 
 
 def backward(
@@ -205,9 +203,9 @@ def backward(
     slope_psi = cell.activation("cell_output").derivative
     p_i, p_f, p_o = np.zeros((3, H)) if w.peephole is None else w.peephole
 
-    dy = np.zeros((T, B, P)) if dy is None else _f64(dy)
-    dh = np.zeros((B, P)) if dh is None else _f64(dh)
-    dc = np.zeros((B, H)) if dc is None else _f64(dc)
+    from_y = np.zeros((T, B, P)) if dy is None else _f64(dy)
+    dh_t = np.zeros((B, P)) if dh is None else _f64(dh)
+    dc_t = np.zeros((B, H)) if dc is None else _f64(dc)
     dx = np.zeros_like(x)
     dw = {k: np.zeros_like(v) for k, v in vars(w).items() if v is not None}
     for t in reversed(range(T)):
@@ -217,26 +215,26 @@ def backward(
         m, c = run.cell_output[t], run.cell_state[t]
         norm_x, norm_h, norm_c = run.norms[t]
 
-        dh = dh + dy[t]
+        dh_t = dh_t + from_y[t]
         if w.w_hr is not None:
-            dw["w_hr"] += dh.T @ (o * m)
-            dh = dh @ w.w_hr
-        do = dh * m * slope_o(pre[:, 3], o)
+            dw["w_hr"] += dh_t.T @ (o * m)
+            dh_t = dh_t @ w.w_hr
+        do = dh_t * m * slope_o(pre[:, 3], o)
         seen = c if norm_c is None else norm_c.output(w.norm_c)
-        dc = dc + _unnormalise(dh * o * slope_psi(seen, m), norm_c, w.norm_c, dw.get("norm_c"))
-        dc = dc + do * p_o
-        di = dc * g
-        df = dc * c_prev
+        through_psi = dh_t * o * slope_psi(seen, m)
+        dc_t = dc_t + _unnormalise(through_psi, norm_c, w.norm_c, dw.get("norm_c")) + do * p_o
+        di = dc_t * g
+        df = dc_t * c_prev
         if cell.coupled:
             di, df = di - df, np.zeros_like(df)
         di, df = di * slope_i(pre[:, 0], i), df * slope_f(pre[:, 1], f)
-        dg = dc * i * slope_g(pre[:, 2], g)
+        dg = dc_t * i * slope_g(pre[:, 2], g)
         if w.peephole is not None:
             dw["peephole"] += np.stack([(a * b).sum(0) for a, b in
                                         ((di, c_prev), (df, c_prev), (do, c))])  # fmt: skip
-        dc = dc * f + di * p_i + df * p_f
+        dc_t = dc_t * f + di * p_i + df * p_f
 
-        dgates_pre = np.stack([di, df, dg, do], axis=1).reshape(B, 4 * H)
+        dgates_pre: Array = np.stack([di, df, dg, do], axis=1).reshape(B, 4 * H)
         dw["b_ih"] += dgates_pre.sum(0)
         dw["b_hh"] += dgates_pre.sum(0)
         from_x = _unnormalise(dgates_pre, norm_x, w.norm_ih, dw.get("norm_ih"))
@@ -244,8 +242,8 @@ def backward(
         dw["w_ih"] += from_x.T @ x[t]
         dw["w_hh"] += from_h.T @ h_prev
         dx[t] = from_x @ w.w_ih
-        dh = from_h @ w.w_hh
-    return Gradients(dx, dh, dc, Weights(**dw))
+        dh_t = from_h @ w.w_hh
+    return Gradients(dx, dh_t, dc_t, Weights(**dw))
 
 
 @dataclass(frozen=True)
@@ -261,7 +259,7 @@ class _Norm:
 
 
 def _normalise(v: Array, gain_shift: Array | None) -> tuple[Array, _Norm | None]:
-    """Layer norm over the last axis (Ba et al. 2016, equation 4), or v itself without parameters."""
+    """Layer norm over the last axis (Ba et al. 2016, eq. 4), or v itself without parameters."""
     if gain_shift is None:
         return v, None
     inverse_std = 1 / np.sqrt(v.var(axis=-1, keepdims=True) + EPSILON)

@@ -36,5 +36,5 @@ def accelerate(module: M) -> M:
         native = _NATIVE.get(type(child))
         if native is not None:
             child.__class__ = native
-            child.cell = Cell()
+            child.__dict__["cell"] = Cell()
     return module

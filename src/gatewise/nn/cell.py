@@ -32,7 +32,7 @@ class LSTMCell(torch.nn.LSTMCell):
 
     cell: Cell
 
-    def __init__(self, *args: Any, cell: Cell = Cell(), **kwargs: Any) -> None:  # noqa: B008
+    def __init__(self, *args: Any, cell: Cell = Cell(), **kwargs: Any) -> None:
         if not isinstance(cell, Cell):
             raise ConfigError(
                 f"cell is a {type(cell).__name__}: expected gatewise.Cell. Pass cell=Cell(...)."

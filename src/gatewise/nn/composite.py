@@ -45,9 +45,7 @@ class LayerWeights:
     norm_c: Tensor | None = None
 
 
-def step(
-    x: Tensor, h: Tensor, c: Tensor, w: LayerWeights, cell: Cell
-) -> tuple[Tensor, Tensor]:
+def step(x: Tensor, h: Tensor, c: Tensor, w: LayerWeights, cell: Cell) -> tuple[Tensor, Tensor]:
     """Advance one step.
 
     Args:

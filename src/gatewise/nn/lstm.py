@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -44,7 +44,7 @@ class LSTM(torch.nn.LSTM):
 
     cell: Cell
 
-    def __init__(self, *args: Any, cell: Cell = Cell(), **kwargs: Any) -> None:  # noqa: B008
+    def __init__(self, *args: Any, cell: Cell = Cell(), **kwargs: Any) -> None:
         if not isinstance(cell, Cell):
             raise ConfigError(
                 f"cell is a {type(cell).__name__}: expected gatewise.Cell. Pass cell=Cell(...)."
@@ -120,7 +120,7 @@ class LSTM(torch.nn.LSTM):
             shapes["weight_peephole"] = (3, H)
         if self.cell.layer_norm:
             shapes |= {"norm_ih": (2, rows), "norm_hh": (2, rows), "norm_c": (2, H)}
-        like = self.weight_ih_l0
+        like = cast(Tensor, self.weight_ih_l0)
         for layer in range(self.num_layers):
             for suffix in ("", "_reverse")[: self.directions]:
                 for name, shape in shapes.items():
@@ -190,7 +190,7 @@ class LSTM(torch.nn.LSTM):
         native_path: bool,
         batch_first: bool,
         lengths: Tensor | None = None,
-    ) -> State | tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         D = self.directions
         h_n, c_n = [], []
         for layer in range(self.num_layers):
@@ -198,9 +198,7 @@ class LSTM(torch.nn.LSTM):
             states = slice(layer * D, (layer + 1) * D)
             weights = [self.layer_weights(layer, d) for d in range(D)]
             if native_path:
-                x, h, c = native.run_layer(
-                    x, h0[states], c0[states], weights, batch_first and last
-                )
+                x, h, c = native.run_layer(x, h0[states], c0[states], weights, batch_first and last)
             else:
                 runs = [
                     composite.run(x, h0[k], c0[k], weights[d], self.cell, d == 1, lengths)

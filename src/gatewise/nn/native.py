@@ -25,7 +25,7 @@ def run_layer(
         x: [T, B, I], a view of any strides but the last.
         h0, c0: [D, B, H] initial states.
         weights: one per direction, the second runs in reverse.
-        batch_first: lay y out as [B, T, D*H] in memory (it is returned as [T, B, D*H] all the same).
+        batch_first: lay y out as [B, T, D*H] in memory (returned as [T, B, D*H] all the same).
 
     Returns:
         y [T, B, D*H], h_n [D, B, H], c_n [D, B, H].
@@ -40,8 +40,9 @@ def run_layer(
 
 
 class _Layer(torch.autograd.Function):
-    """Forward keeps a tape per direction; backward runs natively, or, when its own graph is wanted
-    (``create_graph=True``), through the composite path.
+    """Forward keeps a tape per direction; backward runs natively.
+
+    When backward's own graph is wanted (``create_graph=True``) it runs through the composite path.
     """
 
     @staticmethod
@@ -114,7 +115,7 @@ def _backward(
     h0: Tensor,
     c0: Tensor,
     y: Tensor,
-    parameters: list[Tensor | None],
+    parameters: list[Any],
     tapes: list[Tensor],
     grads: tuple[Tensor | None, ...],
 ) -> list[Tensor | None]:
@@ -128,8 +129,6 @@ def _backward(
     x_rows = _unit_stride(x.detach())
     for d in range(D):
         w_ih, w_hh, b_ih, b_hh = parameters[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION]
-        assert w_ih is not None  # only biases may be absent
-        assert w_hh is not None
         dx = torch.empty_strided(x.shape, x_rows.stride(), dtype=x.dtype) if wants_x else None
         if dx is not None:
             dxs.append(dx)
@@ -174,11 +173,8 @@ def _differentiable_backward(
     inputs = [x, h0, c0, *parameters]
     # Views stand in for the inputs, so that their gradients stop here and do not run on into
     # whatever computed them.
-    stand_ins = [None if t is None else t.view_as(t) for t in inputs]
+    stand_ins: list[Any] = [None if t is None else t.view_as(t) for t in inputs]
     x_, h0_, c0_, *parameters_ = stand_ins
-    assert x_ is not None
-    assert h0_ is not None
-    assert c0_ is not None
     outputs = []
     for d in range(ctx.directions):
         w = LayerWeights(*parameters_[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION])

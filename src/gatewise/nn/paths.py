@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.jit._trace import is_tracing
 from torch.nn import Parameter
 
 from gatewise.cell import Cell
@@ -48,12 +49,11 @@ def choose(cell: Cell, tensors: Iterable[Tensor], supported: bool) -> Path:
 
 
 def _is_traced() -> bool:
-    return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.jit.is_scripting()
+    return torch.compiler.is_compiling() or is_tracing()
 
 
 def _is_transformed() -> bool:
     """Whether torch.func (vmap, grad, jvp, ...) or forward-mode AD is at work."""
     return (
-        torch._C._are_functorch_transforms_active()
-        or torch.autograd.forward_ad._current_level >= 0
+        torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
     )

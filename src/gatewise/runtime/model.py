@@ -95,7 +95,7 @@ class Model:
         Raises:
             ConfigError: the LSTM is bidirectional, so its output needs the future.
         """
-        from gatewise.runtime.stream import Stream  # noqa: PLC0415  (a stream holds a model)
+        from gatewise.runtime.stream import Stream
 
         return Stream(self, batch)
 
@@ -143,7 +143,8 @@ class Model:
         array = np.asarray(a)
         if array.dtype.kind not in "fiu":
             raise DtypeError(
-                f"{name} has dtype {array.dtype}: expected real numbers. Convert it to {self.dtype}."
+                f"{name} has dtype {array.dtype}: expected real numbers. "
+                f"Convert it to {self.dtype}."
             )
         return np.ascontiguousarray(array, self.dtype)
 

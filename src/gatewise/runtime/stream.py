@@ -63,7 +63,7 @@ class Stream:
             ShapeError, DtypeError: x does not fit the LSTM.
         """
         rows = self._model._checked(x, "x")
-        I = self._model.weights.config.input_size  # noqa: E741  (the field's name)
+        I = self._model.weights.config.input_size
         single = self._batch == 1 and rows.shape == (I,)
         if not single and rows.shape != (self._batch, I):
             raise ShapeError(f"x has shape {rows.shape}: expected ({self._batch}, {I}).")

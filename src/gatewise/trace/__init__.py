@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from gatewise.trace.measures import forget_path, memory, saturation
+    from gatewise.trace.plots import plot_gates, plot_operating_points
     from gatewise.trace.recording import Trace, record
 
 _HOME: Final = {
@@ -21,10 +22,20 @@ _HOME: Final = {
     "record": "recording",
     "forget_path": "measures",
     "memory": "measures",
+    "plot_gates": "plots",
+    "plot_operating_points": "plots",
     "saturation": "measures",
 }
 
-__all__ = ["Trace", "forget_path", "memory", "record", "saturation"]
+__all__ = [
+    "Trace",
+    "forget_path",
+    "memory",
+    "plot_gates",
+    "plot_operating_points",
+    "record",
+    "saturation",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -62,7 +62,7 @@ def record(
         MissingExtraError: xarray is not installed.
     """
     try:
-        import xarray as xr  # noqa: PLC0415  (an extra)
+        import xarray as xr
     except ImportError:
         raise MissingExtraError("Tracing", "trace") from None
     weights = lstm if isinstance(lstm, LSTMWeights) else from_module(lstm)

@@ -1,4 +1,4 @@
-"""The pictures of a report. Steps are rows: time axes count rows and are labelled with the dates."""
+"""The pictures of a report. Steps are rows: time axes count rows, labelled with their times."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def fan_chart(
               label="forecast (median)")  # fmt: skip
     _label_rows(axis, np.r_[past_time, time])
     axis.set_xlim(0, n + h - 1)
-    _finish(axis, legend="upper left")
+    _finish(axis)
     return figure
 
 
 def backtest_chart(result: Backtest) -> Figure:
-    """Draw the mean absolute error of each fold: the model's, the last value's, the best baseline's."""
+    """Draw the absolute error of each fold: the model's, the last value's, the best baseline's."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     axis = figure.subplots()
     folds = np.arange(len(result.folds))
@@ -80,12 +80,12 @@ def backtest_chart(result: Backtest) -> Figure:
     _label_rows(axis, starts)
     axis.set_ylabel("absolute error" + (" (log)" if result.unit == "log" else ""))
     axis.set_ylim(bottom=0)
-    _finish(axis, legend="upper left")
+    _finish(axis)
     return figure
 
 
 def calibration_chart(result: Backtest) -> Figure:
-    """Draw how often actual values fell between the forecast quantiles, against the promise (PIT)."""
+    """Draw how often actual values fell between the forecast quantiles, or not (PIT)."""
     figure = Figure(figsize=(10, 2.6), layout="constrained")
     axis = figure.subplots()
     edges = np.array(result.pit["edges"])
@@ -96,7 +96,7 @@ def calibration_chart(result: Backtest) -> Figure:
     axis.set_xlim(0, 1)
     axis.set_xlabel("probability that the forecast gave to values below the actual one")
     axis.set_ylabel("density")
-    _finish(axis, legend="upper right")
+    _finish(axis)
     return figure
 
 
@@ -136,7 +136,7 @@ def training_chart(training: Training) -> Figure:
     axis.axvline(training.best, color=BASELINE, linewidth=1, linestyle="--", label="kept")
     axis.set_xlabel("epoch (0 = the untrained, neutral forecast)")
     axis.set_ylabel("pinball loss")
-    _finish(axis, legend="upper right")
+    _finish(axis)
     return figure
 
 
@@ -156,6 +156,8 @@ def _label_rows(axis: Any, labels: NDArray[Any]) -> None:
     axis.set_xticks(at, [text[k] for k in at])
 
 
-def _finish(axis: Any, legend: str) -> None:
+def _finish(axis: Any) -> None:
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(loc=legend, frameon=False, fontsize=8, ncols=4)
+    above = (0, 1.01)  # where no line of the data can run under it
+    axis.legend(loc="lower left", bbox_to_anchor=above, frameon=False, fontsize=8, ncols=6,
+                borderaxespad=0, borderpad=0.2)  # fmt: skip

@@ -18,12 +18,14 @@ from gatewise import trace
 from gatewise.files import write_atomically
 from gatewise.forecast.report import figures
 from gatewise.forecast.report.svg import to_svg
+from gatewise.forecast.table import read_panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gatewise.forecast.drivers import DriverEffect
     from gatewise.forecast.forecaster import Forecaster
+    from gatewise.forecast.panel import Panel
     from gatewise.forecast.result import Backtest
 
 _PAST_ROWS = 6  # rows of the past in the fan chart, in horizons
@@ -52,6 +54,7 @@ def write_forecast(
     result: Backtest | None = None,
     effects: Sequence[DriverEffect] = (),
     title: str = "Forecast",
+    source: str = "",
     command: str = "",
 ) -> None:
     """Write the page of a forecast; see `forecast_page`.
@@ -66,18 +69,28 @@ def write_forecast(
         result=result,
         effects=effects,
         title=title,
+        source=source,
         command=command,
     )
     write_atomically(path, page)
 
 
-def write_backtest(result: Backtest, path: str | os.PathLike[str], command: str = "") -> None:
+def write_backtest(
+    result: Backtest, path: str | os.PathLike[str], source: str = "", command: str = ""
+) -> None:
     """Write the page of a backtest.
+
+    Args:
+        result: what `backtest` returned.
+        path: the file; written whole or not at all.
+        source: where the table comes from.
+        command: that repeats it.
 
     Raises:
         OSError: the file cannot be written.
     """
-    write_atomically(path, _render(title="Backtest", command=command, **_backtest_parts(result)))
+    parts = _backtest_parts(result)
+    write_atomically(path, _render(title="Backtest", source=source, command=command, **parts))
 
 
 def forecast_page(
@@ -88,6 +101,7 @@ def forecast_page(
     result: Backtest | None = None,
     effects: Sequence[DriverEffect] = (),
     title: str = "Forecast",
+    source: str = "",
     command: str = "",
 ) -> str:
     """Return the page of a forecast.
@@ -99,12 +113,14 @@ def forecast_page(
         result: a backtest of the same forecaster, if there is one.
         effects: what `driver_effects` returned.
         title: of the page.
+        source: where the table comes from.
         command: that repeats it.
     """
     fitted = forecaster.fitted
     parts: dict[str, Any] = {} if result is None else _backtest_parts(result)
     return _render(
         title=title,
+        source=source,
         command=command,
         **parts,
         fans=_fan_charts(forecaster, forecast, history),
@@ -138,7 +154,7 @@ def _columns(table: Any) -> dict[str, NDArray[Any]]:
 
 def _fan_charts(forecaster: Forecaster, forecast: Any, history: Any) -> list[tuple[str, Picture]]:
     fitted, h = forecaster.fitted, forecaster.config.prediction_length
-    panel = forecaster.panel_of(history)
+    panel = _shown_panel(forecaster, history)
     columns = _columns(forecast)
     names = columns.get(panel.columns.series or "")
     shown = []
@@ -163,6 +179,13 @@ def _fan_charts(forecaster: Forecaster, forecast: Any, history: Any) -> list[tup
     return shown
 
 
+def _shown_panel(forecaster: Forecaster, history: Any) -> Panel:
+    fitted = forecaster.fitted
+    if history is not None:
+        return read_panel(history, fitted.tail.columns)
+    return fitted.panel or fitted.tail
+
+
 def _as_times(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
     return values.astype("datetime64[us]") if like.dtype.kind == "M" else values
 
@@ -178,9 +201,9 @@ def _cell_pictures(forecaster: Forecaster, history: Any) -> list[Picture]:
         _picture(
             trace.plot_gates(recorded, layer=top, labels=list(labels)),
             "gates",
-            f"Every gate, the candidate, the cell state and the hidden state of the {lstm.hidden_size} "
-            f"units over the {len(labels)} rows that the forecast was made from; units that remember "
-            "longest stand at the top.",
+            f"Every gate, the candidate, the cell state and the hidden state of the "
+            f"{lstm.hidden_size} units over the {len(labels)} rows that the forecast was made "
+            "from; units that remember longest stand at the top.",
         ),
         _picture(
             trace.plot_operating_points(recorded, layer=top),
@@ -248,8 +271,8 @@ def _backtest_parts(result: Backtest) -> dict[str, Any]:
             _picture(
                 figures.calibration_chart(result),
                 "calibration",
-                "Where the actual values fell in the forecast distribution. Flat at 1 is calibrated; "
-                "high ends mean intervals that are too narrow.",
+                "Where the actual values fell in the forecast distribution. Flat at 1 is "
+                "calibrated; high ends mean intervals that are too narrow.",
             ),
         ],
     }
@@ -259,7 +282,9 @@ def _table_rows(forecast: Any, forecaster: Forecaster) -> dict[str, Any]:
     columns = _columns(forecast)
     style = figures.time_labels
     cells = [
-        style(v) if v.dtype.kind == "M" else [f"{x:.6g}" if v.dtype.kind == "f" else str(x) for x in v]
+        style(v)
+        if v.dtype.kind == "M"
+        else [f"{x:.6g}" if v.dtype.kind == "f" else str(x) for x in v]
         for v in columns.values()
     ]
     return {"names": list(columns), "rows": list(zip(*cells, strict=True))[:500]}

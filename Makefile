@@ -1,0 +1,83 @@
+# gatewise. On a fresh machine two commands do all: `make demo` and `make test`.
+# Needs python3 >= 3.11, a C++20 compiler and make; everything else goes into .venv.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+BUILD  := build/native
+STAMP  := .venv/.installed
+NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
+CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
+
+.PHONY: install demo test check clean format stubs bench \
+        test-exhaustive test-calibration test-sanitize test-valgrind test-neon
+
+install: $(STAMP)  ## set up only
+
+# Two steps, so that the package builds with the tools that the constraints name.
+$(STAMP): pyproject.toml constraints.txt $(NATIVE)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gatewise needs python3 >= 3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  scikit-build-core nanobind cmake ninja
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  -c constraints.txt --no-build-isolation --editable '.[all,dev]'
+	@touch $(STAMP)
+
+demo: install  ## the main job on real data: forecasts, a backtest, a report
+	$(BIN)/gatewise forecast --dataset sp500 --horizon 20 --folds 24 --refit-every 6 --out out/demo
+
+test: install  ## the tests, with coverage
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term -m 'not slow'
+
+check: install  ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/clang-format --dry-run --Werror $(CC_ALL)
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CC_ALL)
+
+stubs: install  ## _core.pyi anew from the compiled module
+	$(BIN)/python -m nanobind.stubgen -m gatewise._native._core -o src/gatewise/_native/_core.pyi
+	$(BIN)/ruff check --quiet --fix src/gatewise/_native/_core.pyi || true
+	$(BIN)/ruff format --quiet src/gatewise/_native/_core.pyi
+
+bench: install  ## side by side with torch.nn.LSTM; writes benchmarks/results/ and the table in docs
+	$(BIN)/python -m benchmarks
+
+# --- long suites; their last results stand in docs/verification.md --------------------------------
+
+test-exhaustive: install  ## sigmoid and tanh over all finite float32 inputs
+	$(BIN)/cmake -G Ninja -S . -B $(BUILD) -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(BIN)/cmake --build $(BUILD) --target exhaustive_activations
+	$(BUILD)/exhaustive_activations
+
+test-calibration: install  ## false claims on random walks, signs of planted drivers
+	$(BIN)/python -m pytest -n 2 -m slow
+
+test-sanitize: install  ## the core under AddressSanitizer and ThreadSanitizer
+	for kind in address,undefined thread; do \
+	  $(BIN)/cmake -G Ninja -S . -B build/$$kind -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	    -DCMAKE_CXX_FLAGS="-fsanitize=$$kind -g" && \
+	  $(BIN)/cmake --build build/$$kind --target native_smoke && build/$$kind/native_smoke || exit 1; \
+	done
+
+test-valgrind: install  ## the core under memcheck (needs valgrind, which knows no AVX-512)
+	$(BIN)/cmake -G Ninja -S . -B build/valgrind -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(BIN)/cmake --build build/valgrind --target native_smoke
+	valgrind --quiet --error-exitcode=1 build/valgrind/native_smoke
+
+test-neon: install  ## the core under qemu (needs aarch64-linux-gnu-g++ and qemu-aarch64)
+	$(BIN)/cmake -G Ninja -S . -B build/neon -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static
+	$(BIN)/cmake --build build/neon --target native_smoke
+	qemu-aarch64 build/neon/native_smoke
+
+clean:
+	rm -rf build out .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis
+	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,162 @@
+"""gatewise forecast: fit, forecast, backtest, and a report of what the cell did."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gatewise.cli import source as s
+from gatewise.cli.progress import Bars
+from gatewise.cli.source import command_line
+from gatewise.errors import ConfigError
+from gatewise.files import staged_folder
+
+FILES = ("forecast.csv", "model.safetensors", "report.html")
+
+
+def forecast(
+    table: s.Table = None,
+    dataset: s.Data = None,
+    time: s.Time = None,
+    target: s.Target = None,
+    series: s.Series = None,
+    drivers: s.Drivers = "",
+    future_drivers: s.FutureDrivers = "",
+    static: s.Static = "",
+    horizon: s.Horizon = 18,
+    levels: s.Levels = "80,95",
+    folds: Annotated[
+        int, typer.Option(help="Rolling origins of the backtest; 0 leaves it out.")
+    ] = 8,
+    refit_every: s.RefitEvery = 1,
+    context_length: s.Context = None,
+    transform: s.Transform = "auto",
+    seed: s.Seed = 0,
+    threads: s.Threads = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Forecast with a saved model instead of fitting one."),
+    ] = None,
+    future: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of the drivers known ahead. Default: TABLE's rows after its last target."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("forecast"),
+    json: s.Json = False,
+) -> None:
+    """Forecast a table of series, backtest the forecaster, and show what its cell did.
+
+    Writes forecast.csv, model.safetensors and a self-contained report.html.
+    """
+    if model is not None:
+        _forecast_with(model, table, future, out, json)
+        return
+    from gatewise.forecast import Forecaster, backtest, driver_effects
+    from gatewise.forecast.report import write_forecast
+
+    forecaster = Forecaster(
+        prediction_length=horizon,
+        levels=s.split_levels(levels),
+        seed=seed,
+        context_length=context_length,
+        transform=transform,
+    )
+    if folds < 0:
+        raise ConfigError(f"--folds is {folds}: expected 0 or more.")
+    given = s.open_source(
+        table, dataset, time=time, target=target, series=series, drivers=drivers,
+        future_drivers=future_drivers, static=static,
+    )  # fmt: skip
+    ahead = _future_table(given, future)
+    with staged_folder(out) as folder, Bars() as bars:
+        forecaster.fit(given.table, **given.columns, progress=bars)
+        bars.finish("train")
+        forecast_table = forecaster.predict(future=ahead)
+        effects = driver_effects(forecaster)
+        result = None
+        if folds:
+            result = backtest(
+                forecaster, given.table, folds, **given.columns, refit_every=refit_every,
+                n_jobs=threads or os.cpu_count() or 1, progress=bars,
+            )  # fmt: skip
+        bars("report", 0, 1)
+        forecast_table.write_csv(folder / "forecast.csv")
+        forecaster.save(folder / "model.safetensors")
+        write_forecast(
+            folder / "report.html",
+            forecaster,
+            forecast_table,
+            result=result,
+            effects=effects,
+            title=f"The next {horizon} rows of {given.columns['target']}",
+            source=given.name,
+            command=command_line(),
+        )
+        bars("report", 1, 1)
+    notes = [*given.notes, *forecaster.fitted.notes]
+    _show(forecast_table, effects, result, notes, out, FILES, json)
+
+
+def _forecast_with(
+    model: Path, table: Path | None, future: Path | None, out: Path, json: bool
+) -> None:
+    """Forecast with a saved model, from its own last rows or from a table's."""
+    from gatewise.forecast import Forecaster, read_table
+    from gatewise.forecast.report import write_forecast
+
+    forecaster = Forecaster.load(model)
+    history = None if table is None else read_table(table)
+    ahead = None if future is None else read_table(future)
+    with staged_folder(out) as folder, Bars() as bars:
+        bars("forecast", 0, 1)
+        forecast_table = forecaster.predict(future=ahead, history=history)
+        forecast_table.write_csv(folder / "forecast.csv")
+        write_forecast(
+            folder / "report.html",
+            forecaster,
+            forecast_table,
+            history=history,
+            title=f"The next {forecaster.config.prediction_length} rows",
+            source=f"With the saved model {model.name}",
+            command=command_line(),
+        )
+        bars("forecast", 1, 1)
+    _show(forecast_table, [], None, [], out, ("forecast.csv", "report.html"), json)
+
+
+def _future_table(given: s.Source, future: Path | None) -> Any:
+    from gatewise.forecast import read_table
+
+    return given.future if future is None else read_table(future)
+
+
+def _show(
+    table: Any, effects: Any, result: Any, notes: list[str], out: Path, files: Any, json: bool
+) -> None:
+    from gatewise.cli import render
+
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    written = {name: str(out / name) for name in files}
+    if json:
+        render.print_json(
+            {
+                "forecast": table.rows(named=True),
+                "drivers": [asdict(e) for e in effects],
+                "backtest": None if result is None else result.to_dict(),
+                "files": written,
+                "notes": notes,
+            }
+        )
+        return
+    render.print_forecast(table)
+    render.print_drivers(effects)
+    if result is not None:
+        render.print_backtest(result)
+    typer.echo("Wrote " + ", ".join(written.values()))

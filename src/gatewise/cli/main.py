@@ -1,0 +1,77 @@
+"""The commands put together; errors as one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from gatewise.cli.backtest import backtest
+from gatewise.cli.forecast import forecast
+from gatewise.cli.progress import Interrupted
+from gatewise.errors import GatewiseError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    help="An LSTM you can see into: forecast time series, and see what the cell did.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(forecast)
+app.command()(backtest)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"gatewise {version('gatewise')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """An LSTM you can see into: forecast time series, and see what the cell did."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code. Errors are one line on stderr."""
+    try:
+        app(args=arguments, prog_name="gatewise", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        return _fail(error.format_message(), USAGE)
+    except GatewiseError as error:
+        return _fail(str(error), FAILED)
+    except Interrupted as error:
+        return _fail(str(error), INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("Interrupted before any work began: nothing was written.", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our stdout has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        where = f" {error.filename!r}" if error.filename else ""
+        return _fail(f"Cannot use{where}: {error.strerror or error}. Nothing was written.", FAILED)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print("gatewise:", " ".join(message.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,84 @@
+"""Results as text or JSON, on stdout."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from gatewise.forecast.drivers import DriverEffect
+    from gatewise.forecast.result import Backtest
+
+_SHOWN_ROWS = 24
+_WIDTH = 200
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; dates as ISO text, NaN as null."""
+    typer.echo(json.dumps(_plain(value), indent=2, allow_nan=False))
+
+
+def print_forecast(table: pl.DataFrame) -> None:
+    """Print a forecast, its first rows if it is long."""
+    _print(table.columns, table.head(_SHOWN_ROWS).rows(), "Forecast")
+    if len(table) > _SHOWN_ROWS:
+        typer.echo(f"... {len(table) - _SHOWN_ROWS} more rows")
+
+
+def print_backtest(result: Backtest) -> None:
+    """Print a backtest: the table, the checks, the verdict."""
+    shares = [f"coverage-{level:g}" for level in result.levels]
+    names = ["mae", "mse_ratio", "mase", "crps", *shares, "dm_p"]
+    rows = [
+        [model, *(None if row.get(n) is None else f"{row[n]:.4g}" for n in names)]
+        for model, row in result.scores.items()
+    ]
+    _print(["model", *names], rows, f"Backtest, {len(result.folds)} origins")
+    for check in result.checks:
+        typer.echo(f"{'passed' if check.passed else 'FAILED'}  {check.name}: {check.detail}")
+    typer.echo(f"\n{result.verdict}")
+
+
+def print_drivers(effects: Sequence[DriverEffect]) -> None:
+    """Print each driver's sign and lag, if there are drivers."""
+    if effects:
+        rows = [[e.name, e.kind, e.sign, e.lag, e.effect, e.low, e.high] for e in effects]
+        _print(["driver", "known", "sign", "lag", "effect", "low", "high"], rows, "Drivers")
+
+
+def _print(names: Sequence[str], rows: Sequence[Sequence[Any]], title: str) -> None:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for k, name in enumerate(names):
+        table.add_column(name, justify="right" if k else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_text(v) for v in row))
+    # Wide tables are not cut: what is piped or copied must be whole.
+    Console(width=_WIDTH).print(table, crop=False)
+    typer.echo()
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, (datetime.date, datetime.datetime)):
+        return value.isoformat()
+    return value

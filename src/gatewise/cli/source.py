@@ -1,0 +1,184 @@
+"""Which table, which columns: options that commands share."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatewise.errors import ConfigError, TableError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Table = Annotated[
+    Path | None, typer.Argument(help="CSV or Parquet file, one row per series and time.")
+]
+Data = Annotated[
+    str | None, typer.Option("--dataset", help="A built-in data set instead of a file: sp500.")
+]
+Time = Annotated[str | None, typer.Option(help="Time column. Default: the only column of dates.")]
+Target = Annotated[str | None, typer.Option(help="Column to forecast. Default: y, if any.")]
+Series = Annotated[
+    str | None, typer.Option(help="Column that tells series apart. Default: unique_id, if any.")
+]
+Drivers = Annotated[str, typer.Option(help="Columns known up to the present, separated by commas.")]
+FutureDrivers = Annotated[
+    str, typer.Option(help="Columns known ahead (weather forecasts, holidays), by commas.")
+]
+Static = Annotated[str, typer.Option(help="Columns that are constant within a series, by commas.")]
+Horizon = Annotated[int, typer.Option(help="Rows to forecast.")]
+Levels = Annotated[str, typer.Option(help="Prediction intervals in percent, by commas.")]
+Folds = Annotated[int, typer.Option(help="Rolling origins of the backtest.")]
+RefitEvery = Annotated[int, typer.Option(help="Fit anew at every so many origins.")]
+Context = Annotated[
+    int | None, typer.Option("--context-length", help="Rows the LSTM reads. Default: automatic.")
+]
+Transform = Annotated[
+    str, typer.Option(help="Of the target: auto, none, log-return or difference.")
+]
+Seed = Annotated[int, typer.Option(help="Of the weights and the batches.")]
+Threads = Annotated[
+    int | None, typer.Option(help="Folds fitted side by side. Default: one per core.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A table and the roles of its columns.
+
+    Attributes:
+        table: polars.
+        columns: the column arguments of `Forecaster.fit`.
+        name: for titles.
+        future: rows after the end of the target that hold known-future drivers, or None.
+        notes: what was chosen for the user.
+    """
+
+    table: pl.DataFrame
+    columns: dict[str, Any]
+    name: str
+    future: pl.DataFrame | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def open_source(
+    file: Path | None,
+    dataset: str | None,
+    *,
+    time: str | None = None,
+    target: str | None = None,
+    series: str | None = None,
+    drivers: str = "",
+    future_drivers: str = "",
+    static: str = "",
+) -> Source:
+    """Read the table that the options name.
+
+    Raises:
+        ConfigError: neither or both of a file and a data set are given.
+        TableError: the file cannot be read, or a default column cannot be told.
+    """
+    from gatewise.forecast import datasets, read_table
+
+    if (file is None) == (dataset is None):
+        raise ConfigError("Expected either a table or --dataset. Try: gatewise forecast prices.csv")
+    if dataset is not None:
+        given = datasets.load(dataset)
+        asked = {"time": time, "target": target, "series": series}
+        columns = given.columns | {k: v for k, v in asked.items() if v is not None}
+        for role, text in (("past", drivers), ("future", future_drivers), ("static", static)):
+            if text:
+                columns[role] = split_names(text)
+        return Source(given.table, columns, given.description or given.name)
+
+    assert file is not None  # one of the two is given
+    table = read_table(file)
+    notes: list[str] = []
+    columns: dict[str, Any] = {
+        "time": time or _only_dates(table, notes),
+        "target": target or _default_target(table),
+        "past": split_names(drivers),
+        "future": split_names(future_drivers),
+        "static": split_names(static),
+    }
+    if series is not None:
+        columns["series"] = series
+    table, future = _split_ahead(table, columns)
+    return Source(table, columns, file.name, future, notes)
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Split names at commas.
+
+    >>> split_names("vix, nasdaq")
+    ('vix', 'nasdaq')
+    """
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def split_levels(text: str) -> tuple[float, ...]:
+    """Split interval levels at commas.
+
+    Raises:
+        ConfigError: one is not a number.
+
+    >>> split_levels("80,95")
+    (80.0, 95.0)
+    """
+    try:
+        return tuple(float(level) for level in split_names(text))
+    except ValueError:
+        raise ConfigError(
+            f"--levels is {text!r}: expected percentages separated by commas, such as 80,95."
+        ) from None
+
+
+def command_line() -> str:
+    """The command that is running, as one would type it."""
+    return shlex.join(["gatewise", *sys.argv[1:]])
+
+
+def _only_dates(table: pl.DataFrame, notes: list[str]) -> str:
+    found = [name for name, dtype in table.schema.items() if dtype.is_temporal()]
+    if not found:
+        found = [name for name in ("ds", "date", "time", "timestamp") if name in table.columns]
+    if len(found) != 1:
+        raise TableError(
+            f"Cannot tell the time column among {', '.join(map(repr, table.columns))}. "
+            "Name it with --time."
+        )
+    notes.append(f"Time column: {found[0]!r}.")
+    return found[0]
+
+
+def _default_target(table: pl.DataFrame) -> str:
+    if "y" in table.columns:
+        return "y"
+    raise TableError(
+        f"Cannot tell the column to forecast among {', '.join(map(repr, table.columns))}. "
+        "Name it with --target."
+    )
+
+
+def _split_ahead(
+    table: pl.DataFrame, columns: dict[str, Any]
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Part the rows after the target's last value: they hold the drivers that are known ahead."""
+    import polars as pl
+
+    target, time = columns["target"], columns["time"]
+    if not columns["future"] or not {target, time} <= set(table.columns):
+        return table, None
+    seen = pl.col(time).filter(pl.col(target).is_not_null()).max()
+    series = columns.get("series") or ("unique_id" if "unique_id" in table.columns else None)
+    if series is not None and series not in table.columns:
+        return table, None
+    last = seen.over(series) if series else seen
+    ahead = table.filter(pl.col(time) > last)
+    return (table.filter(pl.col(time) <= last), ahead) if len(ahead) else (table, None)

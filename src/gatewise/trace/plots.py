@@ -1,0 +1,159 @@
+"""Pictures of a trace, as matplotlib figures.
+
+Gates are drawn on a sequential scale, signed values on a diverging one centred on 0; both are
+readable without telling red from green. Figures carry no title: the page around them says what
+they show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from gatewise.errors import ConfigError, MissingExtraError
+from gatewise.trace.recording import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LABELS: Final = {
+    "input_gate": "input gate i",
+    "forget_gate": "forget gate f",
+    "output_gate": "output gate o",
+    "candidate": "candidate g",
+    "cell_state": "cell state c",
+    "hidden_state": "hidden state h",
+}
+_GATES: Final = ("input_gate", "forget_gate", "output_gate")
+_SEQUENTIAL, _DIVERGING = "cividis", "RdBu_r"
+_POINT: Final = "#d97706"
+_CURVE: Final = "#3b82c4"
+
+
+def plot_gates(
+    trace: Trace,
+    *,
+    layer: int = 0,
+    direction: int = 0,
+    batch: int = 0,
+    labels: Sequence[str] | None = None,
+) -> Figure:
+    """Draw the three gates, the candidate, c and h of one row as heatmaps of units over time.
+
+    Units are sorted by their mean forget gate, so those that remember longest stand at the top.
+
+    Args:
+        trace: what `record` returned.
+        layer, direction, batch: indices of what to draw.
+        labels: one per step, for the time axis; default the trace's own.
+
+    Returns:
+        A figure of six panels.
+
+    Raises:
+        ConfigError: there is no such layer, direction or row.
+        MissingExtraError: matplotlib is not installed.
+    """
+    chosen = _select(trace, layer=layer, direction=direction, batch=batch)
+    order = np.argsort(-chosen["forget_gate"].mean("time").values)
+    figure, axes = _subplots(2, 3, (10, 4.6))
+    for axis, (name, label) in zip(axes.flat, _LABELS.items(), strict=True):
+        values = chosen[name].transpose("time", ...).values.T
+        if len(values) == len(order):  # a projected h has other units
+            values = values[order]
+        if name in _GATES:
+            image = axis.imshow(values, aspect="auto", cmap=_SEQUENTIAL, vmin=0, vmax=1,
+                                interpolation="nearest")  # fmt: skip
+        else:
+            limit = max(float(np.abs(values).max()), 1e-9)
+            image = axis.imshow(values, aspect="auto", cmap=_DIVERGING, vmin=-limit, vmax=limit,
+                                interpolation="nearest")  # fmt: skip
+        axis.set_title(label, loc="left", fontsize=10)
+        axis.set_yticks([])
+        figure.colorbar(image, ax=axis, fraction=0.05, pad=0.02)
+    _label_time(axes[1], chosen["time"].values if labels is None else labels)
+    for axis in axes[0]:
+        axis.set_xticks([])
+    for axis in axes[:, 0]:
+        axis.set_ylabel("units")
+    return figure
+
+
+def plot_operating_points(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figure:
+    """Draw where the units stand on their two squashing curves, the candidate's φ and the cell's ψ.
+
+    One dot per unit and step, over the curve; the histogram below shows how many stand where. A
+    unit on the flat ends passes no gradient there.
+
+    Args:
+        trace: what `record` returned.
+        layer, direction: indices of what to draw.
+
+    Returns:
+        A figure of two curves, each over its histogram.
+
+    Raises:
+        ConfigError: there is no such layer or direction.
+        MissingExtraError: matplotlib is not installed.
+    """
+    chosen = _select(trace, layer=layer, direction=direction)
+    sites = (
+        ("candidate", "candidate_pre", "candidate", "before φ", "g"),
+        ("cell_output", "cell_state", "cell_output", "cell state c", "ψ(c)"),
+    )
+    figure, axes = _subplots(2, 2, (10, 4.6), height_ratios=(3, 1))
+    for column, (site, source, result, x_label, y_label) in enumerate(sites):
+        activation = trace.cell.activation(site)
+        x, y = chosen[source].values.ravel(), chosen[result].values.ravel()
+        reach = max(3.0, float(np.abs(x).max()) * 1.05)
+        grid = np.linspace(-reach, reach, 400)
+        curve, below = axes[0, column], axes[1, column]
+        curve.plot(grid, activation.function(grid), color=_CURVE, linewidth=1.5)
+        curve.scatter(x, y, s=16, color=_POINT, alpha=0.25, linewidths=0, rasterized=True, zorder=3)
+        slope = float(np.mean(activation.derivative(x, y)))
+        curve.set_title(
+            f"{site.replace('_', ' ')}: {activation.name}, mean slope {slope:.2f}",
+            loc="left",
+            fontsize=10,
+        )
+        curve.set_ylabel(y_label)
+        below.hist(x, bins=60, range=(-reach, reach), color=_POINT)
+        below.set_xlabel(x_label)
+        below.set_yticks([])
+        for axis in (curve, below):
+            axis.set_xlim(-reach, reach)
+            axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _select(trace: Trace, **indices: int) -> Any:
+    for axis, index in indices.items():
+        size = trace.data.sizes[axis]
+        if not 0 <= index < size:
+            raise ConfigError(f"{axis} is {index}: expected 0 to {size - 1}.")
+    return trace.data.isel(indices)
+
+
+def _subplots(
+    rows: int, columns: int, size: tuple[float, float], **grid: Any
+) -> tuple[Figure, Any]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("Plotting", "trace") from None
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=grid)
+
+
+def _label_time(axes: Any, labels: Any) -> None:
+    last = len(labels) - 1
+    if last < 0:
+        return
+    at = sorted({0, last // 2, last})
+    for axis in axes:
+        axis.set_xticks(at, [str(labels[k]) for k in at], fontsize=8)
+        ticks = axis.get_xticklabels()
+        ticks[0].set_horizontalalignment("left")  # so that neighbours do not run together
+        ticks[-1].set_horizontalalignment("right")
