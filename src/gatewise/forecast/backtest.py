@@ -128,7 +128,7 @@ def backtest(
     )
 
 
-def _run(  # noqa: PLR0917
+def _run(
     config: Config,
     panel: Panel,
     groups: list[list[Fold]],
@@ -137,7 +137,7 @@ def _run(  # noqa: PLR0917
     progress: Progress | None,
 ) -> list[FoldForecast]:
     try:
-        from joblib import Parallel, delayed  # noqa: PLC0415  (an extra)
+        from joblib import Parallel, delayed
     except ImportError:
         raise MissingExtraError("A backtest", "forecast") from None
     runs = Parallel(n_jobs=min(jobs, len(groups)), return_as="generator")(

@@ -23,6 +23,9 @@ LINEAR: Final = "linear"
 _ETS_ROWS: Final = 400
 """AutoETS sees the last rows only: its search costs seconds on thousands, and changes little."""
 
+_ETS_LEAST: Final = 16
+"""AutoETS refuses shorter histories; there the last value stands in."""
+
 _LINEAR_ROWS: Final = 3000
 
 
@@ -45,7 +48,7 @@ def univariate(
     ([19.0, 19.0], [20.0, 21.0])
     """
     try:
-        from statsforecast import models  # noqa: PLC0415  (an extra, slow to import)
+        from statsforecast import models
     except ImportError:
         raise MissingExtraError("A backtest", "forecast") from None
     y = forward_fill(history)
@@ -57,7 +60,9 @@ def univariate(
     }
     if seasonal > 1:
         chosen["seasonal naive"] = (models.SeasonalNaive(season_length=seasonal), y)
-    chosen["AutoETS"] = (models.AutoETS(season_length=seasonal), y[-_ETS_ROWS:])
+    enough = len(y) >= _ETS_LEAST
+    ets = models.AutoETS(season_length=seasonal) if enough else models.Naive()
+    chosen["AutoETS"] = (ets, y[-_ETS_ROWS:])
     made = {
         name: _quantiles(model, values, prediction_length, probabilities)
         for name, (model, values) in chosen.items()

@@ -73,16 +73,6 @@ class Calendar:
             return 24
         return 1
 
-    def phase(self, time: NDArray[Any]) -> NDArray[np.float64]:
-        """Position of each time within its season, in [0, 1); zeros without a season."""
-        if self.season == 1:
-            return np.zeros(len(time))
-        if self.kind == "months":
-            return (_month_number(time) % 12) / 12.0
-        if self.season == 24:
-            return _time_of_day(time) / DAY_US
-        return _weekday(time) / 7.0
-
     def _allowed(self, time: NDArray[Any]) -> NDArray[np.bool_]:
         if not self.slots:
             return np.ones(len(time), dtype=bool)
@@ -134,6 +124,25 @@ def observe(time: NDArray[Any]) -> Calendar:
     used = codes[counts >= _RARE * counts.max()]
     slots = tuple((int(c // DAY_US), int(c % DAY_US)) for c in used)
     return Calendar("slots", step, slots=slots, skip=_never_open(time, slots, step))
+
+
+def phase(time: NDArray[Any], season: int) -> NDArray[np.float64]:
+    """Position of each time within its season, in [0, 1); zeros without a season.
+
+    Args:
+        time: [n] time stamps.
+        season: a `Calendar.season`: 12 and 4 turn once a year, 24 once a day, 7 and 5 once a week.
+
+    >>> phase(np.array(["2024-01-31", "2024-07-31"], dtype="datetime64[us]"), 12)
+    array([0. , 0.5])
+    """
+    if season in (12, 4):
+        return (_month_number(time) % 12) / 12.0
+    if season == 24:
+        return _time_of_day(time) / DAY_US
+    if season in (5, 7):
+        return _weekday(time) / 7.0
+    return np.zeros(len(time))
 
 
 def _month_rule(time: NDArray[Any]) -> tuple[str, int]:

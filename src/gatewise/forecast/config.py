@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict
 
 from gatewise.errors import ConfigError, nearest
 
@@ -12,6 +12,21 @@ Progress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total); the package itself never prints."""
 
 TRANSFORMS: Final = ("auto", "none", "log-return", "difference")
+
+
+class Options(TypedDict, total=False):
+    """Options of `Config` that a `Forecaster` takes by name."""
+
+    context_length: int | None
+    transform: str
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    max_epochs: int
+    learning_rate: float
+    batch_size: int
+    threads: int
+
 
 _INNER: Final = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 """Quantiles that are always forecast, so that CRPS and PIT do not hang on the levels asked for."""

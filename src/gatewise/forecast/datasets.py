@@ -65,8 +65,8 @@ def names() -> list[str]:
 
 def _sp500() -> Dataset:
     try:
-        import polars as pl  # noqa: PLC0415  (an extra)
-        from arch.data import nasdaq, sp500, vix, wti  # noqa: PLC0415  (an extra)
+        import polars as pl
+        from arch.data import nasdaq, sp500, vix, wti
     except ImportError:
         raise MissingExtraError("The S&P 500 data set", "forecast") from None
     rows = sp500.load()[["Close"]].copy()
@@ -75,7 +75,7 @@ def _sp500() -> Dataset:
     rows["wti"] = wti.load()["DCOILWTICO"]
     rows["vix"] = vix.load()["vix"]
     columns = {"date": pl.Series(rows.index.to_numpy()).cast(pl.Date)}
-    columns |= {c: pl.Series(list(rows[c]), nan_to_null=True) for c in rows.columns}
+    columns |= {c: pl.Series(list(rows[c])).fill_nan(None) for c in rows.columns}
     return Dataset(
         "sp500",
         pl.DataFrame(columns),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.forecast import transform as tf
-from gatewise.forecast.calendar import observe
+from gatewise.forecast.calendar import observe, phase
 from gatewise.forecast.panel import Array, Panel, forward_fill
 
 
@@ -126,7 +126,7 @@ class Encoder:
     def _phases(self, time: NDArray[np.generic]) -> Array:
         if not self.harmonics:
             return np.empty((len(time), 0))
-        turn = 2 * np.pi * observe(time).phase(time)
+        turn = 2 * np.pi * phase(time, self.season)
         waves = [f((j + 1) * turn) for j in range(self.harmonics) for f in (np.sin, np.cos)]
         return np.column_stack(waves)
 

@@ -24,7 +24,7 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
         MissingExtraError: polars is not installed.
     """
     try:
-        import polars as pl  # noqa: PLC0415  (an extra)
+        import polars as pl
     except ImportError:
         raise MissingExtraError("Reading files", "forecast") from None
     file = Path(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gatewise.errors import ConfigError, NotFittedError, TableError
 from gatewise.forecast import storage
 from gatewise.forecast.calendar import observe
-from gatewise.forecast.config import Config, Progress
+from gatewise.forecast.config import Config, Options, Progress
 from gatewise.forecast.fitting import Fitted, fit_panel, forecast_next, shortened, windows_at
 from gatewise.forecast.panel import Array, Panel, Series
 from gatewise.forecast.table import DEFAULT_SERIES, choose_columns, read_panel, write_table
@@ -67,7 +67,7 @@ class Forecaster:
         prediction_length: int = 18,
         levels: Sequence[float] = (80, 95),
         seed: int = 0,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         known = Config.__dataclass_fields__
         for name in options:
@@ -97,7 +97,7 @@ class Forecaster:
             raise NotFittedError("The forecaster is not fitted. Call fit(table) first.")
         return self._fitted
 
-    def fit(  # noqa: PLR0917  (the order of the roles is part of the API)
+    def fit(
         self,
         table: Any,
         time: str = "ds",

@@ -18,6 +18,7 @@ from gatewise.forecast.fitting import fit_panel, forecast_at
 from gatewise.forecast.panel import Array, Panel, Series
 from gatewise.forecast.significance import diebold_mariano
 from gatewise.forecast.transform import from_working, to_working
+from gatewise.forecast.windows import MIN_CONTEXT
 
 _ROWS: Final = 800
 _SERIES: Final = 20
@@ -49,7 +50,8 @@ def run_experiments(
         cuts: rows known per series at the origin.
         progress: called as progress("checks", done, 2).
     """
-    part, kept = _representative(panel, cuts)
+    rows = max(_ROWS, MIN_CONTEXT + 3 * config.prediction_length)
+    part, kept = _representative(panel, cuts, rows)
     checks = []
     for check in (future_invariance, shuffled_target):
         checks.append(check(config, part, kept))
@@ -194,14 +196,14 @@ def _next_change_correlation(panel: Panel, driver: int, changes: bool) -> float:
     return float(table[0, 1]) if table[0, 1] > table[0, 2] + 0.1 else 0.0
 
 
-def _representative(panel: Panel, cuts: Sequence[int]) -> tuple[Panel, list[int]]:
+def _representative(panel: Panel, cuts: Sequence[int], rows: int) -> tuple[Panel, list[int]]:
     """The longest series around the cut, cut to a size that is fitted in a second."""
     usable = [i for i, cut in enumerate(cuts) if cut >= 2]
     usable = sorted(usable, key=lambda i: -cuts[i])[:_SERIES]
     series, kept = [], []
     for i in sorted(usable):
-        start = max(0, cuts[i] - _ROWS)
-        series.append(panel.series[i].rows(start, cuts[i] + _ROWS // 4))
+        start = max(0, cuts[i] - rows)
+        series.append(panel.series[i].rows(start, cuts[i] + rows // 4))
         kept.append(cuts[i] - start)
     return replace(panel, series=tuple(series)), kept
 

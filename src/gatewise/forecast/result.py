@@ -83,7 +83,7 @@ class Backtest:
         Raises:
             OSError: the file cannot be written.
         """
-        from gatewise.forecast.report import write_backtest  # noqa: PLC0415  (jinja2, slow)
+        from gatewise.forecast.report import write_backtest
 
         write_backtest(self, path)
 
@@ -120,6 +120,8 @@ def verdict(
     if n < 3:
         return f"No verdict: {n} origins are too few for a test. Use at least 3 folds.", False
     size = f"{abs(1 - ratio) * 100:.1f} % {'lower' if ratio < 1 else 'higher'}"
+    if not math.isfinite(ratio):  # the last value made no error at all
+        size = "no lower"
     if naive.p_value >= 0.05:
         return (
             f"No evidence of skill over the random walk (DM p = {naive.p_value:.2f}, {n} origins): "

@@ -76,6 +76,8 @@ def collect(config: Config, panel: Panel, made: list[FoldForecast], unit: str) -
         n: np.concatenate([m.quantiles[n].reshape(-1, len(config.probabilities)) for m in made])
         for n in names
     }
+    # A fold that chose another transform may forecast a value that has no log.
+    floor = 0.01 * np.nanmin(level) if unit == "log-return" else -np.inf
     next_change = np.concatenate([m.next_change.ravel() for m in made])
     return Rows(
         fold[keep],
@@ -84,7 +86,7 @@ def collect(config: Config, panel: Panel, made: list[FoldForecast], unit: str) -
         row[keep],
         level[keep],
         actual[keep],
-        {n: to_working(q[keep], unit) for n, q in levels.items()},
+        {n: to_working(np.maximum(q[keep], floor), unit) for n, q in levels.items()},
         {n: q[keep] for n, q in levels.items()},
         next_change[keep],
         (actual - before[:, 0])[keep],

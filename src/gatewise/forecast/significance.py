@@ -49,7 +49,7 @@ def diebold_mariano(
     >>> diebold_mariano(b - 0.5 + rng.normal(size=40) / 10, b).p_value < 0.001
     True
     """
-    from statsmodels.regression.linear_model import OLS  # noqa: PLC0415  (an extra, slow)
+    from statsmodels.regression.linear_model import OLS
 
     keep = np.isfinite(loss_a) & np.isfinite(loss_b)
     d = (loss_a - loss_b)[keep]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gatewise.errors import ModelFileError
+from gatewise.files import write_atomically
 from gatewise.forecast.calendar import Calendar
 from gatewise.forecast.config import Config
 from gatewise.forecast.features import Encoder, StaticCode
@@ -93,27 +93,6 @@ def load_fitted(path: str | os.PathLike[str]) -> Fitted:
             raise
         reason = " ".join(str(error).split())
         raise ModelFileError(f"{file.name!r} has a damaged header: {reason[:200]}.") from None
-
-
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a whole file or nothing: a temporary name beside it, then a rename.
-
-    Raises:
-        OSError: the folder does not exist, is not writable, or the disk is full.
-    """
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _header(fitted: Fitted) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def open_table(table: Any) -> nw.DataFrame[Any]:
         TableError: it is no such table, or has no rows.
     """
     try:
-        import narwhals as nw  # noqa: PLC0415  (an extra)
+        import narwhals as nw
     except ImportError:
         raise MissingExtraError("Reading tables", "forecast") from None
     try:
@@ -163,7 +163,7 @@ def write_table(data: Mapping[str, Any], kind: Kind) -> Any:
     >>> write_table({"ds": [1, 2], "forecast": [0.5, 0.25]}, "polars").shape
     (2, 2)
     """
-    import narwhals as nw  # noqa: PLC0415  (an extra)
+    import narwhals as nw
 
     columns = [
         value.alias(name) if isinstance(value, nw.Series)
@@ -183,12 +183,16 @@ def _groups(frame: nw.DataFrame[Any], series: str | None) -> dict[Any, NDArray[n
             raise TableError(
                 f"Series column {series!r} has no value in row {row}: expected a name in each row."
             )
+        if not isinstance(name, (str, int, float)):
+            raise TableError(
+                f"Series column {series!r} holds {name!r} in row {row}: expected text or numbers."
+            )
         rows.setdefault(name, []).append(row)
     return {name: np.array(found) for name, found in rows.items()}
 
 
 def _numbers(column: nw.Series[Any], role: str) -> Array:
-    import narwhals as nw  # noqa: PLC0415  (an extra)
+    import narwhals as nw
 
     dtype = column.dtype
     if dtype.is_numeric() or dtype == nw.Boolean:

@@ -41,7 +41,7 @@ def parse(column: nw.Series[Any]) -> tuple[NDArray[Any], NDArray[Any], TimeStyle
     Raises:
         TableError: a value is missing or is not a time.
     """
-    import narwhals as nw  # noqa: PLC0415  (an extra)
+    import narwhals as nw
 
     name, dtype = column.name, column.dtype
     if column.is_null().any():
@@ -74,7 +74,7 @@ def parse(column: nw.Series[Any]) -> tuple[NDArray[Any], NDArray[Any], TimeStyle
 
 def render(time: NDArray[Any], style: TimeStyle, name: str, kind: Kind) -> nw.Series[Any]:
     """Write times as the caller does: the inverse of `parse`, as a narwhals series."""
-    import narwhals as nw  # noqa: PLC0415  (an extra)
+    import narwhals as nw
 
     if style.kind == "integer":
         return nw.new_series(name, time.astype(np.int64).tolist(), nw.Int64, backend=kind)

@@ -23,9 +23,7 @@ def planted(seed, rows=None, share=0.3):
     signal = np.concatenate([[0.0], (up - down)[:-1]]) / np.sqrt(2)
     change = np.sqrt(share) * signal + np.sqrt(1 - share) * rng.normal(size=n)
     levels = [100 + np.cumsum(x) for x in (up, down, noise)]
-    return table(
-        np.exp(4 + np.cumsum(change) / 100), up=levels[0], down=levels[1], noise=levels[2]
-    )
+    return table(np.exp(4 + np.cumsum(change) / 100), up=levels[0], down=levels[1], noise=levels[2])
 
 
 def threshold(seed, rows=700):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gatewise.forecast import datasets
-from gatewise.forecast.calendar import observe
+from gatewise.forecast.calendar import observe, phase
 
 
 def days(first, last):
@@ -27,7 +27,7 @@ def test_business_days_go_on_from_friday_to_monday():
 def test_every_day_is_a_season_of_seven():
     calendar = observe(days("2024-01-01", "2024-02-01").astype("datetime64[us]"))
     assert calendar.season == 7
-    assert calendar.phase(days("2024-01-01", "2024-01-03")).tolist() == [0.0, 1 / 7]
+    assert phase(days("2024-01-01", "2024-01-03"), 7).tolist() == [0.0, 1 / 7]
 
 
 def test_the_exchange_closes_on_the_holidays_it_always_closed_on():
@@ -77,7 +77,7 @@ def test_hours_have_a_season_of_a_day():
     time = np.arange("2024-01-01", "2024-02-01", dtype="datetime64[h]").astype("datetime64[us]")
     calendar = observe(time)
     assert calendar.season == 24
-    assert calendar.phase(time[:7:6]).tolist() == [0.0, 0.25]
+    assert phase(time[:7:6], 24).tolist() == [0.0, 0.25]
     assert texts(calendar.after(time[-1], 2), "h") == ["2024-02-01T00", "2024-02-01T01"]
 
 
@@ -85,7 +85,7 @@ def test_integers_go_on_by_their_most_frequent_step():
     calendar = observe(np.array([1990, 1992, 1994, 1999, 2001]))
     assert calendar.after(2001, 2).tolist() == [2003, 2005]
     assert calendar.season == 1
-    assert calendar.phase(np.array([1, 2])).tolist() == [0, 0]
+    assert phase(np.array([1, 2]), 1).tolist() == [0, 0]
 
 
 def test_one_special_saturday_does_not_open_all_saturdays():
@@ -98,7 +98,9 @@ def test_one_special_saturday_does_not_open_all_saturdays():
 
 def test_weeks_go_on_by_weeks():
     time = days("2024-01-03", "2024-06-01")[::7].astype("datetime64[us]")
-    assert np.diff(observe(time).after(time[-1], 3)).astype("timedelta64[D]").astype(int).tolist() == [
+    assert np.diff(observe(time).after(time[-1], 3)).astype("timedelta64[D]").astype(
+        int
+    ).tolist() == [
         7,
         7,
     ]

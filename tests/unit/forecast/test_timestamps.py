@@ -26,7 +26,11 @@ ZONED = pl.datetime_range(
 )
 @pytest.mark.parametrize("kind", ["polars", "pandas", "pyarrow"])
 def test_what_is_parsed_is_written_the_same_way(values, kind):
-    table = {"polars": lambda f: f, "pandas": pl.DataFrame.to_pandas, "pyarrow": pl.DataFrame.to_arrow}
+    table = {
+        "polars": lambda f: f,
+        "pandas": pl.DataFrame.to_pandas,
+        "pyarrow": pl.DataFrame.to_arrow,
+    }
     column = nw.from_native(table[kind](values.to_frame()), eager_only=True)["t"]
     time, _, style = parse(column)
     again = render(time, style, "t", kind)

@@ -36,4 +36,8 @@ def test_values_without_a_log_count_as_missing():
 
 
 def test_units_have_names():
-    assert [tf.unit_of(k) for k in ("log-return", "difference", "none")] == ["log", "level", "level"]
+    assert [tf.unit_of(k) for k in ("log-return", "difference", "none")] == [
+        "log",
+        "level",
+        "level",
+    ]

@@ -1,0 +1,98 @@
+"""Each check must fail when the leak it is made for is planted, and pass on a clean run."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gatewise.forecast import Forecaster, backtest, windows
+from gatewise.forecast.leaks import yesterdays_value
+
+from .simulated import planted, random_walk, table
+
+
+def run(data, **options):
+    return backtest(Forecaster(3, max_epochs=8), data, folds=8, refit_every=4, **options)
+
+
+def outcome(result):
+    return {c.name: c.passed for c in result.checks}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_clean_run_passes_every_check(seed):
+    made = run(random_walk(seed, 300))
+    assert outcome(made) == {
+        "future invariance": True,
+        "shuffled target": True,
+        "yesterday's value": True,
+        "too good": True,
+    }
+
+
+def test_a_clean_run_with_honest_drivers_passes_every_check():
+    assert all(outcome(run(planted(0, 400), past=["up", "down", "noise"])).values())
+
+
+def test_planted_whole_series_scaling_is_caught(monkeypatch):
+    honest = windows.window_statistics
+
+    def whole_series(inputs, rows, inside, centred):
+        everything = np.broadcast_to(np.arange(len(inputs)), (len(rows), len(inputs)))
+        return honest(inputs, everything, np.ones_like(everything, dtype=bool), centred)
+
+    monkeypatch.setattr(windows, "window_statistics", whole_series)
+    made = run(random_walk(1, 300))
+    assert not outcome(made)["future invariance"]
+    assert made.verdict.startswith("Not to be trusted: the check 'future invariance' failed")
+    assert not made.skill
+
+
+def test_a_planted_off_by_one_window_is_caught(monkeypatch):
+    honest = windows.context_rows
+    monkeypatch.setattr(windows, "context_rows", lambda ends, length: honest(ends, length) + 1)
+    made = run(random_walk(1, 300))
+    assert not outcome(made)["future invariance"]
+    assert not outcome(made)["shuffled target"]
+    assert not made.skill
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_planted_same_day_driver_declared_as_past_is_caught(seed):
+    data = random_walk(seed, 300)
+    y = data["y"].to_numpy()
+    noise = np.random.default_rng(9).normal(size=300)
+    same_day = np.log(y) if seed == 0 else y
+    same_day = same_day + 0.2 * np.std(np.diff(same_day)) * noise
+    leaked = np.append(same_day[1:], np.nan)  # row t holds what belongs to row t + 1
+    made = run(data.with_columns(fund=pl.Series(leaked)), past=["fund"])
+    assert not outcome(made)["too good"]
+    assert "'fund'" in made.verdict
+    assert "Is it stamped with the time at which it was known?" in made.verdict
+    assert not made.skill
+
+
+def test_the_change_itself_as_a_driver_is_caught():
+    data = random_walk(1, 300)
+    change = np.diff(data["y"].to_numpy(), append=np.nan)
+    made = run(data.with_columns(x=pl.Series(change)), past=["x"])
+    assert not outcome(made)["too good"]
+
+
+def test_two_leaking_drivers_that_only_tell_together_are_caught():
+    rng = np.random.default_rng(0)
+    change, mask = rng.normal(size=(2, 500))
+    y = np.cumsum(change)
+    ahead = np.append(change[1:], 0.0)
+    data = table(y, a=ahead + mask, b=mask)
+    made = backtest(Forecaster(1), data, folds=20, refit_every=20, past=["a", "b"])
+    assert not outcome(made)["too good"]
+    assert "own past does not explain" in made.checks[-1].detail
+
+
+def test_forecasts_that_lag_are_caught():
+    changes = np.random.default_rng(0).normal(size=200)
+    lagging = yesterdays_value(changes[:-1], changes[1:], changes[:-1])
+    assert not lagging.passed
+    assert "they lag" in lagging.detail
+    assert yesterdays_value(changes[1:], changes[1:], changes[:-1]).passed
+    assert yesterdays_value(np.zeros(199), changes[1:], changes[:-1]).passed

@@ -1,0 +1,111 @@
+import json
+import os
+import struct
+
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from gatewise.errors import ConfigError, ModelFileError
+from gatewise.forecast import Forecaster, driver_effects
+
+
+@pytest.fixture
+def saved(walk_forecaster, tmp_path):
+    path = tmp_path / "model.safetensors"
+    walk_forecaster.save(path)
+    return path
+
+
+def test_a_loaded_forecaster_gives_the_same_bits(saved, walk_forecaster, walk_table):
+    loaded = Forecaster.load(saved)
+    assert loaded.predict().equals(walk_forecaster.predict())
+    assert loaded.predict(history=walk_table).equals(walk_forecaster.predict())
+    assert loaded.config == walk_forecaster.config
+    assert loaded.fitted.training == walk_forecaster.fitted.training
+    assert loaded.fitted.notes == walk_forecaster.fitted.notes
+
+
+def test_every_kind_of_column_is_kept(shop_forecaster, shops_known, tmp_path):
+    shop_forecaster.save(tmp_path / "m")
+    loaded = Forecaster.load(tmp_path / "m")
+    future = shops_known[1]
+    assert loaded.predict(future=future).equals(shop_forecaster.predict(future=future))
+    with pytest.raises(ConfigError, match="holds no table"):
+        driver_effects(loaded)
+    a, b = driver_effects(loaded, shops_known[0]), driver_effects(shop_forecaster)
+    assert a == b
+
+
+def test_a_file_that_is_cut_short_is_refused(saved):
+    content = saved.read_bytes()
+    for keep in (0, 4, 100, len(content) - 1):
+        saved.write_bytes(content[:keep])
+        with pytest.raises(ModelFileError, match="not a readable safetensors file") as caught:
+            Forecaster.load(saved)
+        assert "\n" not in str(caught.value)
+
+
+def test_an_altered_tensor_or_header_is_refused(saved):
+    content = bytearray(saved.read_bytes())
+    content[-1] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(ModelFileError, match="was altered"):
+        Forecaster.load(saved)
+
+
+def rewrite(path, change):
+    (length,) = struct.unpack("<Q", path.read_bytes()[:8])
+    header = json.loads(json.loads(path.read_bytes()[8 : 8 + length])["__metadata__"][
+        "gatewise-forecaster"
+    ])  # fmt: skip
+    arrays = load_file(path)
+    text = change(header)
+    save_file(arrays, path, metadata={"gatewise-forecaster": text})
+
+
+def test_an_altered_header_is_refused(saved):
+    rewrite(saved, lambda h: json.dumps(h | {"season": 7}))
+    with pytest.raises(ModelFileError, match="was altered"):
+        Forecaster.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: json.dumps(h | {"version": 99}), "format version 99: expected 1"),
+        (lambda h: "{", "damaged header"),
+        (lambda h: json.dumps({"version": 1}), "damaged header"),
+        (lambda h: "[]", "damaged header"),
+    ],
+)
+def test_a_header_of_another_kind_is_refused(saved, change, message):
+    rewrite(saved, change)
+    with pytest.raises(ModelFileError, match=message):
+        Forecaster.load(saved)
+
+
+def test_files_of_others_and_no_file_are_refused(saved, tmp_path):
+    save_file(load_file(saved), tmp_path / "other")
+    with pytest.raises(ModelFileError, match="not written by Forecaster"):
+        Forecaster.load(tmp_path / "other")
+    with pytest.raises(ModelFileError, match="no model file"):
+        Forecaster.load(tmp_path / "none")
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch, walk_forecaster):
+    target = tmp_path / "m"
+    target.write_bytes(b"old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        walk_forecaster.save(target)
+    assert target.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_the_folder_must_exist(tmp_path, walk_forecaster):
+    with pytest.raises(FileNotFoundError):
+        walk_forecaster.save(tmp_path / "no" / "m")
