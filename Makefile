@@ -71,12 +71,12 @@ test-valgrind: install  ## the core under memcheck (needs valgrind, which knows 
 	$(BIN)/cmake --build build/valgrind --target native_smoke
 	valgrind --quiet --error-exitcode=1 build/valgrind/native_smoke
 
-test-neon: install  ## the core under qemu (needs aarch64-linux-gnu-g++ and qemu-aarch64)
+test-neon: install  ## the core under qemu (needs g++-aarch64-linux-gnu and qemu-user-static)
 	$(BIN)/cmake -G Ninja -S . -B build/neon -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
 	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
 	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static
 	$(BIN)/cmake --build build/neon --target native_smoke
-	qemu-aarch64 build/neon/native_smoke
+	qemu-aarch64-static build/neon/native_smoke
 
 clean:
 	rm -rf build out .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis
