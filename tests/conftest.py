@@ -1,5 +1,11 @@
 """What every test shares: one Hypothesis profile, and the state of the native core put back."""
 
+import os
+
+# Before torch is loaded: the tests run in several processes, whose threads would fight for cores.
+# What is about threads asks for its own number of them.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 from hypothesis import HealthCheck, settings
 

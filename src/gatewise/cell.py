@@ -165,7 +165,7 @@ class Cell:
     def __post_init__(self) -> None:
         for site in SITES:
             name = getattr(self, site)
-            if name not in ACTIVATIONS:
+            if not isinstance(name, str) or name not in ACTIVATIONS:
                 raise ConfigError(
                     f"{site} has no activation {name!r}: expected one of "
                     f"{', '.join(ACTIVATIONS)}. {nearest(str(name), list(ACTIVATIONS))}"

@@ -20,7 +20,7 @@ def assert_near(got, expected, dtype, what=""):
     assert error <= TOLERANCE[np.dtype(dtype)], f"{what}: relative error {error:.2e}"
 
 
-def draw(T, B, I, H, *, dtype, bias=True, seed=0):  # noqa: E741
+def draw(T, B, I, H, *, dtype, bias=True, seed=0):
     """Inputs, parameters and output gradients of one layer, exact in `dtype`."""
     rng = np.random.default_rng(seed)
 
@@ -43,7 +43,7 @@ def draw(T, B, I, H, *, dtype, bias=True, seed=0):  # noqa: E741
 def native(given, grads, reverse=False, threads=1, want_dx=True):
     """Outputs and gradients of the native core, by name."""
     x, h0, c0, w_ih, w_hh, b_ih, b_hh = (given[k] for k in PARTS)
-    (T, B, I), H, dtype = x.shape, c0.shape[1], x.dtype  # noqa: E741
+    (T, B, I), H, dtype = x.shape, c0.shape[1], x.dtype
     out = {"y": np.full((T, B, H), np.nan, dtype)}
     out |= {k: np.full((B, H), np.nan, dtype) for k in ("h_n", "c_n", "dh0", "dc0")}
     tape = np.empty(_native.tape_size(T, B, I, H, dtype == np.float64), dtype)
@@ -77,7 +77,7 @@ def by_reference(given, grads, reverse=False):
 
 def by_torch(given, grads):
     """The same by `torch.nn.LSTM`, in float64 (forward direction only)."""
-    I, H = given["x"].shape[2], given["c0"].shape[1]  # noqa: E741
+    I, H = given["x"].shape[2], given["c0"].shape[1]
     lstm = torch.nn.LSTM(I, H, bias=given["b_ih"] is not None, dtype=torch.float64)
     tensors = {k: torch.tensor(v, dtype=torch.float64) for k, v in given.items() if v is not None}
     names = dict(zip(PARTS[3:], ("weight_ih", "weight_hh", "bias_ih", "bias_hh"), strict=True))

@@ -9,7 +9,7 @@ size = st.sampled_from([1, 2, 7, 17, 33])
 
 
 @given(T=size, B=st.sampled_from([0, 1, 7, 33]), I=size, H=size, bias=st.booleans())
-def test_outputs_and_gradients_equal_torch(T, B, I, H, bias):  # noqa: E741
+def test_outputs_and_gradients_equal_torch(T, B, I, H, bias):
     inputs, grads = draw(T, B, I, H, dtype=np.float64, bias=bias)
     got, expected = by_reference(inputs, grads), by_torch(inputs, grads)
     assert got.keys() == expected.keys()

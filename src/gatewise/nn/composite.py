@@ -20,7 +20,8 @@ from gatewise.reference import EPSILON
 ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
-    "hard_sigmoid": functional.hardsigmoid,
+    # Not functional.hardsigmoid: that rounds 1/6 to float32 and has no second derivative.
+    "hard_sigmoid": lambda x: functional.hardtanh(x / 6 + 0.5, 0.0, 1.0),
     "hard_tanh": functional.hardtanh,
     "relu": torch.relu,
     "softsign": functional.softsign,

@@ -1,0 +1,72 @@
+"""Files are written whole or not at all."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from gatewise import files
+from gatewise.files import write_atomically
+
+
+@pytest.mark.parametrize("content", ["grüß\n", b"\x00\xff", "", b""])
+def test_content_is_written_as_given(tmp_path, content):
+    write_atomically(tmp_path / "f", content)
+    expected = content.encode() if isinstance(content, str) else content
+    assert (tmp_path / "f").read_bytes() == expected
+    assert os.listdir(tmp_path) == ["f"]  # noqa: PTH208
+
+
+def test_an_existing_file_is_replaced(tmp_path):
+    path = tmp_path / "f"
+    path.write_text("much longer than the new one")
+    write_atomically(str(path), "new")
+    assert path.read_text() == "new"
+
+
+def test_the_mode_is_that_of_an_ordinary_new_file(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "f", "x")
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, step):
+    path = tmp_path / "f"
+    path.write_text("old")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(*((files.os, "fsync") if step == "fsync" else (Path, "replace")), full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "f", "new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "no" / "f", "x")
+
+
+def test_a_folder_in_the_place_of_the_file_is_an_os_error(tmp_path):
+    (tmp_path / "f").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_atomically(tmp_path / "f", "x")
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
