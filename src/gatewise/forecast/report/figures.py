@@ -47,13 +47,13 @@ def fan_chart(
     last = seen[-1] if len(seen) else np.nan
     axis.plot(np.arange(n), past, color=INK, linewidth=1.2, label=target)
     axis.axhline(last, color=BASELINE, linewidth=1, linestyle="--", label="last value")
-    for level in sorted(levels, reverse=True):
+    for k, level in enumerate(sorted(levels, reverse=True)):
         axis.fill_between(
             joined,
             np.r_[last, forecast[f"lo-{level:g}"]],
             np.r_[last, forecast[f"hi-{level:g}"]],
             color=MODEL,
-            alpha=0.18,
+            alpha=min(0.15 * (k + 1), 0.6),
             linewidth=0,
             label=f"{level:g} % interval",
         )
