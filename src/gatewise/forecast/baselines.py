@@ -130,10 +130,18 @@ def linear(
         if len(rest) < 2:
             made[k - 1] = (0.0 if centred else start[-1]) + np.zeros(len(z))
             continue
-        weights = np.linalg.lstsq(fit, rest, rcond=None)[0]
+        weights = _least_squares(fit, rest)
         spread = np.sqrt(((rest - fit @ weights) ** 2).sum() / max(len(rest) - fit.shape[1], 1))
         made[k - 1] = start[-1] + features[-1] @ weights + spread * z
     return made
+
+
+def _least_squares(features: Array, label: Array) -> Array:
+    """Least squares from the normal equations of scaled columns: thousands of rows, few columns."""
+    size = np.sqrt((features**2).sum(0))
+    size = np.where(size > 0, size, 1.0)
+    scaled = features / size
+    return np.linalg.lstsq(scaled.T @ scaled, scaled.T @ label, rcond=1e-12)[0] / size
 
 
 def _quantiles(model: Any, y: Array, h: int, probabilities: Sequence[float]) -> Array:

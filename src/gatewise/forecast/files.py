@@ -22,6 +22,10 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
     Raises:
         TableError: the file is missing, is not a table, or has no rows.
         MissingExtraError: polars is not installed.
+
+    >>> read_table("prices.csv")
+    Traceback (most recent call last):
+    gatewise.errors.TableError: File 'prices.csv' does not exist: expected a CSV or Parquet file.
     """
     try:
         import polars as pl

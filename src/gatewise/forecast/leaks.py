@@ -125,6 +125,10 @@ def yesterdays_value(forecast: Array, actual: Array, previous: Array) -> LeakChe
         forecast: [n] forecast change of the next row.
         actual: [n] what it was.
         previous: [n] the change of the row before.
+
+    >>> change = np.random.default_rng(0).normal(size=50)
+    >>> yesterdays_value(change[:-1], change[1:], change[:-1]).passed
+    False
     """
     name = "yesterday's value"
     keep = np.isfinite(forecast) & np.isfinite(actual) & np.isfinite(previous)

@@ -48,7 +48,11 @@ def crps(
 def coverage(
     low: Float[Array, " n"], high: Float[Array, " n"], actual: Float[Array, " n"]
 ) -> float:
-    """Share of actual values between the edges of an interval."""
+    """Share of actual values between the edges of an interval, edges included.
+
+    >>> coverage(np.array([0.0, 0.0]), np.array([1.0, 1.0]), np.array([1.0, 2.0]))
+    0.5
+    """
     return float(np.mean((low <= actual) & (actual <= high)))
 
 
@@ -63,7 +67,11 @@ def smape(point: Float[Array, " n"], actual: Float[Array, " n"]) -> float:
 
 
 def mape(point: Float[Array, " n"], actual: Float[Array, " n"]) -> float:
-    """Mean absolute percentage error; rows whose actual value is 0 are left out."""
+    """Mean absolute percentage error; rows whose actual value is 0 are left out.
+
+    >>> mape(np.array([110.0, 1.0]), np.array([100.0, 0.0]))
+    10.0
+    """
     keep = actual != 0
     if not keep.any():
         return float("nan")

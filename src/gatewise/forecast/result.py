@@ -109,6 +109,11 @@ def verdict(
         best: the baseline with the lowest loss.
         last_value: name of the last-value baseline.
         ratio: mean squared error over that of the last value.
+
+    >>> tests = {"last value": DieboldMariano(0.3, 0.61, 24)}
+    >>> sentence, skill = verdict([], tests, "last value", "last value", 1.02)
+    >>> skill, sentence[:65]
+    (False, 'No evidence of skill over the random walk (DM p = 0.61, 24 origin')
     """
     failed = [c for c in checks if not c.passed]
     if failed:
@@ -134,11 +139,11 @@ def verdict(
             f"to be better than the best baseline, {best} (p = {strongest.p_value:.2f}).",
             False,
         )
+    also = "" if best == last_value else f" and than {best} (p = {strongest.p_value:.3f})"
     unchecked = "" if checks else " The leak checks were not run."
     return (
-        f"Skill: better than the last value (DM p = {naive.p_value:.3f}) and than the best "
-        f"baseline, {best} (p = {strongest.p_value:.3f}), over {n} origins; the squared error is "
-        f"{size} than the last value's.{unchecked}",
+        f"Skill: better than the last value (DM p = {naive.p_value:.3f}){also}, the best baseline, "
+        f"over {n} origins; the squared error is {size} than the last value's.{unchecked}",
         bool(checks),
     )
 

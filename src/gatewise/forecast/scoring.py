@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.errors import TableError
 from gatewise.forecast import metrics
 from gatewise.forecast.baselines import LAST_VALUE
 from gatewise.forecast.config import Config
@@ -56,7 +57,17 @@ class Rows:
 
 
 def collect(config: Config, panel: Panel, made: list[FoldForecast], unit: str) -> Rows:
-    """Line up forecasts and actual values; rows without an actual value drop out."""
+    """Line up forecasts and actual values; rows without an actual value drop out.
+
+    Args:
+        config: of the forecaster.
+        panel: the whole table.
+        made: what was forecast from each origin.
+        unit: transform whose working scale losses are measured on.
+
+    Raises:
+        TableError: no row has an actual value.
+    """
     h = config.prediction_length
     working = [to_working(s.target, unit) for s in panel.series]
     index, steps = [], np.arange(h)
@@ -71,6 +82,8 @@ def collect(config: Config, panel: Panel, made: list[FoldForecast], unit: str) -
     actual = np.array([working[i][r] for i, r in zip(series, at, strict=True)])
     before = np.array([_last_two(working[i], r) for i, r in zip(series, at, strict=True)])
     keep = inside & np.isfinite(actual)
+    if not keep.any():
+        raise TableError("No row of the test windows has a target: there is nothing to score.")
     names = list(made[0].quantiles)
     levels = {
         n: np.concatenate([m.quantiles[n].reshape(-1, len(config.probabilities)) for m in made])

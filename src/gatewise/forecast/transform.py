@@ -63,6 +63,9 @@ def to_working(values: Array, transform: str) -> Array:
     """The scale on which errors are measured: the log for log-returns, else the values.
 
     A value that is not positive has no log and counts as missing.
+
+    >>> to_working(np.array([1.0, 0.0]), "log-return")
+    array([ 0., nan])
     """
     if transform != "log-return":
         return values
@@ -70,7 +73,11 @@ def to_working(values: Array, transform: str) -> Array:
 
 
 def from_working(values: Array, transform: str) -> Array:
-    """The inverse of `to_working`; monotone, so it maps quantiles to quantiles."""
+    """The inverse of `to_working`; monotone, so it maps quantiles to quantiles.
+
+    >>> from_working(np.array([0.0]), "log-return")
+    array([1.])
+    """
     return np.exp(values) if transform == "log-return" else values
 
 
@@ -87,5 +94,9 @@ def to_inputs(working: Array, transform: str) -> Array:
 
 
 def unit_of(transform: str) -> str:
-    """Name of the working scale, for tables and reports."""
+    """Name of the working scale, for tables and reports.
+
+    >>> unit_of("log-return"), unit_of("difference")
+    ('log', 'level')
+    """
     return "log" if transform == "log-return" else "level"

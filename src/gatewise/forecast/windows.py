@@ -57,7 +57,11 @@ class Windows:
 
 
 def context_rows(ends: NDArray[np.intp], context_length: int) -> NDArray[np.intp]:
-    """[B, T] rows that the windows read: the T rows before each end."""
+    """[B, T] rows that the windows read: the T rows before each end.
+
+    >>> context_rows(np.array([5]), 3)
+    array([[2, 3, 4]])
+    """
     return ends[:, None] - context_length + np.arange(context_length)
 
 
@@ -77,6 +81,10 @@ def window_statistics(
 
     Returns:
         [B, C] location and [B, C] scale; the scale is positive, also if the window is constant.
+
+    >>> inputs, rows = np.array([[1.0], [3.0], [99.0]]), np.array([[0, 1]])
+    >>> window_statistics(inputs, rows, rows >= 0, np.array([True]))
+    (array([[2.]]), array([[1.]]))
     """
     values = inputs[np.maximum(rows, 0)]
     seen = inside[:, :, None] & ~np.isnan(values)

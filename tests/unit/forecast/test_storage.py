@@ -2,6 +2,8 @@ import json
 import os
 import struct
 
+import numpy as np
+import polars as pl
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -34,6 +36,21 @@ def test_every_kind_of_column_is_kept(shop_forecaster, shops_known, tmp_path):
         driver_effects(loaded)
     a, b = driver_effects(loaded, shops_known[0]), driver_effects(shop_forecaster)
     assert a == b
+
+
+def test_the_season_is_kept_where_the_last_rows_are_too_few_to_show_it(tmp_path):
+    time = np.arange("2024-01-01", "2024-02-01", dtype="datetime64[h]")
+    load = 10 + np.sin(2 * np.pi * np.arange(len(time)) / 24)
+    table = pl.DataFrame({"ds": time.astype("datetime64[us]"), "y": load})
+    f = Forecaster(prediction_length=3, max_epochs=1).fit(table)
+    assert f.fitted.encoder.season == 24
+    phases = f.lstm_input().x[:, 0, 2:]
+    assert np.ptp(phases, axis=0).min() > 1
+    f.save(tmp_path / "m")
+    loaded = Forecaster.load(tmp_path / "m")
+    assert loaded.predict().equals(f.predict())
+    np.testing.assert_array_equal(loaded.lstm_input().x, f.lstm_input().x)
+    assert loaded.predict(history=table.tail(30)).height == 3
 
 
 def test_a_file_that_is_cut_short_is_refused(saved):
