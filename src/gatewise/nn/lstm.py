@@ -66,7 +66,8 @@ class LSTM(torch.nn.LSTM):
             output [T, B, D*P] (laid out like the input), (h_n, c_n).
         """
         tensors = [] if isinstance(input, PackedSequence) else [input]
-        tensors += [*self._flat_weights, *(hx or ())]  # type: ignore[list-item]
+        tensors += [getattr(self, name) for name in self._flat_weights_names]  # never stale
+        tensors += () if hx is None else hx
         path = paths.choose(self.cell, tensors, self._is_supported(input, hx))
         if path == "torch":
             return super().forward(input, hx)  # type: ignore[return-value]
@@ -139,7 +140,7 @@ class LSTM(torch.nn.LSTM):
             return True
         batch = () if input.dim() == 2 else (input.shape[0 if self.batch_first else 1],)
         expected = (self.num_layers * self.directions, *batch, self.hidden_size)
-        return all(isinstance(s, Tensor) and tuple(s.shape) == expected for s in hx)
+        return len(hx) == 2 and all(isinstance(s, Tensor) and s.shape == expected for s in hx)
 
     def _forward_padded(
         self, input: Tensor, hx: State | None, native_path: bool

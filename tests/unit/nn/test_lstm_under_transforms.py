@@ -1,4 +1,4 @@
-"""torch.func, forward-mode AD, autocast, compile, export, trace: each as `torch.nn.LSTM` does it."""
+"""torch.func, forward-mode AD, autocast, compile, export and trace, against `torch.nn.LSTM`."""
 
 import copy
 
@@ -10,6 +10,9 @@ from twins import assert_same, assert_same_outcome, flat, gradients, twins
 
 from gatewise import Cell
 from gatewise.nn import LSTM
+
+# PyTorch's own forward-mode rules use torch.jit.script.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 
 X = torch.linspace(-1, 1, 60, dtype=torch.float64).reshape(5, 3, 4)
 TANGENT = X.flip(0).contiguous()
@@ -30,6 +33,13 @@ def test_functional_call(modules):
         return functional_call(m, doubled, (X,))
 
     succeeded(assert_same_outcome(do, modules))
+
+
+def test_functional_call_with_parameters_of_another_dtype(modules):
+    def do(m):
+        return functional_call(m, {k: v.float() for k, v in m.named_parameters()}, (X,))
+
+    assert isinstance(assert_same_outcome(do, modules), Exception)
 
 
 def test_grad_with_respect_to_parameters_and_input(modules):
