@@ -15,7 +15,7 @@ class Shape:
 
     B: int
     T: int
-    I: int  # noqa: E741
+    I: int
     H: int
 
     @property

@@ -81,6 +81,7 @@ def forecast(
         effects = driver_effects(forecaster)
         result = None
         if folds:
+            bars("backtest", 0, folds)
             result = backtest(
                 forecaster, given.table, folds, **given.columns, refit_every=refit_every,
                 n_jobs=threads or os.cpu_count() or 1, progress=bars,

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
 
 from gatewise.cli.backtest import backtest
@@ -16,10 +15,15 @@ from gatewise.errors import GatewiseError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
+# Typer keeps its own copy of click, or uses the package, depending on the release; its public
+# BadParameter leads to the base class in either.
+_UsageError = typer.BadParameter.__bases__[0]
+
 app = typer.Typer(
     help="An LSTM you can see into: forecast time series, and see what the cell did.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help: quick, and the same in docs
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(forecast)
@@ -53,15 +57,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         app(args=arguments, prog_name="gatewise", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Exit as exit_:
+    except typer.Exit as exit_:
         return exit_.exit_code
-    except click.ClickException as error:
+    except _UsageError as error:
         return _fail(error.format_message(), USAGE)
     except GatewiseError as error:
         return _fail(str(error), FAILED)
     except Interrupted as error:
         return _fail(str(error), INTERRUPTED)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return _fail("Interrupted before any work began: nothing was written.", INTERRUPTED)
     except BrokenPipeError:  # the reader of our stdout has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

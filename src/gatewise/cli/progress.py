@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 
 class Interrupted(Exception):  # noqa: N818  (not an error)
     """Ctrl-C, with the stage that was at work."""
@@ -22,6 +19,15 @@ class Bars:
     """
 
     def __init__(self, quiet: bool = False) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
         self._bars = Progress(
             TextColumn("{task.description:<10}"),
             BarColumn(),

@@ -50,6 +50,7 @@ def to_svg(figure: Figure, name: str, alt: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r"font: ([^;\"]*?)(['\"]?)sans-serif\2", r"font: \1sans-serif", text)
+    text = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", text)  # equal colour bars, equal ids
     for key in set(re.findall(r'id="([^"]+)"', text)):
         text = re.sub(rf'(id="|url\(#|href="#){re.escape(key)}(?=["\)])', rf"\1{name}-{key}", text)
     label = alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

@@ -1,0 +1,209 @@
+"""Bad input to the command line: one line on stderr, the right exit code, nothing half-written."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gatewise.cli.main import run
+
+FORECAST = ("--horizon", "4", "--folds", "0", "--time", "date", "--target", "close")
+
+
+def frame(rows: int = 120) -> pl.DataFrame:
+    rng = np.random.default_rng(0)
+    start = np.datetime64("2024-01-01")
+    return pl.DataFrame(
+        {
+            "date": pl.Series(start + np.arange(rows)).cast(pl.Date),
+            "close": 100 + rng.normal(size=rows).cumsum(),
+            "vix": rng.normal(size=rows),
+        }
+    )
+
+
+def write(folder: Path, table: pl.DataFrame, name: str = "prices.csv") -> str:
+    path = folder / name
+    table.write_csv(path)
+    return str(path)
+
+
+def expect_failure(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) -> str:
+    assert run(arguments) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = [line for line in captured.err.splitlines() if line.startswith("gatewise:")]
+    assert len(lines) == 1, captured.err
+    assert "Traceback" not in captured.err
+    return lines[0]
+
+
+def replaced(column: str, row: int, value: object) -> pl.DataFrame:
+    table = frame()
+    values = table[column].to_list()
+    values[row] = value
+    return table.with_columns(pl.Series(column, values, strict=False))
+
+
+BAD_TABLES = {
+    "non-numeric target": (frame().with_columns(close=pl.lit("high")), "close"),
+    "no numeric rows": (frame().with_columns(close=pl.lit(None, pl.Float64)), "close"),
+    "duplicate timestamps": (pl.concat([frame(), frame().tail(1)]), "2024-04-29"),
+    "too short": (frame(8), "rows"),
+    "constant target": (frame().with_columns(close=pl.lit(3.0)), "every row"),
+    "infinite values": (replaced("close", 7, float("inf")), "infinite"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_TABLES)
+def test_bad_tables_fail_in_one_line_and_write_nothing(
+    fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, hint = BAD_TABLES[fault]
+    out = tmp_path / "out"
+    arguments = ("forecast", write(tmp_path, table), *FORECAST, "--out", str(out))
+    assert hint in expect_failure(capsys, *arguments)
+    assert not out.exists()
+
+
+def test_missing_driver_values_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = frame().with_columns(vix=pl.lit(None, pl.Float64))
+    path = write(tmp_path, table)
+    message = expect_failure(
+        capsys, "forecast", path, *FORECAST, "--drivers", "vix", "--out", str(tmp_path / "out")
+    )
+    assert "vix" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_column_suggests_the_nearest_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, frame())
+    arguments = ["forecast", path, *FORECAST, "--out", str(tmp_path / "out")]
+    arguments[arguments.index("close")] = "clsoe"
+    assert "Did you mean 'close'?" in expect_failure(capsys, *arguments)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n\0\0\0", b"just one line\n"])
+def test_a_file_that_is_no_table_fails(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_bytes(content)
+    assert "prices.csv" in expect_failure(capsys, "forecast", str(path), *FORECAST)
+
+
+def test_a_missing_file_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "nowhere.csv")
+    assert "does not exist" in expect_failure(capsys, "forecast", path, *FORECAST)
+
+
+def test_horizon_zero_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, frame())
+    message = expect_failure(
+        capsys,
+        "forecast",
+        path,
+        "--horizon",
+        "0",
+        "--target",
+        "close",
+        "--out",
+        str(tmp_path / "o"),
+    )
+    assert "prediction_length" in message
+
+
+def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--no-such" in expect_failure(capsys, "forecast", "--no-such", code=2)
+    assert "nosuch" in expect_failure(capsys, "nosuch", code=2)
+
+
+def test_neither_table_nor_dataset_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--dataset" in expect_failure(capsys, "forecast")
+
+
+def test_a_folder_that_cannot_be_made_fails_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    path = write(tmp_path, frame())
+    message = expect_failure(
+        capsys, "forecast", path, *FORECAST, "--out", str(tmp_path / "file" / "out")
+    )
+    assert "Nothing was written" in message
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    """On a small tmpfs of its own, in a mount namespace; needs the right to make one."""
+    path = write(tmp_path, frame())
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    probe = ["unshare", "--mount", "true"]
+    if sys.platform != "linux" or subprocess.run(probe, check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    command = (
+        f"mount -t tmpfs -o size=16k tmpfs {disk} && "
+        f"{sys.executable} -m gatewise forecast {path} {' '.join(FORECAST)} --out {disk}/out; "
+        f"code=$?; find {disk} -mindepth 1; exit $code"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_truncated_or_altered_model_file_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, frame())
+    out = tmp_path / "out"
+    assert run(["forecast", path, *FORECAST, "--out", str(out)]) == 0
+    capsys.readouterr()
+    whole = (out / "model.safetensors").read_bytes()
+    model = tmp_path / "model.safetensors"
+    altered = bytearray(whole)
+    altered[-5] ^= 1
+    for content in (whole[:-100], whole[:20], bytes(altered), b""):
+        model.write_bytes(content)
+        message = expect_failure(
+            capsys, "forecast", path, "--model", str(model), "--out", str(tmp_path / "again")
+        )
+        assert "model.safetensors" in message
+    assert not (tmp_path / "again").exists()
+
+
+def test_ctrl_c_says_where_it_stopped_and_leaves_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path, frame(1500))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "gatewise", "forecast", path, *FORECAST, "--out", str(out)]
+    command[command.index("--folds") + 1] = "60"
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not out.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of the group
+    stdout, stderr = process.communicate(timeout=60)
+    # Python itself dies of the signal if it hits code that was running in exec(); a shell calls
+    # both 130.
+    assert process.returncode in (130, -signal.SIGINT)
+    assert stdout == ""
+    assert "gatewise: Interrupted at " in stderr
+    assert "Traceback" not in stderr
+    assert not out.exists()

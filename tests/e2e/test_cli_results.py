@@ -1,0 +1,182 @@
+"""What the commands write and print when all is well."""
+
+import json
+import re
+import runpy
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gatewise.cli.main import run
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("--horizon", "3", "--folds", "3", "--refit-every", "3", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def table() -> pl.DataFrame:
+    rng = np.random.default_rng(1)
+    days = np.arange(np.datetime64("2023-01-02"), np.datetime64("2024-06-01"))
+    days = days[np.is_busday(days)]
+    lead = rng.normal(size=len(days))
+    change = 0.01 * (0.5 * np.roll(lead, 1) + rng.normal(size=len(days)))
+    return pl.DataFrame(
+        {
+            "date": pl.Series(days).cast(pl.Date),
+            "close": 100 * np.exp(change.cumsum()),
+            "lead": lead,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def written(table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    table.write_csv(folder / "prices.csv")
+    arguments = [str(folder / "prices.csv"), "--target", "close", "--drivers", "lead", *QUICK]
+    assert run(["forecast", *arguments, "--out", str(folder / "out")]) == 0
+    return folder
+
+
+def test_forecast_writes_three_files_and_nothing_else(written: Path) -> None:
+    names = {p.name for p in (written / "out").iterdir()}
+    assert names == {"forecast.csv", "model.safetensors", "report.html"}
+
+
+def test_forecast_csv_follows_the_business_days(written: Path, table: pl.DataFrame) -> None:
+    forecast = pl.read_csv(written / "out" / "forecast.csv", try_parse_dates=True)
+    assert forecast.columns == ["date", "forecast", "lo-80", "hi-80", "lo-95", "hi-95"]
+    dates = forecast["date"].to_numpy().astype("datetime64[D]")
+    last = table["date"].to_numpy().astype("datetime64[D]")[-1]
+    assert dates.tolist() == np.busday_offset(last, [1, 2, 3]).tolist()
+    assert (forecast["lo-95"] < forecast["lo-80"]).all()
+    assert (forecast["lo-80"] < forecast["forecast"]).all()
+    assert (forecast["forecast"] < forecast["hi-80"]).all()
+    assert (forecast["hi-80"] < forecast["hi-95"]).all()
+
+
+class Outline(HTMLParser):
+    """Tags, and every address that a browser would ask for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "data", "action") and value:
+                self.addresses.append(value)
+            if name == "id" and value:
+                self.ids.append(value)
+
+
+def test_report_is_self_contained_and_complete(written: Path) -> None:
+    text = (written / "out" / "report.html").read_text()
+    outline = Outline()
+    outline.feed(text)
+    assert "script" not in outline.tags
+    assert "link" not in outline.tags
+    assert all(a.startswith(("#", "data:")) for a in outline.addresses)
+    assert not re.search(r"@import|url\((?!#|\"#|'#)", text)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert outline.tags.count("svg") == 7  # fan, folds, calibration, drivers, gates, curves, losses
+    for heading in ("Backtest", "Leak checks", "Drivers", "What the cell did", "How it was made"):
+        assert heading in text
+
+
+def test_a_saved_model_repeats_the_forecast(
+    written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(written / "out" / "model.safetensors")
+    again = written / "again"
+    arguments = ["forecast", str(written / "prices.csv"), "--model", model, "--out", str(again)]
+    assert run([*arguments, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (again / "forecast.csv").read_bytes() == (written / "out/forecast.csv").read_bytes()
+    assert len(printed["forecast"]) == 3
+    assert printed["backtest"] is None
+
+
+def test_forecast_prints_json(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(written / "prices.csv"), "--target", "close", "--drivers", "lead", *QUICK]
+    assert run(["forecast", *arguments, "--json", "--out", str(tmp_path / "o")]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["drivers"][0]["name"] == "lead"
+    assert printed["drivers"][0]["sign"] == "+"
+    assert printed["backtest"]["verdict"]
+    assert {row["model"] for row in printed["backtest"]["metrics"]} >= {"gatewise", "last value"}
+
+
+def test_backtest_prints_and_writes(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(written / "prices.csv"), "--target", "close", *QUICK]
+    assert run(["backtest", *arguments, "--out", str(tmp_path / "b")]) == 0
+    printed = capsys.readouterr().out
+    assert "last value" in printed
+    assert "future invariance" in printed
+    rows = pl.read_csv(tmp_path / "b" / "backtest.csv")
+    assert len(rows) == 9
+    assert (tmp_path / "b" / "report.html").stat().st_size > 10_000
+
+
+def test_known_future_drivers_come_from_the_rows_after_the_last_target(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(2)
+    promotion = rng.integers(0, 2, 203).astype(float)
+    sales = 20 + 8 * promotion + rng.normal(size=203)
+    frame = pl.DataFrame({"week": range(203), "y": sales, "promotion": promotion})
+    frame = frame.with_columns(y=pl.when(pl.col("week") < 200).then("y"))
+    frame.write_csv(tmp_path / "sales.csv")
+    arguments = [str(tmp_path / "sales.csv"), "--time", "week", "--future-drivers", "promotion"]
+    out = ["--out", str(tmp_path / "o"), "--json"]
+    assert run(["forecast", *arguments, "--horizon", "3", "--folds", "0", *out]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [row["week"] for row in printed["forecast"]] == [200, 201, 202]
+
+
+def test_several_series_each_have_their_forecast(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(3)
+    frame = pl.DataFrame(
+        {
+            "shop": ["a"] * 90 + ["b"] * 70,
+            "ds": [*range(90), *range(70)],
+            "y": rng.normal(size=160) + 5,
+        }
+    )
+    frame.write_parquet(tmp_path / "shops.parquet")
+    arguments = [str(tmp_path / "shops.parquet"), "--series", "shop", "--horizon", "2"]
+    assert run(["forecast", *arguments, "--folds", "0", "--out", str(tmp_path / "o")]) == 0
+    forecast = pl.read_csv(tmp_path / "o" / "forecast.csv")
+    assert forecast["shop"].to_list() == ["a", "a", "b", "b"]
+    assert forecast["ds"].to_list() == [90, 91, 70, 71]
+
+
+def test_unsorted_time_is_sorted_with_a_note(
+    table: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.reverse().write_csv(tmp_path / "prices.csv")
+    arguments = [str(tmp_path / "prices.csv"), "--target", "close", "--horizon", "2"]
+    assert run(["forecast", *arguments, "--folds", "0", "--out", str(tmp_path / "o")]) == 0
+    assert "sorted" in capsys.readouterr().err
+
+
+def test_help_pages_in_docs_are_current() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "make_cli.py"))["page"]()
+    assert (ROOT / "docs" / "cli.md").read_text() == page
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert re.fullmatch(r"gatewise \d+\.\d+\.\d+\n", capsys.readouterr().out)
