@@ -27,7 +27,7 @@ def test_files_appear_when_all_are_written(tmp_path, exists):
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_error_leaves_an_old_folder_as_it_was(tmp_path, error):
     (tmp_path / "one").write_text("old")
-    with pytest.raises(error), staged_folder(tmp_path) as scratch:
+    with pytest.raises(error), staged_folder(tmp_path) as scratch:  # noqa: PT012
         (scratch / "one").write_text("new")
         (scratch / "two").write_text("new")
         raise error
@@ -36,7 +36,7 @@ def test_an_error_leaves_an_old_folder_as_it_was(tmp_path, error):
 
 
 def test_an_error_leaves_no_new_folder(tmp_path):
-    with pytest.raises(KeyError), staged_folder(tmp_path / "new") as scratch:
+    with pytest.raises(KeyError), staged_folder(tmp_path / "new") as scratch:  # noqa: PT012
         (scratch / "one").write_text("half")
         raise KeyError
     assert not (tmp_path / "new").exists()
