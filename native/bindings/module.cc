@@ -28,7 +28,8 @@ template <class Real, class Any>
 gatewise::Sequence<Real> sequence(const Any& a, int64_t T, int64_t B, int64_t N,
                                   const char* fault) {
   require(static_cast<int64_t>(a.shape(0)) == T && static_cast<int64_t>(a.shape(1)) == B &&
-              static_cast<int64_t>(a.shape(2)) == N && (N <= 1 || a.stride(2) == 1),
+              static_cast<int64_t>(a.shape(2)) == N &&
+              (a.size() == 0 || N == 1 || a.stride(2) == 1),
           fault);
   return {a.data(), a.stride(0), a.stride(1)};
 }
@@ -130,15 +131,21 @@ void activate(const std::string& name, Dense<const Real, 1> x, Dense<Real, 1> y)
   gatewise::activate<Real>(which, static_cast<int64_t>(x.shape(0)), x.data(), y.data());
 }
 
+// Outputs must not be converted: a converted copy would be written and lost. Inputs must not be
+// either: a silent copy per call, or other numbers than were given.
+auto given(const char* name) { return nb::arg(name).noconvert(); }
+auto optional(const char* name) { return given(name).none(); }
+
 template <class Real>
 void bind(nb::module_& m) {
-  m.def("forward", forward<Real>, "x"_a, "h0"_a, "c0"_a, "w_ih"_a, "w_hh"_a, "b_ih"_a.none(),
-        "b_hh"_a.none(), "y"_a, "h_n"_a, "c_n"_a, "tape"_a.none(), "reverse"_a, "threads"_a,
-        "Run one layer in one direction; see lstm.h.");
-  m.def("backward", backward<Real>, "x"_a, "h0"_a, "w_ih"_a, "w_hh"_a, "y"_a, "tape"_a,
-        "dy"_a.none(), "dh_n"_a.none(), "dc_n"_a.none(), "dx"_a.none(), "dh0"_a, "dc0"_a, "dw_ih"_a,
-        "dw_hh"_a, "db"_a, "reverse"_a, "threads"_a, "Back-propagate one layer; see lstm.h.");
-  m.def("activate", activate<Real>, "name"_a, "x"_a, "y"_a,
+  m.def("forward", forward<Real>, given("x"), given("h0"), given("c0"), given("w_ih"),
+        given("w_hh"), optional("b_ih"), optional("b_hh"), given("y"), given("h_n"), given("c_n"),
+        optional("tape"), "reverse"_a, "threads"_a, "Run one layer in one direction; see lstm.h.");
+  m.def("backward", backward<Real>, given("x"), given("h0"), given("w_ih"), given("w_hh"),
+        given("y"), given("tape"), optional("dy"), optional("dh_n"), optional("dc_n"),
+        optional("dx"), given("dh0"), given("dc0"), given("dw_ih"), given("dw_hh"), given("db"),
+        "reverse"_a, "threads"_a, "Back-propagate one layer; see lstm.h.");
+  m.def("activate", activate<Real>, "name"_a, given("x"), given("y"),
         "y = sigmoid(x) or tanh(x), as the kernels compute it.");
 }
 

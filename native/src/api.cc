@@ -81,6 +81,7 @@ template <class Real>
 void forward(const ForwardArgs<Real>& args) {
   const auto& table = kernels().table<Real>();
   const Shape& s = args.shape;
+  if (s.B == 0) return;
   const BufferSizes sizes = table.sizes(s);
   Real* weights = scratch<Real>(kWeights, sizes.weights);
   Real* bias = scratch<Real>(kBias, sizes.bias);

@@ -123,7 +123,7 @@ bool check(const Shape& s) {
   std::printf("  T %2d B %2d I %2d H %2d  gradient %.1e  float32 %.1e  threads %s\n",
               static_cast<int>(s.T), static_cast<int>(s.B), static_cast<int>(s.I),
               static_cast<int>(s.H), worst, rounding, same ? "same bits" : "DIFFER");
-  return worst < 1e-6 && rounding < 2e-5 && same;
+  return worst < 1e-5 && rounding < 2e-5 && same;
 }
 
 }  // namespace
@@ -134,8 +134,9 @@ int main() {
   for (std::string isa; names >> isa;) {
     gatewise::isa_select(isa.c_str());
     std::printf("%s\n", isa.c_str());
-    for (const Shape& s : {Shape{1, 1, 1, 1}, Shape{3, 1, 7, 17}, Shape{5, 2, 5, 33},
-                           Shape{4, 7, 3, 16}, Shape{9, 33, 2, 7}, Shape{40, 37, 9, 19}}) {
+    for (const Shape& s :
+         {Shape{1, 1, 1, 1}, Shape{3, 1, 7, 17}, Shape{5, 2, 5, 33}, Shape{4, 7, 3, 16},
+          Shape{9, 33, 2, 7}, Shape{40, 37, 9, 19}, Shape{40, 64, 16, 40}}) {
       ok = check(s) && ok;
     }
   }

@@ -39,11 +39,12 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
 
 @contextmanager
 def staged_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a scratch folder whose files appear in `folder` together, or not at all.
+    """Give a scratch folder whose files appear in `folder` when all of them are written.
 
     Made at once, so that a folder that cannot be written is known before long work begins. On
-    leaving without an error its files are moved into `folder`, replacing those of the same name;
-    on an error they are deleted, and so is `folder` if it was made here.
+    leaving without an error its files are moved into `folder` (a rename each, on one file system),
+    replacing those of the same name; on an error they are deleted, and so is `folder` if it was
+    made here.
 
     Args:
         folder: made if it does not exist.

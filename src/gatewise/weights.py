@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gatewise.cell import Cell
-from gatewise.errors import ModelFileError
+from gatewise.errors import DtypeError, ModelFileError
 from gatewise.files import write_atomically
 
 FORMAT: Final = "gatewise-lstm"
@@ -93,6 +93,9 @@ def from_module(module: Any) -> LSTMWeights:
 
     Args:
         module: anything with PyTorch's LSTM attributes and a `state_dict`.
+
+    Raises:
+        DtypeError: a parameter has a dtype that NumPy lacks, such as bfloat16.
     """
     config = LSTMConfig(
         module.input_size,
@@ -104,7 +107,15 @@ def from_module(module: Any) -> LSTMWeights:
         module.proj_size,
         getattr(module, "cell", Cell()),
     )
-    arrays = {k: v.detach().cpu().numpy() for k, v in module.state_dict().items()}
+    arrays = {}
+    for name, value in module.state_dict().items():
+        try:
+            arrays[name] = value.detach().cpu().numpy()
+        except TypeError:
+            raise DtypeError(
+                f"{name} has dtype {value.dtype}: expected one that NumPy has. "
+                "Convert the module first, as with module.float()."
+            ) from None
     return LSTMWeights(config, arrays)
 
 
@@ -147,17 +158,8 @@ def load_lstm(path: str | os.PathLike[str]) -> LSTMWeights:
         raise ModelFileError(
             f"{file.name!r} has no {FORMAT!r} header: expected a file written by save_lstm."
         )
-    try:
-        fields = json.loads(header)
-        if fields.pop("version") != VERSION:
-            raise ModelFileError(
-                f"{file.name!r} has another format version: expected {VERSION}. "
-                "Use the release that wrote it."
-            )
-        config = LSTMConfig(**(fields | {"cell": Cell(**fields["cell"])}))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ModelFileError(f"{file.name!r} has a damaged header: {error}.") from None
-    _check_shapes(config, arrays, file.name)
+    config = _read_header(header, file.name)
+    _check_arrays(config, arrays, file.name)
     return LSTMWeights(config, arrays)
 
 
@@ -185,13 +187,44 @@ def expected_shapes(config: LSTMConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _check_shapes(config: LSTMConfig, arrays: dict[str, NDArray[Any]], name: str) -> None:
+def _read_header(header: str, name: str) -> LSTMConfig:
+    """The configuration, or a `ModelFileError` whatever the header holds."""
+    try:
+        fields = json.loads(header)
+        version = fields.pop("version")
+        config = LSTMConfig(**(fields | {"cell": Cell(**fields["cell"])}))
+        for key, default in asdict(LSTMConfig(1, 1)).items():
+            value = getattr(config, key)
+            if key != "cell" and type(value) is not type(default):
+                raise TypeError(f"{key} is {value!r}: expected {type(default).__name__}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"{name!r} has a damaged header: {reason}.") from None
+    if version != VERSION:
+        raise ModelFileError(
+            f"{name!r} has format version {version}: expected {VERSION}. "
+            "Use the release that wrote it."
+        )
+    return config
+
+
+def _check_arrays(config: LSTMConfig, arrays: dict[str, NDArray[Any]], name: str) -> None:
+    if config.num_layers * config.directions * 2 > len(arrays):
+        raise ModelFileError(
+            f"{name!r} does not hold what its header says: {config.num_layers} layers expected, "
+            f"got {len(arrays)} parameters."
+        )
     expected = expected_shapes(config)
     found = {k: v.shape for k, v in arrays.items()}
-    if found == expected:
-        return
     wrong = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
-    raise ModelFileError(
-        f"{name!r} does not hold what its header says: {wrong[0]} expected "
-        f"{expected.get(wrong[0], 'absent')}, got {found.get(wrong[0], 'absent')}."
-    )
+    if wrong:
+        raise ModelFileError(
+            f"{name!r} does not hold what its header says: {wrong[0]} expected "
+            f"{expected.get(wrong[0], 'absent')}, got {found.get(wrong[0], 'absent')}."
+        )
+    dtypes = {a.dtype for a in arrays.values()}
+    if len(dtypes) != 1 or not dtypes <= {np.dtype(np.float32), np.dtype(np.float64)}:
+        raise ModelFileError(
+            f"{name!r} holds parameters of dtype {', '.join(sorted(map(str, dtypes)))}: expected "
+            "float32 or float64 throughout. Convert the module before saving it."
+        )

@@ -81,7 +81,7 @@ def test_the_bound_on_the_activations_is_the_header_s():
 
 
 def test_the_stub_of_the_core_is_current(tmp_path):
-    # A failure here: write what `fresh` holds, below the comment lines, to _core.pyi.
+    # A failure here: `make stubs`.
     fresh = tmp_path / "_core.pyi"
     options = ["-q", "--config", ROOT / "pyproject.toml", fresh]
     for command in (

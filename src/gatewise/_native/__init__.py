@@ -8,17 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from gatewise._native import _core
-from gatewise._native._core import (
-    MAX_ACTIVATION_ULP,
-    activate,
-    backward,
-    forward,
-    isa_name,
-    tape_size,
-)
+from gatewise._native._core import MAX_ACTIVATION_ULP, activate, isa_name, tape_size
 from gatewise.errors import ConfigError
 
 __all__ = [
@@ -32,6 +26,10 @@ __all__ = [
     "tape_size",
     "thread_count",
 ]
+
+# Anything that speaks DLPack: NumPy arrays and torch tensors alike.
+forward: Callable[..., None] = _core.forward
+backward: Callable[..., None] = _core.backward
 
 
 def select_isa(name: str) -> None:

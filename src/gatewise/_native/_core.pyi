@@ -1,4 +1,4 @@
-# Generated from native/bindings/module.cc by nanobind.stubgen; a test holds it current.
+# Generated from native/bindings/module.cc by `make stubs`; a test holds it current.
 # ruff: noqa
 
 """Bindings of the native core; see native/include/gatewise/lstm.h."""

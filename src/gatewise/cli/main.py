@@ -17,7 +17,7 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 # Typer keeps its own copy of click, or uses the package, depending on the release; its public
 # BadParameter leads to the base class in either.
-_UsageError = typer.BadParameter.__bases__[0]
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]  # type: ignore[assignment]
 
 app = typer.Typer(
     help="An LSTM you can see into: forecast time series, and see what the cell did.",

@@ -10,9 +10,10 @@ from torch.nn import Parameter, functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from gatewise.cell import Cell
-from gatewise.errors import ConfigError
+from gatewise.errors import ConfigError, ShapeError
 from gatewise.nn import composite, native, paths
 from gatewise.nn.composite import LayerWeights
+from gatewise.weights import PARAMETER_NAMES, parameter_suffix
 
 State = tuple[Tensor, Tensor]
 
@@ -73,6 +74,9 @@ class LSTM(torch.nn.LSTM):
             return super().forward(input, hx)  # type: ignore[return-value]
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
+        if not self._is_regular(input, hx):
+            super().forward(input, hx)  # raises: its messages are the ones that people know
+            raise ShapeError(f"input has shape {tuple(input.shape)}, which this LSTM cannot take.")
         return self._forward_padded(input, hx, native_path=path == "native")
 
     def reset_parameters(self) -> None:
@@ -91,19 +95,9 @@ class LSTM(torch.nn.LSTM):
 
     def layer_weights(self, layer: int, direction: int) -> LayerWeights:
         """Return the parameters of one layer and direction (0 forward, 1 reverse)."""
-        suffix = f"_l{layer}{'_reverse' if direction else ''}"
-        names = {
-            "w_ih": "weight_ih",
-            "w_hh": "weight_hh",
-            "b_ih": "bias_ih",
-            "b_hh": "bias_hh",
-            "w_hr": "weight_hr",
-            "peephole": "weight_peephole",
-            "norm_ih": "norm_ih",
-            "norm_hh": "norm_hh",
-            "norm_c": "norm_c",
-        }
-        return LayerWeights(**{k: getattr(self, v + suffix, None) for k, v in names.items()})  # type: ignore[arg-type]
+        suffix = parameter_suffix(layer, direction)
+        found = {k: getattr(self, v + suffix, None) for k, v in PARAMETER_NAMES.items()}
+        return LayerWeights(**cast(dict[str, Tensor], found))
 
     @property
     def directions(self) -> int:
@@ -132,15 +126,26 @@ class LSTM(torch.nn.LSTM):
 
     def _is_supported(self, input: Tensor | PackedSequence, hx: State | None) -> bool:
         """Whether the core does this call; if not, PyTorch does it, or says what is wrong."""
-        if isinstance(input, PackedSequence) or self.proj_size or not isinstance(input, Tensor):
+        if isinstance(input, PackedSequence) or self.proj_size:
             return False
-        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size or input.numel() == 0:
+        return self._is_regular(input, hx) and input.numel() > 0
+
+    def _is_regular(self, input: Tensor, hx: State | None) -> bool:
+        """Whether input and state have the shapes that PyTorch takes."""
+        if not isinstance(input, Tensor) or input.dim() not in (2, 3):
+            return False
+        time = 1 if self.batch_first and input.dim() == 3 else 0
+        if input.shape[-1] != self.input_size or input.shape[time] == 0:
             return False
         if hx is None:
             return True
-        batch = () if input.dim() == 2 else (input.shape[0 if self.batch_first else 1],)
-        expected = (self.num_layers * self.directions, *batch, self.hidden_size)
-        return len(hx) == 2 and all(isinstance(s, Tensor) and s.shape == expected for s in hx)
+        batch = () if input.dim() == 2 else (input.shape[1 - time],)
+        states = self.num_layers * self.directions
+        sizes = (self.proj_size or self.hidden_size, self.hidden_size)
+        return len(hx) == 2 and all(
+            isinstance(s, Tensor) and s.shape == (states, *batch, size)
+            for s, size in zip(hx, sizes, strict=True)
+        )
 
     def _forward_padded(
         self, input: Tensor, hx: State | None, native_path: bool
@@ -153,8 +158,6 @@ class LSTM(torch.nn.LSTM):
         if hx is not None and not batched:
             hx = (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
         h0, c0 = self._initial_state(x, hx)
-        if not native_path:
-            self.check_forward_args(x.transpose(0, 1) if self.batch_first else x, (h0, c0), None)
         y, h_n, c_n = self._run_layers(x, h0, c0, native_path, transposed)
         if transposed:
             y = y.transpose(0, 1)

@@ -154,6 +154,8 @@ class Model:
         sizes = (config.proj_size or H, H)
         if state is None:
             return np.zeros((k, B, sizes[0]), self.dtype), np.zeros((k, B, H), self.dtype)
+        if len(state) != 2:
+            raise ShapeError(f"state has {len(state)} parts: expected the pair (h, c).")
         checked = []
         for name, value, size in zip(("h", "c"), state, sizes, strict=True):
             array = self._checked(value, name)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gatewise import reference
 from gatewise.cell import GATE_ORDER, Cell
 from gatewise.errors import MissingExtraError, ShapeError
-from gatewise.weights import LSTMWeights, from_module
+from gatewise.weights import LSTMConfig, LSTMWeights, from_module
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,14 +51,14 @@ def record(
     Args:
         lstm: a `torch.nn.LSTM`, a `gatewise.nn.LSTM`, or the `LSTMWeights` of one.
         x: [T, B, I], or [B, T, I] if the LSTM is batch-first, or [T, I].
-        state: (h0 [L*D, B, P], c0 [L*D, B, H]), default zeros.
+        state: (h0 [L*D, B, P], c0 [L*D, B, H]), default zeros; without B for an unbatched x.
         time: [T] labels of the steps, default 0 to T-1.
 
     Returns:
         A `Trace`. In the reverse direction, entry t is the step that read x_t.
 
     Raises:
-        ShapeError: x does not fit the LSTM.
+        ShapeError: x, state or time does not fit the LSTM.
         MissingExtraError: xarray is not installed.
     """
     try:
@@ -73,19 +73,23 @@ def record(
             f"x has shape {rows.shape}: expected [T, B, I] or [T, I] with last axis "
             f"input_size={config.input_size}."
         )
-    if rows.ndim == 2:
+    batched = rows.ndim == 3
+    if not batched:
         rows = rows[:, None]
     elif config.batch_first:
         rows = rows.swapaxes(0, 1)
 
     D = config.directions
+    states = _checked_states(state, config, rows.shape[1], batched)
+    if time is not None and np.shape(time) != rows.shape[:1]:
+        raise ShapeError(f"time has shape {np.shape(time)}: expected ({rows.shape[0]},) labels.")
     runs: list[list[dict[str, Any]]] = []
     for layer in range(config.num_layers):
         runs.append([])
         for direction in range(D):
             order = slice(None, None, -1 if direction else 1)
             k = layer * D + direction
-            h0, c0 = (None, None) if state is None else (s[k] for s in state)  # type: ignore[index]
+            h0, c0 = (None, None) if states is None else (s[k] for s in states)
             run = reference.forward(
                 rows[order], reference.weights(**weights.layer(layer, direction)), h0, c0,
                 config.cell,
@@ -107,6 +111,25 @@ def record(
         "time": np.arange(rows.shape[0]) if time is None else np.asarray(time),
     }
     return Trace(xr.Dataset(variables, coordinates), config.cell)
+
+
+def _checked_states(
+    state: Any, config: LSTMConfig, B: int, batched: bool
+) -> list[NDArray[Any]] | None:
+    if state is None:
+        return None
+    if len(state) != 2:
+        raise ShapeError(f"state has {len(state)} parts: expected the pair (h0, c0).")
+    checked = []
+    sizes = (config.proj_size or config.hidden_size, config.hidden_size)
+    for name, value, size in zip(("h0", "c0"), state, sizes, strict=True):
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        k = config.num_layers * config.directions
+        expected = (k, B, size) if batched else (k, size)
+        if array.shape != expected:
+            raise ShapeError(f"{name} has shape {array.shape}: expected {expected}.")
+        checked.append(array.reshape(k, B, size))
+    return checked
 
 
 def _variables(run: reference.Forward, order: slice) -> dict[str, Any]:
