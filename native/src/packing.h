@@ -33,28 +33,62 @@ constexpr int64_t padded(int64_t n) {
   return panel_count<Real>(n) * kLanes<Real>;
 }
 
+// Columns that are transposed together: their part of a panel stays in L1.
+inline constexpr int64_t kTransposed = 16;
+
+// panel[k][gate][lane] = w[gate * H + first unit + lane][k] for `columns` columns k. Lanes past the
+// last unit are set to zero.
+template <class Real>
+void transpose_into_panel(const Real* w, int64_t H, int64_t columns, int64_t panel, Real* out) {
+  constexpr int V = kLanes<Real>;
+  const int units = static_cast<int>(std::min<int64_t>(V, H - panel * V));
+  for (int64_t from = 0; from < columns; from += kTransposed) {
+    const int64_t end = std::min(from + kTransposed, columns);
+    for (int gate = 0; gate < kGates; ++gate) {
+      for (int lane = 0; lane < V; ++lane) {
+        Real* to = out + gate * V + lane;
+        if (lane < units) {
+          const Real* row = w + (gate * H + panel * V + lane) * columns;
+          for (int64_t k = from; k < end; ++k) to[k * kPanelWidth<Real>] = row[k];
+        } else {
+          for (int64_t k = from; k < end; ++k) to[k * kPanelWidth<Real>] = 0;
+        }
+      }
+    }
+  }
+}
+
+// The inverse of transpose_into_panel.
+template <class Real>
+void transpose_from_panel(const Real* in, int64_t H, int64_t columns, int64_t panel, Real* w) {
+  constexpr int V = kLanes<Real>;
+  const int units = static_cast<int>(std::min<int64_t>(V, H - panel * V));
+  for (int64_t from = 0; from < columns; from += kTransposed) {
+    const int64_t end = std::min(from + kTransposed, columns);
+    for (int gate = 0; gate < kGates; ++gate) {
+      for (int lane = 0; lane < units; ++lane) {
+        Real* row = w + (gate * H + panel * V + lane) * columns;
+        const Real* at = in + gate * V + lane;
+        for (int64_t k = from; k < end; ++k) row[k] = at[k * kPanelWidth<Real>];
+      }
+    }
+  }
+}
+
 // weights: panels * (I + H) * kPanelWidth elements; bias: panels * kPanelWidth.
 template <class Real>
 void pack_forward(const Shape& s, const Parameters<Real>& w, Real* weights, Real* bias) {
   constexpr int V = kLanes<Real>;
-  const int64_t K = s.I + s.H;
   for (int64_t p = 0; p < panel_count<Real>(s.H); ++p) {
-    Real* panel = weights + p * K * kPanelWidth<Real>;
-    const int units = static_cast<int>(std::min<int64_t>(V, s.H - p * V));
+    Real* panel = weights + p * (s.I + s.H) * kPanelWidth<Real>;
+    transpose_into_panel(w.w_ih, s.H, s.I, p, panel);
+    transpose_into_panel(w.w_hh, s.H, s.H, p, panel + s.I * kPanelWidth<Real>);
     for (int gate = 0; gate < kGates; ++gate) {
       for (int lane = 0; lane < V; ++lane) {
-        Real* out = panel + gate * V + lane;
-        Real* b = bias + p * kPanelWidth<Real> + gate * V + lane;
-        if (lane >= units) {
-          for (int64_t k = 0; k < K; ++k) out[k * kPanelWidth<Real>] = 0;
-          *b = 0;
-          continue;
-        }
-        const int64_t row = gate * s.H + p * V + lane;
-        for (int64_t k = 0; k < s.I; ++k) out[k * kPanelWidth<Real>] = w.w_ih[row * s.I + k];
-        out += s.I * kPanelWidth<Real>;
-        for (int64_t k = 0; k < s.H; ++k) out[k * kPanelWidth<Real>] = w.w_hh[row * s.H + k];
-        *b = (w.b_ih ? w.b_ih[row] : 0) + (w.b_hh ? w.b_hh[row] : 0);
+        const int64_t unit = p * V + lane, row = gate * s.H + unit;
+        Real sum = 0;
+        if (unit < s.H) sum = (w.b_ih ? w.b_ih[row] : 0) + (w.b_hh ? w.b_hh[row] : 0);
+        bias[p * kPanelWidth<Real> + gate * V + lane] = sum;
       }
     }
   }
@@ -96,19 +130,16 @@ void unpack_gradients(const Shape& s, int64_t blocks, int64_t panel, Real* dw, c
       store(sum + j, load(sum + j) + load(part + j));
     }
   }
+  transpose_from_panel(sum, s.H, s.I, panel, dw_ih);
+  transpose_from_panel(sum + s.I * kPanelWidth<Real>, s.H, s.H, panel, dw_hh);
   const int units = static_cast<int>(std::min<int64_t>(V, s.H - panel * V));
   for (int gate = 0; gate < kGates; ++gate) {
     for (int lane = 0; lane < units; ++lane) {
-      const int64_t row = gate * s.H + panel * V + lane;
-      const Real* in = sum + gate * V + lane;
-      for (int64_t k = 0; k < s.I; ++k) dw_ih[row * s.I + k] = in[k * kPanelWidth<Real>];
-      in += s.I * kPanelWidth<Real>;
-      for (int64_t k = 0; k < s.H; ++k) dw_hh[row * s.H + k] = in[k * kPanelWidth<Real>];
       Real bias = 0;
       for (int64_t block = 0; block < blocks; ++block) {
         bias += db[(block * panels + panel) * kPanelWidth<Real> + gate * V + lane];
       }
-      db_out[row] = bias;
+      db_out[gate * s.H + panel * V + lane] = bias;
     }
   }
 }
