@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -30,14 +31,24 @@ inline void pause() {
 }
 
 struct Job {
-  const std::function<void(int64_t)>* work;
-  int64_t items;
-  int max_workers;
+  Job(const std::function<void(int64_t)>& work, int64_t items) : work(work), items(items) {}
+
+  const std::function<void(int64_t)>& work;
+  const int64_t items;
+  int max_workers = 0;
   std::atomic<int64_t> next{0};
+  std::mutex mutex;  // guards error
+  std::exception_ptr error;
 
   void run() {
-    for (int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < items;) {
-      (*work)(item);
+    try {
+      for (int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < items;) {
+        work(item);
+      }
+    } catch (...) {
+      next.store(items, std::memory_order_relaxed);
+      const std::lock_guard lock(mutex);
+      if (!error) error = std::current_exception();
     }
   }
 };
@@ -127,8 +138,9 @@ Pool& pool() {
 }  // namespace
 
 void parallel_for(int threads, int64_t items, const std::function<void(int64_t)>& work) {
-  Job job{&work, items, 0, {}};
+  Job job(work, items);
   if (threads <= 1 || items <= 1 || !pool().run(threads, job)) job.run();
+  if (job.error) std::rethrow_exception(job.error);
 }
 
 }  // namespace gatewise

@@ -10,7 +10,8 @@ namespace gatewise {
 
 // Calls work(item) once for every item in [0, items), on at most `threads` threads, the caller's
 // included; returns when all are done. While one caller uses the workers, another runs its items
-// alone. Work must not throw. In a forked child the pool starts anew.
+// alone. The first exception that work throws ends the job and is thrown here. In a forked child
+// the pool starts anew.
 void parallel_for(int threads, int64_t items, const std::function<void(int64_t)>& work);
 
 }  // namespace gatewise

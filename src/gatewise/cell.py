@@ -190,7 +190,7 @@ class Cell:
     @property
     def is_default(self) -> bool:
         """Whether this is the cell of `torch.nn.LSTM`, which the native core computes."""
-        return self == Cell()
+        return self == _DEFAULT
 
     def __repr__(self) -> str:
         changed = [
@@ -199,3 +199,6 @@ class Cell:
             if getattr(self, f.name) != f.default
         ]
         return f"Cell({', '.join(changed)})"
+
+
+_DEFAULT: Final = Cell()

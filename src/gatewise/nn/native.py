@@ -86,25 +86,21 @@ def _forward(
         y = y.transpose(0, 1)
     h_n, c_n = c0.new_empty(c0.shape), c0.new_empty(c0.shape)
     size = _native.tape_size(T, B, I, H, x.dtype == torch.float64) if keep else 0
-    tapes = []
-    x_rows = _unit_stride(x.detach())
-    threads = torch.get_num_threads()
+    tapes = [x.new_empty(size) for _ in range(D if keep else 0)]
+    x_rows, h0_, c0_ = _rows(x), _dense(h0), _dense(c0)
+    y_, h_n_, c_n_ = _array(y), _array(h_n), _array(c_n)
     for d in range(D):
-        tape = x.new_empty(size) if keep else None
-        if tape is not None:
-            tapes.append(tape)
-        w = [_dense(p) for p in parameters[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION]]
         _native.forward(
             x_rows,
-            _dense(h0[d]),
-            _dense(c0[d]),
-            *w,
-            y[..., d * H : (d + 1) * H],
-            h_n[d],
-            c_n[d],
-            tape,
+            h0_[d],
+            c0_[d],
+            *map(_dense, parameters[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION]),
+            y_[..., d * H : (d + 1) * H],
+            h_n_[d],
+            c_n_[d],
+            _array(tapes[d]) if keep else None,
             d == 1,
-            threads,
+            torch.get_num_threads(),
         )
     return y, h_n, c_n, tapes
 
@@ -121,37 +117,36 @@ def _backward(
 ) -> list[Tensor | None]:
     D, _, H = h0.shape
     dy, dh_n, dc_n = grads
-    dy = None if dy is None else _unit_stride(dy)
-    wants_x = ctx.needs_input_grad[1]
+    dy_ = None if dy is None else _rows(dy)
+    dh_n_, dc_n_ = _dense(dh_n), _dense(dc_n)
     dh0, dc0 = c0.new_empty(c0.shape), c0.new_empty(c0.shape)
-    dxs: list[Tensor] = []
+    x_rows, y_, h0_, dh0_, dc0_ = _rows(x), _array(y), _dense(h0), _array(dh0), _array(dc0)
+    dxs = [_empty_rows_like(x) for _ in range(D if ctx.needs_input_grad[1] else 0)]
     d_parameters: list[Tensor | None] = []
-    x_rows = _unit_stride(x.detach())
     for d in range(D):
         w_ih, w_hh, b_ih, b_hh = parameters[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION]
-        dx = torch.empty_strided(x.shape, x_rows.stride(), dtype=x.dtype) if wants_x else None
-        if dx is not None:
-            dxs.append(dx)
-        dw_ih = torch.empty_like(w_ih, memory_format=torch.contiguous_format)
-        dw_hh = torch.empty_like(w_hh, memory_format=torch.contiguous_format)
-        db = w_ih.new_empty(4 * H)
+        dw_ih, dw_hh, db = (
+            w_ih.new_empty(w_ih.shape),
+            w_hh.new_empty(w_hh.shape),
+            w_ih.new_empty(4 * H),
+        )
         columns = slice(d * H, (d + 1) * H)
         _native.backward(
             x_rows,
-            _dense(h0[d]),
+            h0_[d],
             _dense(w_ih),
             _dense(w_hh),
-            y.detach()[..., columns],
-            tapes[d],
-            None if dy is None else dy[..., columns],
-            None if dh_n is None else _dense(dh_n[d]),
-            None if dc_n is None else _dense(dc_n[d]),
-            dx,
-            dh0[d],
-            dc0[d],
-            dw_ih,
-            dw_hh,
-            db,
+            y_[..., columns],
+            _array(tapes[d]),
+            None if dy_ is None else dy_[..., columns],
+            None if dh_n_ is None else dh_n_[d],
+            None if dc_n_ is None else dc_n_[d],
+            _array(dxs[d]) if dxs else None,
+            dh0_[d],
+            dc0_[d],
+            _array(dw_ih),
+            _array(dw_hh),
+            _array(db),
             d == 1,
             torch.get_num_threads(),
         )
@@ -202,9 +197,24 @@ def _differentiable_backward(
 
 
 def _dense(t: Tensor | None) -> Any:
-    """The same numbers without gaps and without a graph, as the core reads them."""
-    return None if t is None else t.detach().contiguous()
+    """The same numbers without gaps, as the core reads them."""
+    return None if t is None else _array(t.detach().contiguous())
 
 
-def _unit_stride(t: Tensor) -> Tensor:
-    return t if t.stride(2) == 1 or t.shape[2] == 1 else t.contiguous()
+def _rows(t: Tensor) -> Any:
+    """The same numbers with unit stride along the last axis."""
+    return _array(t if _has_unit_stride(t) else t.contiguous())
+
+
+def _empty_rows_like(t: Tensor) -> Tensor:
+    """Room for `_rows(t)`, each row in a place of its own; laid out like t where t is dense."""
+    return torch.empty_like(t) if _has_unit_stride(t) else t.new_empty(t.shape)
+
+
+def _has_unit_stride(t: Tensor) -> bool:
+    return t.stride(2) == 1 or t.shape[2] == 1
+
+
+def _array(t: Tensor) -> Any:
+    """A NumPy view: the bindings take it five times sooner than a tensor."""
+    return t.detach().numpy()
