@@ -33,27 +33,23 @@ constexpr int64_t padded(int64_t n) {
   return panel_count<Real>(n) * kLanes<Real>;
 }
 
-// Columns that are transposed together: their part of a panel stays in L1.
-inline constexpr int64_t kTransposed = 16;
-
 // panel[k][gate][lane] = w[gate * H + first unit + lane][k] for `columns` columns k. Lanes past the
 // last unit are set to zero.
 template <class Real>
 void transpose_into_panel(const Real* w, int64_t H, int64_t columns, int64_t panel, Real* out) {
   constexpr int V = kLanes<Real>;
   const int units = static_cast<int>(std::min<int64_t>(V, H - panel * V));
-  for (int64_t from = 0; from < columns; from += kTransposed) {
-    const int64_t end = std::min(from + kTransposed, columns);
+  for (int64_t from = 0; from < columns; from += V) {
+    const int used = static_cast<int>(std::min<int64_t>(V, columns - from));
     for (int gate = 0; gate < kGates; ++gate) {
-      for (int lane = 0; lane < V; ++lane) {
-        Real* to = out + gate * V + lane;
-        if (lane < units) {
-          const Real* row = w + (gate * H + panel * V + lane) * columns;
-          for (int64_t k = from; k < end; ++k) to[k * kPanelWidth<Real>] = row[k];
-        } else {
-          for (int64_t k = from; k < end; ++k) to[k * kPanelWidth<Real>] = 0;
-        }
+      const Real* unit = w + (gate * H + panel * V) * columns + from;
+      Vec<Real> square[V] = {};
+      for (int lane = 0; lane < units; ++lane) {
+        square[lane] = load_first(unit + lane * columns, used);
       }
+      transpose<Real>(square);
+      Real* to = out + from * kPanelWidth<Real> + gate * V;
+      for (int k = 0; k < used; ++k) store(to + k * kPanelWidth<Real>, square[k]);
     }
   }
 }
@@ -63,13 +59,16 @@ template <class Real>
 void transpose_from_panel(const Real* in, int64_t H, int64_t columns, int64_t panel, Real* w) {
   constexpr int V = kLanes<Real>;
   const int units = static_cast<int>(std::min<int64_t>(V, H - panel * V));
-  for (int64_t from = 0; from < columns; from += kTransposed) {
-    const int64_t end = std::min(from + kTransposed, columns);
+  for (int64_t from = 0; from < columns; from += V) {
+    const int used = static_cast<int>(std::min<int64_t>(V, columns - from));
     for (int gate = 0; gate < kGates; ++gate) {
+      const Real* at = in + from * kPanelWidth<Real> + gate * V;
+      Vec<Real> square[V] = {};
+      for (int k = 0; k < used; ++k) square[k] = load(at + k * kPanelWidth<Real>);
+      transpose<Real>(square);
+      Real* unit = w + (gate * H + panel * V) * columns + from;
       for (int lane = 0; lane < units; ++lane) {
-        Real* row = w + (gate * H + panel * V + lane) * columns;
-        const Real* at = in + gate * V + lane;
-        for (int64_t k = from; k < end; ++k) row[k] = at[k * kPanelWidth<Real>];
+        store_first(unit + lane * columns, square[lane], used);
       }
     }
   }

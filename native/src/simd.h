@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
@@ -150,6 +151,30 @@ GATEWISE_INLINE V at_most(V x, Real high) {
   return x > splat(high) ? splat(high) : x;
 }
 #endif
+
+// One step of a transposition: exchanges the blocks of kStep lanes that lie off the diagonal.
+template <class Real, int kStep, size_t... kLane>
+GATEWISE_INLINE void exchange(Vec<Real>& a, Vec<Real>& b, std::index_sequence<kLane...>) {
+  constexpr int V = kLanes<Real>;
+  const Vec<Real> low = __builtin_shufflevector(
+      a, b, (kLane & kStep ? static_cast<int>(kLane) - kStep + V : static_cast<int>(kLane))...);
+  b = __builtin_shufflevector(
+      a, b, (kLane & kStep ? static_cast<int>(kLane) + V : static_cast<int>(kLane) + kStep)...);
+  a = low;
+}
+
+// Transposes a square of kLanes vectors in place (Eklundh 1972).
+template <class Real, int kStep = kLanes<Real> / 2>
+GATEWISE_INLINE void transpose(Vec<Real> (&rows)[kLanes<Real>]) {
+  constexpr int V = kLanes<Real>;
+#pragma GCC unroll 16
+  for (int r = 0; r < V; ++r) {
+    if ((r & kStep) == 0) {
+      exchange<Real, kStep>(rows[r], rows[r + kStep], std::make_index_sequence<V>{});
+    }
+  }
+  if constexpr (kStep > 1) transpose<Real, kStep / 2>(rows);
+}
 
 // Flushes subnormals to zero on this thread for as long as it lives.
 class FlushSubnormals {
