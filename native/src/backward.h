@@ -111,9 +111,14 @@ class BackwardBlock {
       if (args_.dy.data) dh += load_first(args_.dy.row(time(step), b) + panel * V, n);
 
       const Vec<Real> dcell = fma(dh * o, one - m * m, load(dc(panel, r)));
-      const Vec<Real> d[kGates] = {dcell * g * (i - i * i), dcell * c_prev * (f - f * f),
-                                   dcell * i * (one - g * g), dh * m * (o - o * o)};
-      store(dc(panel, r), dcell * f);
+      Vec<Real> d[kGates] = {dcell * g * (i - i * i), dcell * c_prev * (f - f * f),
+                             dcell * i * (one - g * g), dh * m * (o - o * o)};
+      Vec<Real> dc_prev = dcell * f;
+      if (n < V) {  // an infinite input leaves NaN in the lanes past H: 0 * Inf
+        for (Vec<Real>& lane : d) lane = keep_first<Real>(lane, n);
+        dc_prev = keep_first<Real>(dc_prev, n);
+      }
+      store(dc(panel, r), dc_prev);
       Real* out = dgates(step, panel, r);
 #pragma GCC unroll 4
       for (int gate = 0; gate < kGates; ++gate) {

@@ -40,7 +40,7 @@ const Kernels* find(const char* name) {
 }
 
 std::atomic<const Kernels*>& chosen() {
-  // An unknown GATEWISE_ISA is reported by the bindings, which ask isa_select first.
+  // An unknown GATEWISE_ISA is reported by gatewise._native, which asks isa_select first.
   static std::atomic<const Kernels*> kernels = [] {
     const char* wanted = std::getenv("GATEWISE_ISA");
     const Kernels* found = wanted ? find(wanted) : nullptr;

@@ -78,6 +78,13 @@ GATEWISE_INLINE void store_first(Real* p, Vec<Real> v, int n) {
   }
 }
 
+// v with all lanes but the first n set to zero.
+template <class Real>
+GATEWISE_INLINE Vec<Real> keep_first(Vec<Real> v, int n) {
+  for (int lane = n; lane < kLanes<Real>; ++lane) v[lane] = 0;
+  return v;
+}
+
 // splat: not `Vec{} + x`, which costs an addition and turns -0 into +0.
 // at_least(x, low), at_most(x, high): a NaN in x stays (it must be the second operand on x86).
 // fma(a, b, c) = a * b + c, fused where the instruction set can.
@@ -153,13 +160,18 @@ GATEWISE_INLINE V at_most(V x, Real high) {
 #endif
 
 // One step of a transposition: exchanges the blocks of kStep lanes that lie off the diagonal.
-template <class Real, int kStep, size_t... kLane>
-GATEWISE_INLINE void exchange(Vec<Real>& a, Vec<Real>& b, std::index_sequence<kLane...>) {
+template <class Real, int kStep, int... kLane>
+GATEWISE_INLINE void exchange(Vec<Real>& a, Vec<Real>& b, std::integer_sequence<int, kLane...>) {
   constexpr int V = kLanes<Real>;
-  const Vec<Real> low = __builtin_shufflevector(
-      a, b, (kLane & kStep ? static_cast<int>(kLane) - kStep + V : static_cast<int>(kLane))...);
-  b = __builtin_shufflevector(
-      a, b, (kLane & kStep ? static_cast<int>(kLane) + V : static_cast<int>(kLane) + kStep)...);
+#if defined(__clang__)
+  const Vec<Real> low =
+      __builtin_shufflevector(a, b, (kLane & kStep ? kLane - kStep + V : kLane)...);
+  b = __builtin_shufflevector(a, b, (kLane & kStep ? kLane + V : kLane + kStep)...);
+#else
+  const Vec<Real> low =
+      __builtin_shuffle(a, b, BitVec<Real>{(kLane & kStep ? kLane - kStep + V : kLane)...});
+  b = __builtin_shuffle(a, b, BitVec<Real>{(kLane & kStep ? kLane + V : kLane + kStep)...});
+#endif
   a = low;
 }
 
@@ -170,7 +182,7 @@ GATEWISE_INLINE void transpose(Vec<Real> (&rows)[kLanes<Real>]) {
 #pragma GCC unroll 16
   for (int r = 0; r < V; ++r) {
     if ((r & kStep) == 0) {
-      exchange<Real, kStep>(rows[r], rows[r + kStep], std::make_index_sequence<V>{});
+      exchange<Real, kStep>(rows[r], rows[r + kStep], std::make_integer_sequence<int, V>{});
     }
   }
   if constexpr (kStep > 1) transpose<Real, kStep / 2>(rows);
@@ -194,6 +206,8 @@ class FlushSubnormals {
 
  private:
   uint64_t saved_;
+#else
+  FlushSubnormals() {}  // an architecture whose mode we do not know keeps its subnormals
 #endif
   FlushSubnormals(const FlushSubnormals&) = delete;
   FlushSubnormals& operator=(const FlushSubnormals&) = delete;

@@ -4,8 +4,8 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
-#include <vector>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -53,18 +53,9 @@ struct Job {
   }
 };
 
+// Lives as long as the process: workers are never joined.
 class Pool {
  public:
-  ~Pool() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      generation_.fetch_add(1);
-    }
-    wake_.notify_all();
-    for (auto& worker : workers_) worker.join();
-  }
-
   // Returns false if another caller has the workers.
   bool run(int threads, Job& job) {
     const std::unique_lock owner(owner_, std::try_to_lock);
@@ -72,8 +63,13 @@ class Pool {
     job.max_workers = threads - 1;
     {
       const std::lock_guard lock(mutex_);
-      while (static_cast<int>(workers_.size()) < job.max_workers) {
-        workers_.emplace_back([this, seen = generation_.load()] { serve(seen); });
+      try {
+        while (workers_ < job.max_workers) {
+          std::thread([this, seen = generation_.load()] { serve(seen); }).detach();
+          ++workers_;
+        }
+      } catch (const std::system_error&) {
+        // No more threads are to be had: those there are do the work.
       }
       job_ = &job;
       joined_ = 0;
@@ -97,7 +93,6 @@ class Pool {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return generation_.load() != seen; });
       seen = generation_.load();
-      if (stopping_) return;
       Job* job = job_;
       if (!job || joined_ >= job->max_workers) continue;
       ++joined_;
@@ -112,11 +107,9 @@ class Pool {
   std::mutex owner_;  // held by the caller whose job runs
   std::mutex mutex_;  // guards everything below
   std::condition_variable wake_, idle_;
-  std::vector<std::thread> workers_;
   std::atomic<uint64_t> generation_{0};
   Job* job_ = nullptr;
-  int joined_ = 0, active_ = 0;
-  bool stopping_ = false;
+  int workers_ = 0, joined_ = 0, active_ = 0;
 };
 
 std::atomic<Pool*> the_pool{nullptr};

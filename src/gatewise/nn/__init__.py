@@ -10,6 +10,13 @@
 May import torch; knows nothing of traces, tables or files.
 """
 
+from gatewise.errors import MissingExtraError
+
+try:
+    import torch  # noqa: F401
+except ImportError:
+    raise MissingExtraError("gatewise.nn", "torch") from None
+
 from gatewise.nn.accelerate import accelerate
 from gatewise.nn.cell import LSTMCell
 from gatewise.nn.lstm import LSTM

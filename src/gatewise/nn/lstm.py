@@ -132,7 +132,7 @@ class LSTM(torch.nn.LSTM):
 
     def _is_regular(self, input: Tensor, hx: State | None) -> bool:
         """Whether input and state have the shapes that PyTorch takes."""
-        if not isinstance(input, Tensor) or input.dim() not in (2, 3):
+        if not isinstance(input, Tensor) or input.is_nested or input.dim() not in (2, 3):
             return False
         time = 1 if self.batch_first and input.dim() == 3 else 0
         if input.shape[-1] != self.input_size or input.shape[time] == 0:

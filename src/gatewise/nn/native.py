@@ -14,6 +14,7 @@ from gatewise.nn.composite import LayerWeights
 
 _CELL = Cell()
 _PER_DIRECTION = 4  # w_ih, w_hh, b_ih, b_hh
+_BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))
 
 
 def run_layer(
@@ -61,7 +62,7 @@ class _Layer(torch.autograd.Function):
         D = ctx.directions
         x, h0, c0, y, *rest = ctx.saved_tensors
         parameters, tapes = rest[: D * _PER_DIRECTION], rest[D * _PER_DIRECTION :]
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or any(map(_is_batched, grads)):
             return None, *_differentiable_backward(ctx, x, h0, c0, parameters, grads)
         if ctx.isa != _native.isa_name():
             raise RuntimeError(
@@ -164,21 +165,28 @@ def _differentiable_backward(
     parameters: list[Tensor | None],
     grads: tuple[Tensor | None, ...],
 ) -> list[Tensor | None]:
-    """Run forward again with PyTorch operations, and differentiate that with a graph."""
-    inputs = [x, h0, c0, *parameters]
+    """Run forward again with PyTorch operations, and differentiate that.
+
+    With a graph if backward's own is wanted; without, for the batched gradients of
+    ``is_grads_batched=True``.
+    """
+    create_graph = torch.is_grad_enabled()
     # Views stand in for the inputs, so that their gradients stop here and do not run on into
     # whatever computed them.
-    stand_ins: list[Any] = [None if t is None else t.view_as(t) for t in inputs]
-    x_, h0_, c0_, *parameters_ = stand_ins
-    outputs = []
-    for d in range(ctx.directions):
-        w = LayerWeights(*parameters_[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION])
-        outputs.append(composite.run(x_, h0_[d], c0_[d], w, _CELL, reverse=d == 1))
-    results = (
-        torch.cat([y for y, _, _ in outputs], dim=2),
-        torch.stack([h for _, h, _ in outputs]),
-        torch.stack([c for _, _, c in outputs]),
-    )
+    with torch.enable_grad():
+        stand_ins: list[Any] = [
+            None if t is None else t.view_as(t) for t in (x, h0, c0, *parameters)
+        ]
+        x_, h0_, c0_, *parameters_ = stand_ins
+        outputs = []
+        for d in range(ctx.directions):
+            w = LayerWeights(*parameters_[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION])
+            outputs.append(composite.run(x_, h0_[d], c0_[d], w, _CELL, reverse=d == 1))
+        results = (
+            torch.cat([y for y, _, _ in outputs], dim=2),
+            torch.stack([h for _, h, _ in outputs]),
+            torch.stack([c for _, _, c in outputs]),
+        )
     used = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
     wanted = [
         t if needed and t is not None else None
@@ -189,26 +197,39 @@ def _differentiable_backward(
             [r for r, _ in used],
             [t for t in wanted if t is not None],
             [g for _, g in used],
-            create_graph=True,
+            create_graph=create_graph,
             allow_unused=True,
         )
     )
     return [None if t is None else next(found) for t in wanted]
 
 
+def _is_batched(t: Tensor | None) -> bool:
+    """Whether a gradient is many at once: under vmap, or the older one of is_grads_batched."""
+    keys = None if t is None else torch._C._dispatch_keys(t)
+    return keys is not None and any(keys.has(k) for k in _BATCHED)
+
+
 def _dense(t: Tensor | None) -> Any:
     """The same numbers without gaps, as the core reads them."""
-    return None if t is None else _array(t.detach().contiguous())
+    return None if t is None else _array(_materialised(t.detach()).contiguous())
+
+
+def _materialised(t: Tensor) -> Tensor:
+    """Numbers in memory: gradients may arrive as a pending negation, or as zeros without memory."""
+    return torch.zeros(t.shape, dtype=t.dtype) if t._is_zerotensor() else t.resolve_neg()
 
 
 def _rows(t: Tensor) -> Any:
     """The same numbers with unit stride along the last axis."""
+    t = _materialised(t)
     return _array(t if _has_unit_stride(t) else t.contiguous())
 
 
 def _empty_rows_like(t: Tensor) -> Tensor:
     """Room for `_rows(t)`, each row in a place of its own; laid out like t where t is dense."""
-    return torch.empty_like(t) if _has_unit_stride(t) else t.new_empty(t.shape)
+    room = torch.empty_like(t)
+    return room if _has_unit_stride(room) else t.new_empty(t.shape)
 
 
 def _has_unit_stride(t: Tensor) -> bool:

@@ -41,6 +41,8 @@ def choose(cell: Cell, tensors: Iterable[Tensor], supported: bool) -> Path:
         and t.device.type == "cpu"
         and t.dtype is dtype
         and t.layout is torch.strided
+        and not t.is_neg()
+        and not t._is_zerotensor()
         for t in tensors
     )
     if not plain or dtype not in _NATIVE_DTYPES or torch.is_autocast_enabled("cpu"):

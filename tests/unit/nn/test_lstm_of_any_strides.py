@@ -11,6 +11,9 @@ VIEWS = {
     "features first": lambda: (torch.randn(3, 5, 2), lambda t: t.permute(1, 2, 0)),
     "overlapping windows": lambda: (torch.randn(9, 2), lambda t: t.unfold(0, 3, 1)[:5]),
     "every other step": lambda: (torch.randn(10, 2, 3), lambda t: t[::2]),
+    "sliding windows, batched": lambda: (torch.randn(7), lambda t: t.unfold(0, 3, 1)[None]),
+    "sliding windows of one row": lambda: (torch.randn(7), lambda t: t.unfold(0, 3, 1)[:, None]),
+    "pending negation": lambda: (torch.randn(5, 2, 3), torch._neg_view),
     "part of a row": lambda: (torch.randn(5, 2, 8), lambda t: t[..., 2:5]),
 }
 
