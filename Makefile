@@ -8,7 +8,7 @@ STAMP  := .venv/.installed
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
-.PHONY: install demo test check clean format stubs bench \
+.PHONY: install demo test check clean format stubs docs bench \
         test-exhaustive test-calibration test-sanitize test-valgrind test-neon
 
 install: $(STAMP)  ## set up only
@@ -47,6 +47,10 @@ stubs: install  ## _core.pyi anew from the compiled module
 	$(BIN)/ruff format -q --config pyproject.toml build/_core.pyi
 	{ echo "# Generated from native/bindings/module.cc by \`make stubs\`; a test holds it current."; \
 	  printf '# ruff: noqa\n\n'; cat build/_core.pyi; } > src/gatewise/_native/_core.pyi
+
+docs: install  ## what docs/ holds of the program itself: help pages, the picture of the README
+	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/images/make_demo.py
 
 bench: install  ## side by side with torch.nn.LSTM; writes benchmarks/results/ and the table in docs
 	$(BIN)/python -m benchmarks

@@ -22,7 +22,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
             behind, and an existing file stays as it was.
     """
     target = Path(path)
-    data = content.encode() if isinstance(content, str) else content
+    # "replace": what names a file may hold bytes that are no text in this locale.
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_made_fails_before_any_work(
     message = expect_failure(
         capsys, "forecast", path, *FORECAST, "--out", str(tmp_path / "file" / "out")
     )
-    assert "Nothing was written" in message
+    assert "Not a directory" in message
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -207,3 +207,60 @@ def test_ctrl_c_says_where_it_stopped_and_leaves_nothing(tmp_path: Path) -> None
     assert "gatewise: Interrupted at " in stderr
     assert "Traceback" not in stderr
     assert not out.exists()
+
+
+def test_an_early_ctrl_c_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gatewise.cli.source.open_source", interrupted)
+    path = write(tmp_path, frame())
+    assert "Interrupted" in expect_failure(capsys, "forecast", path, *FORECAST, code=130)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--threads", "0"), ("--refit-every", "0"), ("--folds", "-1"), ("--levels", "80,abc")],
+)
+def test_options_out_of_range_fail(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, frame())
+    assert option in expect_failure(capsys, "forecast", path, *FORECAST, option, value)
+
+
+def test_the_cell_that_is_no_number_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = frame().with_columns(pl.col("close").cast(pl.String))
+    values = table["close"].to_list()
+    values[9] = "abc"
+    path = write(tmp_path, table.with_columns(close=pl.Series(values)))
+    assert "'abc' in row 9" in expect_failure(capsys, "forecast", path, *FORECAST)
+
+
+def test_a_header_that_names_a_column_twice_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_text("date,close,close\n2024-01-01,1,2\n2024-01-02,2,3\n")
+    assert "two columns 'close'" in expect_failure(capsys, "forecast", str(path), *FORECAST)
+
+
+def test_a_pipe_is_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    path = str(tmp_path / "pipe")
+    assert "not a regular file" in expect_failure(capsys, "forecast", path, *FORECAST)
+
+
+def test_awkward_names_and_locales_and_a_closed_stdout_work(tmp_path: Path) -> None:
+    path = write(tmp_path, frame(), "pré fix ü.csv")
+    command = [sys.executable, "-m", "gatewise", "forecast", path, *FORECAST]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command, "--out", str(tmp_path / "out")],
+        capture_output=True, check=False, env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "forecast.csv").exists()

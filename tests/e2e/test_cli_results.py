@@ -144,6 +144,19 @@ def test_known_future_drivers_come_from_the_rows_after_the_last_target(
     assert [row["week"] for row in printed["forecast"]] == [200, 201, 202]
 
 
+def test_a_saved_model_takes_its_future_drivers_from_the_table(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    frame = pl.DataFrame({"week": range(123), "y": rng.normal(size=123), "promo": 1.0})
+    frame = frame.with_columns(y=pl.when(pl.col("week") < 120).then("y"))
+    frame.write_csv(tmp_path / "sales.csv")
+    sales, first, second = (str(tmp_path / n) for n in ("sales.csv", "first", "second"))
+    asked = ["--time", "week", "--future-drivers", "promo", "--horizon", "3", "--folds", "0"]
+    assert run(["forecast", sales, *asked, "--out", first]) == 0
+    assert run(["forecast", sales, "--model", f"{first}/model.safetensors", "--out", second]) == 0
+    made = [(tmp_path / n / "forecast.csv").read_bytes() for n in ("first", "second")]
+    assert made[0] == made[1]
+
+
 def test_several_series_each_have_their_forecast(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

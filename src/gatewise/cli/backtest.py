@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -61,10 +60,12 @@ def backtest(
         future_drivers=future_drivers, static=static,
     )  # fmt: skip
 
+    jobs = s.checked_jobs(threads, refit_every)
+
     def work(bars: Bars) -> Backtest:
         return run(
             forecaster, given.table, folds, **given.columns, refit_every=refit_every, step=step,
-            n_jobs=threads or os.cpu_count() or 1, progress=bars,
+            n_jobs=jobs, progress=bars,
         )  # fmt: skip
 
     if out is None:

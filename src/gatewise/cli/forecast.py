@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,23 +68,24 @@ def forecast(
     )
     if folds < 0:
         raise ConfigError(f"--folds is {folds}: expected 0 or more.")
+    jobs = s.checked_jobs(threads, refit_every)
     given = s.open_source(
         table, dataset, time=time, target=target, series=series, drivers=drivers,
         future_drivers=future_drivers, static=static,
     )  # fmt: skip
     ahead = _future_table(given, future)
     with staged_folder(out) as folder, Bars() as bars:
-        forecaster.fit(given.table, **given.columns, progress=bars)
-        bars.finish("train")
-        forecast_table = forecaster.predict(future=ahead)
-        effects = driver_effects(forecaster)
         result = None
         if folds:
             bars("backtest", 0, folds)
             result = backtest(
                 forecaster, given.table, folds, **given.columns, refit_every=refit_every,
-                n_jobs=threads or os.cpu_count() or 1, progress=bars,
+                n_jobs=jobs, progress=bars,
             )  # fmt: skip
+        forecaster.fit(given.table, **given.columns, progress=bars)
+        bars.finish("train")
+        forecast_table = forecaster.predict(future=ahead)
+        effects = driver_effects(forecaster)
         bars("report", 0, 1)
         forecast_table.write_csv(folder / "forecast.csv")
         forecaster.save(folder / "model.safetensors")
@@ -112,8 +112,11 @@ def _forecast_with(
     from gatewise.forecast.report import write_forecast
 
     forecaster = Forecaster.load(model)
-    history = None if table is None else read_table(table)
-    ahead = None if future is None else read_table(future)
+    history, ahead = None, None if future is None else read_table(future)
+    if table is not None:
+        columns = asdict(forecaster.fitted.tail.columns)
+        history, found = s.split_ahead(read_table(table), columns)
+        ahead = found if ahead is None else ahead
     with staged_folder(out) as folder, Bars() as bars:
         bars("forecast", 0, 1)
         forecast_table = forecaster.predict(future=ahead, history=history)

@@ -54,8 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code. Errors are one line on stderr."""
+    if sys.stdout is None:  # closed by the caller: results go nowhere, files are written
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  (for the life of the process)
     try:
-        app(args=arguments, prog_name="gatewise", standalone_mode=False)
+        code = app(args=arguments, prog_name="gatewise", standalone_mode=False)
+        if code == INTERRUPTED:  # some releases of typer return where others raise
+            raise typer.Abort
         sys.stdout.flush()
     except typer.Exit as exit_:
         return exit_.exit_code
@@ -66,13 +70,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as error:
         return _fail(str(error), INTERRUPTED)
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("Interrupted before any work began: nothing was written.", INTERRUPTED)
+        return _fail("Interrupted.", INTERRUPTED)
     except BrokenPipeError:  # the reader of our stdout has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
         where = f" {error.filename!r}" if error.filename else ""
-        return _fail(f"Cannot use{where}: {error.strerror or error}. Nothing was written.", FAILED)
+        return _fail(f"Cannot use{where}: {error.strerror or error}.", FAILED)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import dataclass, field
@@ -109,7 +110,7 @@ def open_source(
     }
     if series is not None:
         columns["series"] = series
-    table, future = _split_ahead(table, columns)
+    table, future = split_ahead(table, columns)
     return Source(table, columns, file.name, future, notes)
 
 
@@ -144,6 +145,18 @@ def command_line() -> str:
     return shlex.join(["gatewise", *sys.argv[1:]])
 
 
+def checked_jobs(threads: int | None, refit_every: int) -> int:
+    """Folds to fit side by side: --threads, or one per core.
+
+    Raises:
+        ConfigError: one of the options is below 1.
+    """
+    for name, value in (("--threads", threads), ("--refit-every", refit_every)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} is {value}: expected at least 1.")
+    return threads or os.cpu_count() or 1
+
+
 def _only_dates(table: pl.DataFrame, notes: list[str]) -> str:
     found = [name for name, dtype in table.schema.items() if dtype.is_temporal()]
     if not found:
@@ -166,10 +179,18 @@ def _default_target(table: pl.DataFrame) -> str:
     )
 
 
-def _split_ahead(
+def split_ahead(
     table: pl.DataFrame, columns: dict[str, Any]
 ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-    """Part the rows after the target's last value: they hold the drivers that are known ahead."""
+    """Part the rows after the target's last value: they hold the drivers that are known ahead.
+
+    Args:
+        table: the whole table.
+        columns: at least time, target and future.
+
+    Returns:
+        The rows up to the last value, and those after it (None if there are none).
+    """
     import polars as pl
 
     target, time = columns["target"], columns["time"]

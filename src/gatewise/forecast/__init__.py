@@ -21,6 +21,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from gatewise.errors import MissingExtraError
+
 if TYPE_CHECKING:
     from gatewise.forecast import datasets
     from gatewise.forecast.backtest import backtest
@@ -52,16 +54,19 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        return import_module("gatewise.forecast.datasets")
-    if name == "backtest":
-        # Bound for good: importing the submodule would otherwise leave the module under this name.
-        function = import_module("gatewise.forecast.backtest").backtest
-        globals()["backtest"] = function
-        return function
-    if name in _HOME:
+    if name not in __all__:
+        raise AttributeError(f"module 'gatewise.forecast' has no attribute {name!r}")
+    try:
+        if name == "datasets":
+            return import_module("gatewise.forecast.datasets")
+        if name == "backtest":
+            # Bound for good: importing the submodule would otherwise leave the module under it.
+            function = import_module("gatewise.forecast.backtest").backtest
+            globals()["backtest"] = function
+            return function
         return getattr(import_module(f"gatewise.forecast.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'gatewise.forecast' has no attribute {name!r}")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("Forecasting", "forecast") from error
 
 
 def __dir__() -> list[str]:

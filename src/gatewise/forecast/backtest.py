@@ -103,7 +103,8 @@ def backtest(
     if checks:
         done += leaks.run_experiments(config, panel, origins[folds // 2].cuts, progress)
         done += _inspect(panel, rows, scores)
-    ratio = scores[scoring.MODEL]["mse_ratio"]
+    naive = scores[LAST_VALUE]["mae"]
+    ratio = scores[scoring.MODEL]["mae"] / naive if naive > 0 else float("nan")
     sentence, skill = verdict(done, tests, best, LAST_VALUE, ratio)
     return Backtest(
         metrics=write_table(scoring.metric_columns(scores), panel.kind),

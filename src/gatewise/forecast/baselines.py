@@ -103,13 +103,13 @@ def linear(
     ahead = x[:, x.shape[1] - future :]
     x = np.where(known[:, None], x, 0.0)
     last = forward_fill(np.where(known, working, np.nan))
-    lags = min(max(3, season + 1), 25)
+    lags = min(max(3, season + 1), 25, max(end - 1, 1))
     first = max(lags, end - _LINEAR_ROWS)
     origins = np.arange(first, end + 1)
     # Row r of the design describes the origin r: what was known before row r.
     design = [np.ones(len(origins)), *(x[origins - lag, 0] for lag in range(1, lags + 1))]
     for column in range(1, x.shape[1]):
-        design += [x[origins - lag, column] for lag in (1, 2)]
+        design += [x[origins - lag, column] for lag in range(1, min(2, lags) + 1)]
     if centred:
         design.append(np.nan_to_num(last[origins - 1]))
     base = np.column_stack(design)

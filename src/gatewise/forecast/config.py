@@ -28,7 +28,7 @@ class Options(TypedDict, total=False):
     threads: int
 
 
-_INNER: Final = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
+INNER: Final = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 """Quantiles that are always forecast, so that CRPS and PIT do not hang on the levels asked for."""
 
 
@@ -96,7 +96,7 @@ class Config:
     def probabilities(self) -> tuple[float, ...]:
         """Every quantile the network forecasts, ascending; 0.5 is among them."""
         edges = {round(0.5 + side * level / 200, 6) for level in self.levels for side in (-1, 1)}
-        return tuple(sorted(edges | set(_INNER)))
+        return tuple(sorted(edges | set(INNER)))
 
     def interval(self, level: float) -> tuple[int, int]:
         """Positions in `probabilities` of the lower and upper edge of a level in percent."""

@@ -24,8 +24,8 @@ from gatewise.forecast.windows import MIN_CONTEXT, Windows
 _ORIGINS: Final = 200
 _LAGS: Final = 10
 _DRAWS: Final = 1000
-_NEGLIGIBLE: Final = 0.05
-"""Effects below this many sigmas, a quarter of a percent of the variance, count as none."""
+NEGLIGIBLE: Final = 0.1
+"""Effects below, in standard deviations of the target, explain less than 1 % of its variance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def _summarise(
     at = int(np.argmax(np.abs(profile)))
     effect = profile[at]
     low, high = _block_bootstrap(kept[at], block, rng)
-    clear = abs(effect) >= _NEGLIGIBLE and low * high > 0
+    clear = abs(effect) >= NEGLIGIBLE and low * high > 0
     sign = ("+" if effect > 0 else "-") if clear else "unclear"
     return DriverEffect(name, kind, first_lag + at, effect, low, high, sign, profile)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,20 +35,22 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
         raise MissingExtraError("Reading files", "forecast") from None
     file = Path(path)
     if not file.is_file():
-        what = "is a folder" if file.is_dir() else "does not exist"
+        what = "does not exist"
+        if file.exists():
+            what = "is a folder" if file.is_dir() else "is not a regular file"
         raise TableError(f"File {str(file)!r} {what}: expected a CSV or Parquet file.")
     try:
         with file.open("rb") as opened:
             start = opened.read(65_536)
         if start.startswith(b"PAR1"):
-            table = pl.read_parquet(file)
+            table = pl.read_parquet(io.BytesIO(file.read_bytes()))
         else:
             if not start.strip():
                 raise TableError(f"File {file.name!r} is empty: expected a header line and rows.")
             if b"\0" in start:
                 raise TableError(f"File {file.name!r} is binary: expected CSV or Parquet.")
             table = pl.read_csv(
-                file,
+                io.BytesIO(file.read_bytes()),  # a path may not be text in this locale
                 separator=_separator(start),
                 try_parse_dates=True,
                 infer_schema_length=None,
@@ -57,6 +61,12 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
         raise TableError(
             f"File {file.name!r} is not a table ({reason}): expected CSV or Parquet."
         ) from None
+    twice = [re.sub(r"_duplicated_\d+$", "", name) for name in table.columns]
+    repeated = next((name for name in twice if twice.count(name) > 1), None)
+    if repeated is not None:
+        raise TableError(
+            f"File {file.name!r} has two columns {repeated!r}: expected one. Rename it."
+        )
     if not len(table):
         raise TableError(f"File {file.name!r} has no rows: expected a header line and rows.")
     if table.width < 2:

@@ -42,11 +42,13 @@ class Fold:
         index: 0 is the earliest.
         start: time of the first row to forecast, on the timeline of all series.
         cuts: rows known per series.
+        ends: rows known per series when the window is over.
     """
 
     index: int
     start: Any
     cuts: tuple[int, ...]
+    ends: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +92,13 @@ def rolling_origins(panel: Panel, prediction_length: int, folds: int, step: int)
             f"{needed + h + step * (folds - 1)} for {folds} folds of {h} rows. "
             "Use fewer folds, a shorter horizon or more rows."
         )
+    whole = tuple(len(s) for s in panel.series)
+
+    def known(at: int) -> tuple[int, ...]:
+        return tuple(panel.cuts(timeline[at])) if at < len(timeline) else whole
+
     return [
-        Fold(i, timeline[start], tuple(panel.cuts(timeline[start])))
-        for i, start in enumerate(starts)
+        Fold(i, timeline[start], known(start), known(start + h)) for i, start in enumerate(starts)
     ]
 
 

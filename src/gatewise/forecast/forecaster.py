@@ -239,7 +239,7 @@ class Forecaster:
         if future is None:
             raise ConfigError(
                 f"The forecaster was fitted with known-future drivers {list(columns.future)}: "
-                f"expected predict(future=...) with {h} rows per series."
+                f"expected their next {h} rows per series, in predict(future=...) or --future."
             )
         given = {s.name: s for s in read_panel(future, columns, with_target=False).series}
         pairs = [_rows_after(s, given.get(s.name), h) for s in panel.series]

@@ -32,17 +32,18 @@ def naive_scale(history: Float[Array, " n"], season: int) -> float:
 def crps(
     quantiles: Float[Array, "n Q"], actual: Float[Array, " n"], probabilities: Sequence[float]
 ) -> Float[Array, " n"]:
-    """Continuous ranked probability score from quantiles: twice the mean pinball loss.
+    """Continuous ranked probability score from quantiles: twice the integral of the pinball loss.
 
-    The mean runs over the quantiles that every model is asked for, so scores of one backtest
-    compare (Gneiting & Ranjan 2011, the quantile form).
+    The quantile form (Gneiting & Ranjan 2011); each quantile stands for the probabilities nearer
+    to it than to its neighbours.
 
-    >>> crps(np.array([[0.0, 1.0, 2.0]]), np.array([1.0]), (0.25, 0.5, 0.75)).round(4)
-    array([0.3333])
+    >>> crps(np.array([[0.0, 1.0, 2.0]]), np.array([1.0]), (0.25, 0.5, 0.75))
+    array([0.375])
     """
     p = np.asarray(probabilities)
+    width = np.diff(np.concatenate([[0.0], (p[1:] + p[:-1]) / 2, [1.0]]))
     error = actual[:, None] - quantiles
-    return 2 * np.maximum(p * error, (p - 1) * error).mean(axis=1)
+    return 2 * (np.maximum(p * error, (p - 1) * error) * width).sum(axis=1)
 
 
 def coverage(

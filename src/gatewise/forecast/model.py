@@ -64,7 +64,7 @@ class Network(nn.Module):
 
     Attributes:
         lstm: the `gatewise.nn.LSTM`, which reads `Windows.context` ([T, B, F]) as it is.
-        confidence: factor of the median, set after training.
+        confidence: [h] factor of the median at each step, set after training.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -86,7 +86,7 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(shape.dropout)
         self.quantiles = nn.Linear(32, len(shape.probabilities))
         self.confidence: Tensor
-        self.register_buffer("confidence", torch.ones(()))
+        self.register_buffer("confidence", torch.ones(h))
         self._start_neutral()
 
     def _start_neutral(self) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gatewise.errors import TableError
 from gatewise.forecast import metrics
 from gatewise.forecast.baselines import LAST_VALUE
-from gatewise.forecast.config import Config
+from gatewise.forecast.config import INNER, Config
 from gatewise.forecast.folds import MODEL, Fold, FoldForecast
 from gatewise.forecast.forecaster import quantile_columns
 from gatewise.forecast.panel import Array, Panel
@@ -76,7 +76,9 @@ def collect(config: Config, panel: Panel, made: list[FoldForecast], unit: str) -
             cut = run.fold.cuts[i]
             index += [(run.fold.index, i, k + 1, cut + k) for k in steps]
     fold, series, step, row = np.array(index).T
-    inside = np.array([r < len(panel.series[i]) for i, r in zip(series, row, strict=True)])
+    # A series of sparser times has fewer rows in a window than the timeline of all.
+    ends = {run.fold.index: run.fold.ends for run in made}
+    inside = np.array([r < ends[f][i] for f, i, r in zip(fold, series, row, strict=True)])
     at = np.where(inside, row, 0)
     level = np.array([panel.series[i].target[r] for i, r in zip(series, at, strict=True)])
     actual = np.array([working[i][r] for i, r in zip(series, at, strict=True)])
@@ -133,7 +135,7 @@ def tests_of(
     for name, quantiles in rows.quantiles.items():
         error = np.abs(rows.actual - quantiles[:, middle]) / scales[rows.series]
         losses[name] = np.array([error[rows.fold == i].mean() for i in np.unique(rows.fold)])
-    lag = -(-config.prediction_length // step) - 1
+    lag = -(-config.prediction_length // step) - 1  # in origins; see docs/decisions/0004
     mine = losses.pop(MODEL)
     tests = {name: diebold_mariano(mine, theirs, lag) for name, theirs in losses.items()}
     return tests, min(losses, key=lambda name: losses[name].mean())
@@ -154,6 +156,7 @@ def scores_of(
         tests: the Diebold-Mariano test whose p-value stands in each model's row.
     """
     middle = config.probabilities.index(0.5)
+    inner = [config.probabilities.index(p) for p in INNER]
     naive = np.mean((rows.actual - rows.quantiles[LAST_VALUE][:, middle]) ** 2)
     scores = {}
     for name, quantiles in rows.quantiles.items():
@@ -168,7 +171,7 @@ def scores_of(
             "smape": metrics.smape(point, rows.level),
             "mape": metrics.mape(point, rows.level),
             "mae-level": float(np.mean(np.abs(point - rows.level))),
-            "crps": float(metrics.crps(quantiles, rows.actual, config.probabilities).mean()),
+            "crps": float(metrics.crps(quantiles[:, inner], rows.actual, INNER).mean()),
         }
         for level in config.levels:
             low, high = config.interval(level)

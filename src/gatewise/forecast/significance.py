@@ -23,11 +23,13 @@ class DieboldMariano:
         statistic: negative if a has the lower loss.
         p_value: one-sided, small if a is better.
         origins: number of loss differences.
+        lag: up to which they may depend on each other, because their windows share rows.
     """
 
     statistic: float
     p_value: float
     origins: int
+    lag: int = 0
 
 
 def diebold_mariano(
@@ -56,21 +58,21 @@ def diebold_mariano(
     n = len(d)
     if n < 3 or np.ptp(d) <= 1e-12 * np.abs(loss_b[keep]).max():
         # Too few origins, or the same loss at each: there is no evidence either way.
-        return DieboldMariano(0.0, 1.0, n)
-    lag = min(lag, n - 2)
+        return DieboldMariano(0.0, 1.0, n, lag)
+    usable = min(lag, n - 2)
     variance = 0.0
     for kernel in ("uniform", "bartlett"):
-        options = {"maxlags": lag, "kernel": kernel, "use_correction": False}
+        options = {"maxlags": usable, "kernel": kernel, "use_correction": False}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # the root of a negative variance
             fit = OLS(d, np.ones(n)).fit(cov_type="HAC", cov_kwds=options)
             variance = float(fit.cov_params()[0, 0])
         if variance > 0:
             break
-    h = lag + 1
+    h = usable + 1
     correction = max(n + 1 - 2 * h + h * (h - 1) / n, 1.0) / n
     statistic = float(np.mean(d) / np.sqrt(variance) * np.sqrt(correction))
-    return DieboldMariano(statistic, float(stats.t.cdf(statistic, n - 1)), n)
+    return DieboldMariano(statistic, float(stats.t.cdf(statistic, n - 1)), n, lag)
 
 
 @dataclass(frozen=True, slots=True)

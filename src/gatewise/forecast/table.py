@@ -23,6 +23,15 @@ KINDS: Final = ("pandas", "polars", "pyarrow")
 DEFAULT_SERIES: Final = "unique_id"
 
 
+_LARGEST: Final = 1e60  # squares and their sums stay finite
+
+RESULT_NAMES: Final = (
+    "forecast", "origin", "fold", "step", "actual", "gatewise", "last value", "drift",
+    "seasonal naive", "AutoETS", "linear",
+)  # fmt: skip
+"""Columns of the results, which stand beside the caller's time and series columns."""
+
+
 def open_table(table: Any) -> nw.DataFrame[Any]:
     """Wrap a pandas, polars or pyarrow table.
 
@@ -71,7 +80,7 @@ def choose_columns(
         static: columns constant within a series.
 
     Raises:
-        ConfigError: a column has two roles.
+        ConfigError: a column has two roles, or the name of a column of the results.
         TableError: a column is not in the table.
 
     >>> import polars as pl
@@ -87,6 +96,12 @@ def choose_columns(
         if isinstance(names, str):
             raise ConfigError(f"{role} is {names!r}: expected a list of columns, [{names!r}].")
     columns = Columns(time, target, series, tuple(past), tuple(future), tuple(static))
+    for role, name in (("time", time), ("series", series)):
+        if name in RESULT_NAMES or str(name).startswith(("lo-", "hi-")):
+            raise ConfigError(
+                f"The {role} column is called {name!r}, as a column of the results is: expected "
+                "another name. Rename it."
+            )
     roles = [("time", time), ("target", target)] + ([("series", series)] if series else [])
     roles += [("past", c) for c in past] + [("future", c) for c in future]
     roles += [("static", c) for c in static]
@@ -170,7 +185,8 @@ def write_table(data: Mapping[str, Any], kind: Kind) -> Any:
         else nw.new_series(name, np.asarray(value).tolist(), backend=kind)
         for name, value in data.items()
     ]  # fmt: skip
-    return nw.to_native(nw.from_dict({c.name: c for c in columns}, backend=kind))
+    # Not nw.from_dict: with pandas that drops the zone of zoned times.
+    return nw.to_native(nw.concat([c.to_frame() for c in columns], how="horizontal"))
 
 
 def _groups(frame: nw.DataFrame[Any], series: str | None) -> dict[Any, NDArray[np.intp]]:
@@ -199,11 +215,17 @@ def _numbers(column: nw.Series[Any], role: str) -> Array:
         values = np.array(column.cast(nw.Float64).to_numpy(), dtype=np.float64)
     else:
         cells = column.to_list()
-        wrong = [v for v in cells if v is not None and not isinstance(v, (int, float))]
-        if wrong:
+        for row, value in enumerate(cells):
+            if value is not None and not isinstance(value, (int, float)) and not _is_number(value):
+                raise TableError(
+                    f"Column {column.name!r} ({role}) holds {value!r} in row {row}: expected "
+                    "numbers with a decimal point. Convert the column, or leave cells without a "
+                    "value empty."
+                )
+        if any(isinstance(v, str) for v in cells):
             raise TableError(
-                f"Column {column.name!r} ({role}) holds {wrong[0]!r}: expected numbers. "
-                "Convert the column, or leave cells without a value empty."
+                f"Column {column.name!r} ({role}) holds numbers as text: expected numbers. "
+                "Convert the column."
             )
         values = np.array([np.nan if v is None else v for v in cells], dtype=np.float64)
     if np.isinf(values).any():
@@ -212,7 +234,21 @@ def _numbers(column: nw.Series[Any], role: str) -> Array:
             f"Column {column.name!r} ({role}) is infinite in row {row}: expected finite numbers. "
             "Leave the cell empty if the value is not known."
         )
+    if np.nanmax(np.abs(values), initial=0.0) > _LARGEST:
+        row = int(np.nanargmax(np.abs(values)))
+        raise TableError(
+            f"Column {column.name!r} ({role}) holds {values[row]:g} in row {row}: expected "
+            f"magnitudes below {_LARGEST:g}. Correct the value, or rescale the column."
+        )
     return values
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def _static(column: nw.Series[Any]) -> list[float | str]:

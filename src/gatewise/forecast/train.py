@@ -56,7 +56,9 @@ class Training:
     windows: tuple[int, int]
 
 
-def pinball(forecast: Tensor, labels: Tensor, weights: Tensor, levels: Tensor) -> Tensor:
+def pinball(
+    forecast: Tensor, labels: Tensor, weights: Tensor, levels: Tensor, *, per_step: bool = False
+) -> Tensor:
     """Mean quantile loss max(p e, (p - 1) e) of e = label - forecast (Koenker & Bassett 1978).
 
     Args:
@@ -64,10 +66,12 @@ def pinball(forecast: Tensor, labels: Tensor, weights: Tensor, levels: Tensor) -
         labels: [B, h].
         weights: [B, h].
         levels: [Q] probabilities.
+        per_step: return [h] losses, one for each step, instead of one for all.
     """
     error = labels.unsqueeze(2) - forecast
-    loss = torch.maximum(levels * error, (levels - 1) * error).mean(2)
-    return (loss * weights).sum() / weights.sum().clamp_min(1.0)
+    loss = torch.maximum(levels * error, (levels - 1) * error).mean(2) * weights
+    axes = (0,) if per_step else (0, 1)
+    return loss.sum(axes) / weights.sum(axes).clamp_min(1.0)
 
 
 def train(
@@ -110,9 +114,9 @@ def train(
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, config.learning_rate, total_steps=max(config.max_epochs, 1) * batches + 1
         )
-        score = _loss(network, checked, levels)
+        score, confidence = _judge(network, checked, levels)
         history = [Epoch(0, score, score)]
-        best, kept = 0, _copy(network)
+        best, kept = 0, _copy(network, confidence)
         for epoch in range(1, config.max_epochs + 1):
             network.train()
             total = 0.0
@@ -131,39 +135,45 @@ def train(
                 schedule.step()
                 average.update_parameters(network)
                 total += float(loss.detach())
-            score = _loss(average.module, checked, levels)
+            score, confidence = _judge(average.module, checked, levels)
             history.append(Epoch(epoch, total / batches, score))
             if score < history[best].validation:
-                best, kept = epoch, _copy(average.module)
+                best, kept = epoch, _copy(average.module, confidence)
             if progress is not None:
                 progress("train", epoch, config.max_epochs)
             if epoch - best >= _PATIENCE:
                 break
         network.load_state_dict(kept)
-        if held:
-            _set_confidence(network, checked, levels)
     network.eval()
     return network, Training(tuple(history), best, (count, held))
 
 
-def _loss(network: torch.nn.Module, windows: Windows, levels: Tensor) -> float:
+def _judge(network: torch.nn.Module, windows: Windows, levels: Tensor) -> tuple[float, Tensor]:
+    """Loss on held-out rows, and the confidence [h] at each step with which it is reached.
+
+    At each step the median is shrunk towards neutral as far as that costs next to nothing there: a
+    driver may tell much of the next row and nothing of those after it.
+    """
     network.eval()
     with torch.no_grad():
         forecast = network(*tensors(windows))
+        middle = forecast.shape[2] // 2
+        median = forecast[:, :, middle : middle + 1]
         labels, weights = torch.from_numpy(windows.labels), torch.from_numpy(windows.weights)
-        return float(pinball(forecast, labels, weights, levels))
+        losses = torch.stack(
+            [
+                pinball(forecast - (1 - c) * median, labels, weights, levels, per_step=True)
+                for c in _CONFIDENCE
+            ]
+        )
+        enough = losses <= (1 + _WORTH) * losses.min(0).values
+        chosen = enough.float().argmax(0)  # the first that is good enough
+        observed = weights.sum(0)
+        score = (losses.gather(0, chosen[None])[0] * observed).sum() / observed.sum().clamp_min(1.0)
+        return float(score), torch.tensor(_CONFIDENCE)[chosen]
 
 
-def _set_confidence(network: Network, windows: Windows, levels: Tensor) -> None:
-    """Shrink the median towards neutral as far as that costs next to nothing on held-out rows."""
-    losses = []
-    for confidence in _CONFIDENCE:
-        network.confidence.fill_(confidence)
-        losses.append(_loss(network, windows, levels))
-    enough = (1 + _WORTH) * min(losses)
-    chosen = next(c for c, loss in zip(_CONFIDENCE, losses, strict=True) if loss <= enough)
-    network.confidence.fill_(chosen)
-
-
-def _copy(network: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+def _copy(network: torch.nn.Module, confidence: Tensor) -> dict[str, Tensor]:
+    """The weights, with a confidence of their own (in training it is 1)."""
+    state = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    return state | {"confidence": confidence}

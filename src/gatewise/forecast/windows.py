@@ -183,12 +183,15 @@ def split(rows_of: Encoded, prediction_length: int) -> Split:
     """Split windows so that no training label lies in a validation label's row or after it.
 
     Validation labels lie in the last rows of each series: the horizon, or 15 % of a long series.
-    A series too short for both gives training windows only.
+    A series too short for both gives training windows only. Rows after the last observed target
+    hold no label, so they count for neither.
     """
     h = prediction_length
     train: list[NDArray[np.intp]] = []
     validation: list[NDArray[np.intp]] = []
-    for s, n in enumerate(rows_of.stop - rows_of.first):
+    for s, (first, stop) in enumerate(zip(rows_of.first, rows_of.stop, strict=True)):
+        seen = np.flatnonzero(np.isfinite(rows_of.working[first:stop]))
+        n = seen[-1] + 1 if len(seen) else 0
         held = max(h, round(0.15 * n)) if n >= MIN_CONTEXT + 2 * h else 0
         limit = n - held
         ends = np.arange(MIN_CONTEXT, limit)

@@ -162,12 +162,12 @@ def test_the_verdict_claims_skill_only_with_every_proof():
     assert "not shown to be better than the best baseline, linear (p = 0.40)" in sentence
     sentence, skill = verdict(good, {"last value": dm(0.61)}, "last value", "last value", 1.1)
     assert sentence == (
-        "No evidence of skill over the random walk (DM p = 0.61, 20 origins): the squared error "
+        "No evidence of skill over the random walk (DM p = 0.61, 20 origins): the absolute error "
         "is 10.0 % higher than the last value's."
     )
     assert not skill
     perfect = verdict(good, {"last value": dm(1.0)}, "last value", "last value", float("nan"))
-    assert "the squared error is no lower than the last value's" in perfect[0]
+    assert "the absolute error is no lower than the last value's" in perfect[0]
     alone = verdict(good, {"last value": dm(0.01)}, "last value", "last value", 0.5)
     assert alone[0].startswith("Skill: better than the last value (DM p = 0.010), the best")
     assert "too few" in verdict(good, {"last value": dm(1, 2)}, "last value", "last value", 1.0)[0]

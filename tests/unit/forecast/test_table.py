@@ -55,7 +55,7 @@ def test_unsorted_time_is_sorted_with_a_note():
     [
         (frame(), {"target": "yy"}, r"no column 'yy' \(target\). Did you mean 'y'"),
         (frame(), {"series": "shop"}, r"no column 'shop' \(series\)"),
-        (frame(y2=["a"] * 10), {"target": "y2"}, "holds 'a': expected numbers"),
+        (frame(y2=["a"] * 10), {"target": "y2"}, "holds 'a' in row 0: expected"),
         (pl.DataFrame({"ds": [1, 2], "y": [None, None]}), {}, "no number in any row"),
         (frame().with_columns(ds=pl.lit(1)), {}, "stands in two rows"),
         (frame().with_columns(y=pl.lit(2.0)), {}, "is 2 in every row"),

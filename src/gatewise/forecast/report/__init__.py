@@ -9,6 +9,11 @@ Stands on `forecast` and `trace`; knows nothing of the command line. Nothing in 
 network for anything.
 """
 
-from gatewise.forecast.report.page import forecast_page, write_backtest, write_forecast
+from gatewise.errors import MissingExtraError
+
+try:
+    from gatewise.forecast.report.page import forecast_page, write_backtest, write_forecast
+except ModuleNotFoundError as error:
+    raise MissingExtraError("A report", "forecast") from error
 
 __all__ = ["forecast_page", "write_backtest", "write_forecast"]

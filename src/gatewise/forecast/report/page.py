@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gatewise import trace
 from gatewise.files import write_atomically
+from gatewise.forecast.drivers import NEGLIGIBLE
 from gatewise.forecast.report import figures
 from gatewise.forecast.report.svg import to_svg
 from gatewise.forecast.table import read_panel
@@ -129,7 +130,8 @@ def forecast_page(
         training=_picture(
             figures.training_chart(fitted.training),
             "training",
-            "Losses per epoch. Training stops on the last horizon of the training part.",
+            "Losses per epoch; the weights that forecast the last rows of the training part best "
+            "are kept.",
         ),
         rows=_table_rows(forecast, forecaster),
         facts=_facts(forecaster),
@@ -222,6 +224,7 @@ def _driver_parts(effects: Sequence[DriverEffect]) -> dict[str, Any] | None:
         "its window, per lag; the dot is the strongest lag with its 95 % interval."
     )
     return {
+        "negligible": NEGLIGIBLE,
         "picture": _picture(figures.drivers_chart(effects), "drivers", caption),
         "rows": [
             {
