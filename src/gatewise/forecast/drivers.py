@@ -24,8 +24,8 @@ from gatewise.forecast.windows import MIN_CONTEXT, Windows
 _ORIGINS: Final = 200
 _LAGS: Final = 10
 _DRAWS: Final = 1000
-NEGLIGIBLE: Final = 0.1
-"""Effects below, in standard deviations of the target, explain less than 1 % of its variance."""
+NEGLIGIBLE: Final = 0.05
+"""In standard deviations of the target: a quarter of a percent of its variance."""
 
 
 @dataclass(frozen=True, slots=True)
