@@ -5,7 +5,7 @@ Data flows one way, and each file is one step of it::
     files, datasets -> table -> panel -> features -> windows -> model, train -> fitting
                                                                     |
          forecaster (fit, predict, save) <- storage, future <-------+
-         backtest <- baselines, metrics, significance, leaks <------+
+         rolling (backtest) <- baselines, metrics, significance, leaks
          drivers (what the network makes of each driver) <----------+
 
 Steps are rows: no grid is ever filled, and the time stamps of the future come from the observed
@@ -25,18 +25,19 @@ from gatewise.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from gatewise.forecast import datasets
-    from gatewise.forecast.backtest import backtest
     from gatewise.forecast.drivers import DriverEffect, driver_effects
     from gatewise.forecast.files import read_table
     from gatewise.forecast.forecaster import Forecaster
     from gatewise.forecast.leaks import LeakCheck
     from gatewise.forecast.result import Backtest
+    from gatewise.forecast.rolling import backtest
 
 _HOME: Final = {
     "Backtest": "result",
     "DriverEffect": "drivers",
     "Forecaster": "forecaster",
     "LeakCheck": "leaks",
+    "backtest": "rolling",  # not backtest.py: a submodule of that name would hide the function
     "driver_effects": "drivers",
     "read_table": "files",
 }
@@ -59,11 +60,6 @@ def __getattr__(name: str) -> Any:
     try:
         if name == "datasets":
             return import_module("gatewise.forecast.datasets")
-        if name == "backtest":
-            # Bound for good: importing the submodule would otherwise leave the module under it.
-            function = import_module("gatewise.forecast.backtest").backtest
-            globals()["backtest"] = function
-            return function
         return getattr(import_module(f"gatewise.forecast.{_HOME[name]}"), name)
     except ModuleNotFoundError as error:
         raise MissingExtraError("Forecasting", "forecast") from error
