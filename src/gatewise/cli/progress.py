@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 class Interrupted(Exception):  # noqa: N818  (not an error)
@@ -36,15 +40,15 @@ class Bars:
             console=Console(stderr=True),
             disable=quiet,
         )
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
         self._where = "the start"
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that so much of a stage is done."""
         self._where = f"{stage}, {done} of {total} done"
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total)  # type: ignore[assignment]
-        self._bars.update(self._tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+            self._tasks[stage] = self._bars.add_task(stage, total=total)
+        self._bars.update(self._tasks[stage], completed=done, total=total)
 
     def finish(self, stage: str) -> None:
         """Fill a stage's bar: it ended early, as training does."""
