@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
+from matplotlib.text import Text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,14 +35,9 @@ def to_svg(figure: Figure, name: str, alt: str) -> str:
     for axes in figure.axes:
         axes.patch.set_alpha(0)
         axes.tick_params(colors=INK)
-        axes.xaxis.label.set_color(INK)
-        axes.yaxis.label.set_color(INK)
         for spine in axes.spines.values():
             spine.set_edgecolor(INK)
-        for text in (axes.title, axes._left_title, axes._right_title, *axes.texts):  # type: ignore[attr-defined]
-            text.set_color(INK)
-        legend = axes.get_legend()
-        for text in legend.get_texts() if legend else ():
+        for text in axes.findobj(Text):
             text.set_color(INK)
     buffer = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
