@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import ConfigError, MissingExtraError
-from gatewise.forecast import leaks, metrics, scoring
+from gatewise.errors import ConfigError
+from gatewise.forecast import leaks, metrics, scoring, workers
 from gatewise.forecast.baselines import LAST_VALUE, LINEAR
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.features import fit_encoder
@@ -134,17 +134,11 @@ def _run(
     jobs: int,
     progress: Progress | None,
 ) -> list[FoldForecast]:
-    try:
-        from joblib import Parallel, delayed
-    except ImportError:
-        raise MissingExtraError("A backtest", "forecast") from None
-    runs = Parallel(n_jobs=min(jobs, len(groups)), return_as="generator")(
-        delayed(forecast_folds)(config, panel, group, benchmark) for group in groups
-    )
+    calls = ((config, panel, group, benchmark) for group in groups)
     total = sum(map(len, groups))
     made: list[FoldForecast] = []
-    for run in runs:
-        made.extend(run or [])
+    for run in workers.run(forecast_folds, calls, min(jobs, len(groups))):
+        made.extend(run)
         if progress is not None:
             progress("backtest", len(made), total)
     return made
