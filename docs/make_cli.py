@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from gatewise.cli.main import app
 
-COMMANDS = ((), ("forecast",), ("backtest",))
+COMMANDS = ((), ("forecast",), ("backtest",), ("bench",))
 PAGE = Path(__file__).parent / "cli.md"
 
 HEADER = """# The command line

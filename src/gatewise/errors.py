@@ -35,6 +35,10 @@ class ModelFileError(GatewiseError, ValueError):
     """A model file is missing parts, damaged, or was written by something else."""
 
 
+class BenchmarkError(GatewiseError, RuntimeError):
+    """A peer in a benchmark failed, or computed something else than PyTorch."""
+
+
 class MissingExtraError(GatewiseError, ImportError):
     """An optional dependency is not installed."""
 

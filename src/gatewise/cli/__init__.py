@@ -3,6 +3,7 @@
     main.py      the commands put together; errors as one line and an exit code
     forecast.py  gatewise forecast
     backtest.py  gatewise backtest
+    bench.py     gatewise bench
     source.py    which table, which columns: options that commands share
     progress.py  bars on stderr, and where the work stands
     render.py    results as text or JSON

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from gatewise.cli.backtest import backtest
+from gatewise.cli.bench import bench
 from gatewise.cli.forecast import forecast
 from gatewise.cli.progress import Interrupted
 from gatewise.errors import GatewiseError
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command()(forecast)
 app.command()(backtest)
+app.command()(bench)
 
 
 def _version(wanted: bool) -> None:

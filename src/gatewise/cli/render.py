@@ -55,6 +55,24 @@ def print_drivers(effects: Sequence[DriverEffect]) -> None:
         _print(["driver", "known", "sign", "lag", "effect", "low", "high"], rows, "Drivers")
 
 
+def print_speeds(result: dict[str, Any]) -> None:
+    """Print a benchmark: one table for each mode and number of threads."""
+    from gatewise.bench import summary
+
+    for mode, threads, rows in summary.groups(result):
+        unit, scale = summary.unit(mode)
+        peers = summary.columns(rows)
+        cells = []
+        for row in rows:
+            times = [row["times"].get(peer) for peer in peers]
+            shown = [summary.digits(t and t["median"] * scale) for t in times]
+            cells.append([summary.shape(row).name, *shown, summary.digits(summary.ratio(row))])
+        names = ["BxTxIxH", *(f"{peer}, {unit}" for peer in peers), "best peer / ours"]
+        found = summary.ratios(rows)
+        mean = f", {summary.geometric_mean(found):.2f} on average" if found else ""
+        _print(names, cells, f"{mode}, {threads} thread{'s' * (threads > 1)}{mean}")
+
+
 def _print(names: Sequence[str], rows: Sequence[Sequence[Any]], title: str) -> None:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for k, name in enumerate(names):

@@ -1,0 +1,38 @@
+"""Speed, side by side with peers: what `gatewise bench` and the published tables measure.
+
+    grid.py        modes and shapes
+    problem.py     weights and inputs of a case, the same numbers for every peer
+    peers/         how each peer runs a case
+    timing.py      one turn: many calls, timed
+    worker.py      one peer in its own process, asked turn by turn
+    measure.py     a whole plan: peers checked against PyTorch, then timed in turns
+    contention.py  the same while another process holds one of the cores
+    machine.py     what it ran on, and the machine's own limits
+    summary.py     ratios and means of a result, for tables and tests
+    files.py       a result as JSON text
+
+Peers run in separate processes, since spinning threads of one slow another down, and take turns, so
+that a machine whose speed drifts treats all alike. A peer is timed only after its numbers agree
+with PyTorch's. Stands on `nn` and `runtime`; imports neither here, nor any peer: the processes do.
+"""
+
+from gatewise.bench.files import to_json
+from gatewise.bench.grid import GRID, MODES, QUICK, Case, Mode, Shape, cases
+from gatewise.bench.machine import core_count
+from gatewise.bench.measure import Plan, run
+from gatewise.bench.peers import PEERS
+
+__all__ = [
+    "GRID",
+    "MODES",
+    "PEERS",
+    "QUICK",
+    "Case",
+    "Mode",
+    "Plan",
+    "Shape",
+    "cases",
+    "core_count",
+    "run",
+    "to_json",
+]

@@ -1,0 +1,90 @@
+"""What it ran on, and the machine's own limits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from gatewise import _native
+
+_ROUNDS: Final = 3
+_READ_BYTES: Final = {"L2": 1 << 19, "L3": 1 << 23}
+"""Working sets that stay in a cache; what a step reads of its recurrent weights."""
+
+
+def describe() -> dict[str, Any]:
+    """Processor, cores, instruction set, system and Python."""
+    return {
+        "processor": _processor(),
+        "cores": core_count(),
+        "isa": _native.isa_name(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def core_count() -> int:
+    """Number of cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def peaks() -> dict[str, dict[str, float]]:
+    """Measure the limits of one core.
+
+    Returns:
+        ``gflops``: float32 multiply-adds with each instruction set, in GF/s (empty if this build
+        cannot measure them); ``read_gbs``: reads from each cache, in GB/s.
+    """
+    return {
+        "gflops": _peak_gflops(),
+        "read_gbs": {name: round(_read_gbs(size), 1) for name, size in _READ_BYTES.items()},
+    }
+
+
+def merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Keep the higher of two measurements of every limit: the machine's speed drifts.
+
+    >>> merge({"gflops": {"avx2": 90.0}}, {"gflops": {"avx2": 95.0}})
+    {'gflops': {'avx2': 95.0}}
+    """
+    return {
+        kind: {name: max(value, second[kind][name]) for name, value in values.items()}
+        for kind, values in first.items()
+    }
+
+
+def _peak_gflops() -> dict[str, float]:
+    measure = getattr(_native, "peak_gflops", None)
+    if measure is None:
+        return {}
+    isas = _native.native_info()["available"]
+    return {isa: round(max(measure(isa) for _ in range(_ROUNDS)), 1) for isa in isas}
+
+
+def _read_gbs(size: int) -> float:
+    """Read so many bytes again and again, by the dot product of an array with itself."""
+    array = np.ones(size // 4, np.float32)
+    best = 0.0
+    for _ in range(_ROUNDS):
+        count, start = 0, time.perf_counter()
+        while time.perf_counter() - start < 0.02:
+            np.dot(array, array)
+            count += 1
+        best = max(best, count * size / (time.perf_counter() - start))
+    return best / 1e9
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

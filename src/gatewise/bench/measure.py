@@ -1,0 +1,223 @@
+"""A whole plan: peers checked against PyTorch, then timed in turns."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from gatewise.bench import machine
+from gatewise.bench.contention import Spinner
+from gatewise.bench.grid import CONTENDED, Case, cases
+from gatewise.bench.peers import OURS, PEERS, REFERENCE
+from gatewise.bench.problem import Array
+from gatewise.bench.timing import spread
+from gatewise.bench.worker import Worker, child_settings
+from gatewise.errors import BenchmarkError, ConfigError, MissingExtraError, nearest
+
+Progress = Callable[[str, int, int], None]
+Crew = dict[str, Worker]
+
+FEWEST_TURNS: Final = 3
+PATIENCE_S: Final = 12.0
+"""A case that has lasted longer than this ends after `FEWEST_TURNS` turns."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Args:
+        cases: modes and shapes.
+        threads: numbers of threads, one after the other.
+        peers: names from `PEERS`; those that are not installed are left out, and named.
+        turns: of each peer in each case.
+        turn_s: length of a turn, in seconds.
+        contended: measure, too, with another process on one of the cores.
+    """
+
+    cases: tuple[Case, ...] = cases()
+    threads: tuple[int, ...] = (1, 2)
+    peers: tuple[str, ...] = tuple(PEERS)
+    turns: int = 9
+    turn_s: float = 0.06
+    contended: bool = False
+
+    def __post_init__(self) -> None:
+        for peer in self.peers:
+            if peer not in PEERS:
+                raise ConfigError(f"There is no peer {peer!r}. {nearest(peer, list(PEERS))}")
+        if not set(self.peers) & set(OURS):
+            raise ConfigError(f"peers are {self.peers}: expected one of ours among them: {OURS}.")
+        if not self.threads or min(self.threads) < 1:
+            raise ConfigError(f"threads are {self.threads}: expected at least 1.")
+
+
+def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> dict[str, Any]:
+    """Measure.
+
+    Args:
+        plan: what.
+        command: what was typed, to be told in the result.
+        progress: called as ``progress(stage, done, total)``.
+
+    Returns:
+        JSON values: ``machine``, ``peaks``, ``versions`` of the peers, ``missing`` (why a peer is
+        not there), ``faults`` (numbers that differ from PyTorch's, failures), ``rows`` (seconds per
+        call), ``contended``, and how it was measured.
+
+    Raises:
+        MissingExtraError: PyTorch, whose numbers all others must compute, is not installed.
+    """
+    result: dict[str, Any] = {
+        "machine": machine.describe(),
+        "command": command,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "turns": plan.turns,
+        "turn_s": plan.turn_s,
+        "peaks": _peaks(),
+        "versions": {},
+        "missing": {},
+        "faults": [],
+        "rows": [],
+        "contended": [],
+    }
+    total, done = len(plan.cases) * len(plan.threads), 0
+    for threads in plan.threads:
+        progress("measure", done, total)
+        with _crew(plan.peers, threads, result) as crew:
+            for case in plan.cases:
+                ready = _prepared(crew, case, threads, plan.peers, result["faults"])
+                times = _timed(ready, plan)
+                result["rows"].append(
+                    {**case.to_dict(), "threads": threads, "times": _spreads(times)}
+                )
+                done += 1
+                progress("measure", done, total)
+    if plan.contended:
+        result["contended"] = _contended(plan, result, progress)
+    result["peaks"] = machine.merge(result["peaks"], _peaks())
+    return result
+
+
+@contextlib.contextmanager
+def _crew(peers: Iterable[str], threads: int, result: dict[str, Any]) -> Iterator[Crew]:
+    """Start the peers that are there, and PyTorch for its numbers; note which they are."""
+    with contextlib.ExitStack() as stack:
+        named = dict.fromkeys([*peers, REFERENCE])
+        crew = {peer: stack.enter_context(Worker(peer, threads)) for peer in named}
+        for peer, worker in crew.items():
+            worker.wait()
+            if worker.missing is None:
+                result["versions"][peer] = worker.version
+            else:
+                result["missing"][peer] = worker.missing
+        if crew[REFERENCE].missing is not None:
+            raise MissingExtraError("gatewise bench", "torch")
+        yield {peer: worker for peer, worker in crew.items() if worker.missing is None}
+
+
+def _prepared(
+    crew: Crew, case: Case, threads: int, peers: Iterable[str], faults: list[dict[str, Any]]
+) -> Crew:
+    """Have a case prepared by all; return those that run it and agree with PyTorch."""
+    found, failed = {}, {}
+    for worker in crew.values():
+        worker.ask(case)
+    for peer, worker in crew.items():
+        try:
+            found[peer] = worker.answer()
+        except BenchmarkError as error:
+            if peer == REFERENCE:
+                raise
+            failed[peer] = str(error)
+    reference = found[REFERENCE]
+    assert reference is not None  # PyTorch runs every case
+    for peer, outputs in found.items():
+        if outputs is not None:
+            off = deviation(outputs, reference)
+            if not off <= crew[peer].tolerance:
+                failed[peer] = f"{peer} is {off:.2g} away from {REFERENCE}"
+    faults += [
+        {"peer": peer, "mode": case.mode, "shape": case.shape.name, "threads": threads, "fault": f}
+        for peer, f in failed.items()
+    ]
+    return {p: crew[p] for p in peers if found.get(p) is not None and p not in failed}
+
+
+def deviation(outputs: dict[str, Array], reference: dict[str, Array]) -> float:
+    """Return the largest difference between outputs, relative to the largest value of each.
+
+    >>> deviation({"y": np.array([1.0, 2.0])}, {"y": np.array([1.0, 4.0])})
+    0.5
+    """
+    if outputs.keys() != reference.keys():
+        return float("inf")
+    worst = 0.0
+    for name, expected in reference.items():
+        if outputs[name].shape != expected.shape:
+            return float("inf")
+        scale = float(np.abs(expected).max()) or 1.0
+        worst = max(worst, float(np.abs(outputs[name] - expected).max()) / scale)
+        if np.isnan(outputs[name]).any():
+            return float("inf")
+    return worst
+
+
+def _timed(crew: Crew, plan: Plan) -> dict[str, list[float]]:
+    """Let all take turns, in one order and then in the other."""
+    times: dict[str, list[float]] = {peer: [] for peer in crew}
+    start = time.perf_counter()
+    for turn in range(plan.turns):
+        if turn >= FEWEST_TURNS and time.perf_counter() - start > PATIENCE_S:
+            break
+        for peer in list(crew) if turn % 2 else list(reversed(crew)):
+            times[peer] += crew[peer].turn(plan.turn_s)
+    return times
+
+
+def _contended(plan: Plan, result: dict[str, Any], progress: Progress) -> list[dict[str, Any]]:
+    """Time ours and PyTorch's on two threads, by turns alone and beside a spinning process."""
+    rows = []
+    peers = ("gatewise", REFERENCE)
+    with _crew(peers, 2, result) as crew, Spinner() as spinner:
+        for done, case in enumerate(CONTENDED):
+            progress("contended", done, len(CONTENDED))
+            ready = _prepared(crew, case, 2, peers, result["faults"])
+            quiet: dict[str, list[float]] = {peer: [] for peer in ready}
+            contended: dict[str, list[float]] = {peer: [] for peer in ready}
+            for _ in range(plan.turns):
+                for peer, worker in ready.items():
+                    quiet[peer] += worker.turn(plan.turn_s)
+                    spinner.start()
+                    contended[peer] += worker.turn(plan.turn_s)
+                    spinner.stop()
+            rows.append(
+                {
+                    **case.to_dict(),
+                    "threads": 2,
+                    "quiet": _spreads(quiet),
+                    "contended": _spreads(contended),
+                }
+            )
+        progress("contended", len(CONTENDED), len(CONTENDED))
+    return rows
+
+
+def _peaks() -> dict[str, Any]:
+    """The limits of one core, in a process whose libraries have one thread."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with child_settings(1):
+            measured = pool.submit(machine.peaks)
+        return measured.result()
+
+
+def _spreads(times: dict[str, list[float]]) -> dict[str, Any]:
+    return {peer: spread(found) for peer, found in times.items()}

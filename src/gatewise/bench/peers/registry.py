@@ -1,0 +1,38 @@
+"""The peers' names, and loading one in the process that runs it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from gatewise.bench.peers.interface import Peer, UnavailableError
+
+PEERS: Final = {
+    "gatewise": "torch_modules",
+    "gatewise-runtime": "runtime",
+    "gatewise-bfloat16": "torch_modules",
+    "torch": "torch_modules",
+    "torch-no-mkldnn": "torch_modules",
+    "torch-lstmcell": "torch_modules",
+    "onnxruntime": "onnx_session",
+    "openvino": "openvino_cpu",
+    "jax": "jax_scan",
+}
+"""Every peer, and the module that runs it."""
+
+OURS: Final = ("gatewise", "gatewise-runtime", "gatewise-bfloat16")
+REFERENCE: Final = "torch"
+"""The peer whose numbers all others must compute."""
+
+
+def load(name: str, threads: int) -> Peer:
+    """Load a peer for so many threads; once in a process.
+
+    Raises:
+        UnavailableError: a package is missing, or cannot be used here.
+    """
+    try:
+        return import_module(f"gatewise.bench.peers.{PEERS[name]}").load(name, threads)
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+        raise UnavailableError(f"not installed ({reason})") from None

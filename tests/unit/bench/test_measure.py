@@ -1,0 +1,129 @@
+"""Peers in their processes: they agree with PyTorch, take turns, and are named if missing."""
+
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from gatewise.bench import PEERS, Plan, Shape, cases, measure
+from gatewise.bench.worker import Worker
+from gatewise.errors import BenchmarkError, ConfigError, MissingExtraError
+
+SHAPES = tuple(map(Shape.parse, ("3x6x5x7", "2x5x3x4-l2-bi")))
+QUICK = {"threads": (1,), "turns": 2, "turn_s": 0.001}
+
+
+@pytest.fixture(scope="module")
+def result():
+    return measure.run(Plan(cases(shapes=SHAPES), **QUICK), "typed")
+
+
+def test_every_peer_that_is_there_agrees_with_torch(result):
+    assert result["faults"] == []
+    assert {*result["versions"], *result["missing"]} == {*PEERS}
+    assert {"gatewise", "gatewise-runtime", "torch"} <= {*result["versions"]}
+
+
+def test_every_peer_runs_what_it_can(result):
+    there = {*result["versions"]}
+    ran = {mode: set() for mode in ("inference", "training", "streaming", "training-step")}
+    for row in result["rows"]:
+        ran[row["mode"]] |= {*row["times"]}
+    assert ran["inference"] == there
+    assert ran["streaming"] == there
+    assert ran["training"] == there - {
+        "gatewise-runtime", "torch-lstmcell", "onnxruntime", "openvino",
+    }  # fmt: skip
+    assert ran["training-step"] == ran["training"] - {"jax"}
+
+
+def test_times_are_spreads_of_many_calls(result):
+    for row in result["rows"]:
+        for times in row["times"].values():
+            low, high = times["quartiles"]
+            assert 0 < low <= times["median"] <= high < 1
+            assert times["samples"] >= 2
+    assert result["command"] == "typed"
+    assert result["peaks"]["read_gbs"]["L2"] > 0.1
+
+
+def test_processes_end_with_the_run(result):
+    assert multiprocessing.active_children() == []
+
+
+def without(package, folder, monkeypatch):
+    (folder / f"{package}.py").write_text("raise ImportError('blocked')\n")
+    monkeypatch.syspath_prepend(folder)  # processes inherit it
+
+
+def test_a_peer_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    without("onnx", tmp_path, monkeypatch)
+    plan = Plan(
+        cases(["inference"], SHAPES[:1]), peers=("gatewise-runtime", "onnxruntime"), **QUICK
+    )
+    result = measure.run(plan)
+    assert result["missing"] == {"onnxruntime": "not installed (blocked)"}
+    assert [*result["rows"][0]["times"]] == ["gatewise-runtime"]
+    assert result["faults"] == []
+
+
+def test_without_torch_the_extra_is_named(tmp_path, monkeypatch):
+    without("torch", tmp_path, monkeypatch)
+    with pytest.raises(MissingExtraError, match=r"pip install 'gatewise\[torch\]'"):
+        measure.run(Plan(cases(["inference"], SHAPES[:1]), **QUICK))
+
+
+def test_a_process_that_dies_is_told():
+    with Worker("gatewise-runtime", 1) as worker:
+        worker.wait()
+        worker._process.kill()
+        with pytest.raises(BenchmarkError, match="gatewise-runtime died"):
+            worker.turn(0.01)
+
+
+class Stub:
+    """A worker with given answers."""
+
+    tolerance = 1e-3
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    def ask(self, case):
+        pass
+
+    def answer(self):
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+def test_who_computes_something_else_is_left_out_and_told():
+    y = np.linspace(-1, 1, 5)
+    nan = np.where(y > 0, np.nan, y)
+    crew = {
+        "torch": Stub({"y": y}), "gatewise": Stub({"y": y + 1e-4}), "jax": Stub({"y": 1.1 * y}),
+        "openvino": Stub({"y": nan}), "onnxruntime": Stub(BenchmarkError("broke")),
+        "gatewise-runtime": Stub(None), "torch-no-mkldnn": Stub({"dx": y}),
+    }  # fmt: skip
+    faults = []
+    case = cases(["inference"], SHAPES[:1])[0]
+    assert [*measure._prepared(crew, case, 1, crew, faults)] == ["torch", "gatewise"]
+    told = {fault["peer"]: fault["fault"] for fault in faults}
+    assert told["jax"] == "jax is 0.1 away from torch"
+    assert told["onnxruntime"] == "broke"
+    assert {*told} == {"jax", "openvino", "onnxruntime", "torch-no-mkldnn"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"peers": ("gatewise", "torhc")}, "Did you mean 'torch'"),
+        ({"peers": ("torch",)}, "one of ours"),
+        ({"threads": (0,)}, "at least 1"),
+        ({"threads": ()}, "at least 1"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Plan(**options)
