@@ -1,12 +1,13 @@
-// The Python face of the core: check, release the GIL, call. Takes anything that speaks DLPack
-// (NumPy arrays, torch tensors); gatewise._native and its users give the errors that people read.
+// The Python face of the core: hand over addresses, release the GIL, call. Only gatewise._native
+// and its users call it, with sizes and strides that they have checked; numbers that come as
+// integers are addresses (0: not given). A stream checks its arrays itself, since a step has no
+// time for Python to do it.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "gatewise/lstm.h"
 
@@ -15,143 +16,170 @@ using namespace nb::literals;
 
 namespace {
 
-template <class Real, int kAxes>
-using Array = nb::ndarray<Real, nb::ndim<kAxes>, nb::device::cpu>;
-template <class Real, int kAxes>
-using Dense = nb::ndarray<Real, nb::ndim<kAxes>, nb::c_contig, nb::device::cpu>;
+using Address = uintptr_t;
 
-void require(bool ok, const char* fault) {
-  if (!ok) throw nb::value_error(fault);
-}
-
-template <class Real, class Any>
-gatewise::Sequence<Real> sequence(const Any& a, int64_t T, int64_t B, int64_t N,
-                                  const char* fault) {
-  require(static_cast<int64_t>(a.shape(0)) == T && static_cast<int64_t>(a.shape(1)) == B &&
-              static_cast<int64_t>(a.shape(2)) == N &&
-              (a.size() == 0 || N == 1 || a.stride(2) == 1),
-          fault);
-  return {a.data(), a.stride(0), a.stride(1)};
-}
-
-template <class Any>
-auto* matrix(const Any& a, int64_t rows, int64_t columns, const char* fault) {
-  require(static_cast<int64_t>(a.shape(0)) == rows && static_cast<int64_t>(a.shape(1)) == columns,
-          fault);
-  return a.data();
-}
-
-template <class Any>
-auto* optional_vector(const std::optional<Any>& a, int64_t size, const char* fault) {
-  require(!a || static_cast<int64_t>(a->shape(0)) == size, fault);
-  return a ? a->data() : nullptr;
+template <class Real>
+Real* at(Address address) {
+  return reinterpret_cast<Real*>(address);
 }
 
 template <class Real>
-gatewise::Parameters<Real> parameters(const gatewise::Shape& s, const Dense<const Real, 2>& w_ih,
-                                      const Dense<const Real, 2>& w_hh,
-                                      const std::optional<Dense<const Real, 1>>& b_ih,
-                                      const std::optional<Dense<const Real, 1>>& b_hh) {
-  return {matrix(w_ih, 4 * s.H, s.I, "w_ih: expected [4H, I]"),
-          matrix(w_hh, 4 * s.H, s.H, "w_hh: expected [4H, H]"),
-          optional_vector(b_ih, 4 * s.H, "b_ih: expected [4H]"),
-          optional_vector(b_hh, 4 * s.H, "b_hh: expected [4H]")};
+gatewise::Sequence<Real> sequence(Address data, int64_t time_stride, int64_t batch_stride) {
+  return {at<Real>(data), time_stride, batch_stride};
 }
 
-template <class Real>
-gatewise::Shape shape_of(const Array<const Real, 3>& x, const Dense<const Real, 2>& c0) {
-  return {static_cast<int64_t>(x.shape(0)), static_cast<int64_t>(x.shape(1)),
-          static_cast<int64_t>(x.shape(2)), static_cast<int64_t>(c0.shape(1))};
-}
+Address address_at(const nb::tuple& addresses, size_t k) { return nb::cast<Address>(addresses[k]); }
 
+// What forward has packed; backward and streams share it.
 template <class Real>
-void forward(Array<const Real, 3> x, Dense<const Real, 2> h0, Dense<const Real, 2> c0,
-             Dense<const Real, 2> w_ih, Dense<const Real, 2> w_hh,
-             std::optional<Dense<const Real, 1>> b_ih, std::optional<Dense<const Real, 1>> b_hh,
-             Array<Real, 3> y, Dense<Real, 2> h_n, Dense<Real, 2> c_n,
-             std::optional<Dense<Real, 1>> tape, bool reverse, int threads) {
-  const gatewise::Shape s = shape_of<Real>(x, c0);
-  const gatewise::ForwardArgs<Real> args{
-      .shape = s,
-      .reverse = reverse,
-      .threads = threads,
-      .parameters = parameters<Real>(s, w_ih, w_hh, b_ih, b_hh),
-      .x = sequence<const Real>(x, s.T, s.B, s.I, "x: expected [T, B, I] with unit stride"),
-      .h0 = matrix(h0, s.B, s.H, "h0: expected [B, H]"),
-      .c0 = matrix(c0, s.B, s.H, "c0: expected [B, H]"),
-      .y = sequence<Real>(y, s.T, s.B, s.H, "y: expected [T, B, H] with unit stride"),
-      .h_n = matrix(h_n, s.B, s.H, "h_n: expected [B, H]"),
-      .c_n = matrix(c_n, s.B, s.H, "c_n: expected [B, H]"),
-      .tape = optional_vector(tape, static_cast<int64_t>(gatewise::tape_size<Real>(s)),
-                              "tape: expected tape_size(T, B, I, H) elements")};
+class PackedWeights {
+ public:
+  explicit PackedWeights(gatewise::SharedWeights<Real> weights) : weights_(std::move(weights)) {}
+
+  size_t tape_size(int64_t T, int64_t B, int64_t checkpoint_every) const {
+    return gatewise::tape_size(*weights_, T, B, checkpoint_every);
+  }
+
+  void forward(int64_t T, int64_t B, int threads, Address x, int64_t x_time, int64_t x_batch,
+               Address h0, Address c0, Address y, int64_t y_time, int64_t y_batch, Address h_n,
+               Address c_n, Address tape, int64_t checkpoint_every) const {
+    const nb::gil_scoped_release release;
+    gatewise::forward<Real>({*weights_, T, B, threads, sequence<const Real>(x, x_time, x_batch),
+                             at<const Real>(h0), at<const Real>(c0),
+                             sequence<Real>(y, y_time, y_batch), at<Real>(h_n), at<Real>(c_n),
+                             at<Real>(tape), checkpoint_every});
+  }
+
+  // gradients: of each layer and direction dw_ih, dw_hh, db.
+  void backward(int64_t T, int64_t B, int threads, Address x, int64_t x_time, int64_t x_batch,
+                Address h0, Address c0, Address y, int64_t y_time, int64_t y_batch, Address tape,
+                Address dy, int64_t dy_time, int64_t dy_batch, Address dh_n, Address dc_n,
+                Address dx, int64_t dx_time, int64_t dx_batch, Address dh0, Address dc0,
+                const nb::tuple& gradients, int64_t checkpoint_every) const {
+    std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
+    for (size_t k = 0; k + 2 < gradients.size(); k += 3) {
+      out.push_back({at<Real>(address_at(gradients, k)), at<Real>(address_at(gradients, k + 1)),
+                     at<Real>(address_at(gradients, k + 2))});
+    }
+    const nb::gil_scoped_release release;
+    gatewise::backward<Real>({*weights_, T, B, threads, sequence<const Real>(x, x_time, x_batch),
+                              at<const Real>(h0), at<const Real>(c0),
+                              sequence<const Real>(y, y_time, y_batch), at<const Real>(tape),
+                              sequence<const Real>(dy, dy_time, dy_batch), at<const Real>(dh_n),
+                              at<const Real>(dc_n), sequence<Real>(dx, dx_time, dx_batch),
+                              at<Real>(dh0), at<Real>(dc0), out, checkpoint_every});
+  }
+
+  gatewise::Stream<Real> stream(int64_t B) const { return {weights_, B}; }
+
+ private:
+  gatewise::SharedWeights<Real> weights_;
+};
+
+// parameters: of each layer and direction w_ih, w_hh, b_ih, b_hh.
+template <class Real>
+PackedWeights<Real> pack(gatewise::WeightsCache<Real>& cache, const nb::tuple& parameters,
+                         bool known) {
+  std::vector<gatewise::Parameters<Real>> in;
+  for (size_t k = 0; k + 3 < parameters.size(); k += 4) {
+    in.push_back({at<const Real>(address_at(parameters, k)),
+                  at<const Real>(address_at(parameters, k + 1)),
+                  at<const Real>(address_at(parameters, k + 2)),
+                  at<const Real>(address_at(parameters, k + 3))});
+  }
   const nb::gil_scoped_release release;
-  gatewise::forward(args);
+  return PackedWeights<Real>(cache.get(in, known));
+}
+
+// A C-contiguous array through the buffer protocol, which takes no memory.
+template <class Real>
+class Buffer {
+ public:
+  Buffer(nb::handle array, int flags)
+      : valid_(PyObject_GetBuffer(array.ptr(), &view_, flags | PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) ==
+               0) {
+    if (!valid_) PyErr_Clear();
+  }
+  ~Buffer() {
+    if (valid_) PyBuffer_Release(&view_);
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  // Whether it is [B, columns], or [columns] where B is 1, of the right type.
+  bool fits(int64_t B, int64_t columns) const {
+    constexpr char kFormat = sizeof(Real) == sizeof(float) ? 'f' : 'd';
+    if (!valid_ || view_.format[0] != kFormat || view_.format[1] != '\0') return false;
+    if (view_.ndim == 1) return B == 1 && view_.shape[0] == columns;
+    return view_.ndim == 2 && view_.shape[0] == B && view_.shape[1] == columns;
+  }
+  Real* data() const { return static_cast<Real*>(view_.buf); }
+
+ private:
+  Py_buffer view_;
+  const bool valid_;
+};
+
+// False, and nothing done, if an array does not fit.
+template <class Real>
+bool step(gatewise::Stream<Real>& stream, nb::handle x, nb::handle out, int threads) {
+  const Buffer<Real> in(x, PyBUF_SIMPLE), to(out, PyBUF_WRITABLE);
+  if (!in.fits(stream.batch(), stream.network().I) ||
+      !to.fits(stream.batch(), stream.network().H)) {
+    return false;
+  }
+  stream.step(in.data(), to.data(), threads);
+  return true;
 }
 
 template <class Real>
-void backward(Array<const Real, 3> x, Dense<const Real, 2> h0, Dense<const Real, 2> w_ih,
-              Dense<const Real, 2> w_hh, Array<const Real, 3> y, Dense<const Real, 1> tape,
-              std::optional<Array<const Real, 3>> dy, std::optional<Dense<const Real, 2>> dh_n,
-              std::optional<Dense<const Real, 2>> dc_n, std::optional<Array<Real, 3>> dx,
-              Dense<Real, 2> dh0, Dense<Real, 2> dc0, Dense<Real, 2> dw_ih, Dense<Real, 2> dw_hh,
-              Dense<Real, 1> db, bool reverse, int threads) {
-  const gatewise::Shape s = shape_of<Real>(x, h0);
-  require(tape.shape(0) == gatewise::tape_size<Real>(s), "tape: not of this shape");
-  require(static_cast<int64_t>(db.shape(0)) == 4 * s.H, "db: expected [4H]");
-  const gatewise::BackwardArgs<Real> args{
-      .shape = s,
-      .reverse = reverse,
-      .threads = threads,
-      .parameters = parameters<Real>(s, w_ih, w_hh, std::nullopt, std::nullopt),
-      .x = sequence<const Real>(x, s.T, s.B, s.I, "x: expected [T, B, I] with unit stride"),
-      .h0 = matrix(h0, s.B, s.H, "h0: expected [B, H]"),
-      .y = sequence<const Real>(y, s.T, s.B, s.H, "y: expected [T, B, H] with unit stride"),
-      .tape = tape.data(),
-      .dy = dy ? sequence<const Real>(*dy, s.T, s.B, s.H, "dy: expected [T, B, H], unit stride")
-               : gatewise::Sequence<const Real>{},
-      .dh_n = dh_n ? matrix(*dh_n, s.B, s.H, "dh_n: expected [B, H]") : nullptr,
-      .dc_n = dc_n ? matrix(*dc_n, s.B, s.H, "dc_n: expected [B, H]") : nullptr,
-      .dx = dx ? sequence<Real>(*dx, s.T, s.B, s.I, "dx: expected [T, B, I] with unit stride")
-               : gatewise::Sequence<Real>{},
-      .dh0 = matrix(dh0, s.B, s.H, "dh0: expected [B, H]"),
-      .dc0 = matrix(dc0, s.B, s.H, "dc0: expected [B, H]"),
-      .dw_ih = matrix(dw_ih, 4 * s.H, s.I, "dw_ih: expected [4H, I]"),
-      .dw_hh = matrix(dw_hh, 4 * s.H, s.H, "dw_hh: expected [4H, H]"),
-      .db = db.data()};
-  const nb::gil_scoped_release release;
-  gatewise::backward(args);
-}
+using Vector = nb::ndarray<Real, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 template <class Real>
-void activate(const std::string& name, Dense<const Real, 1> x, Dense<Real, 1> y) {
-  require(name == "sigmoid" || name == "tanh", "activate: expected 'sigmoid' or 'tanh'");
-  require(x.shape(0) == y.shape(0), "activate: y must be as long as x");
+void activate(const std::string& name, Vector<const Real> x, Vector<Real> y) {
+  if (name != "sigmoid" && name != "tanh") {
+    throw nb::value_error("activate: expected 'sigmoid' or 'tanh'");
+  }
+  if (x.shape(0) != y.shape(0)) throw nb::value_error("activate: y must be as long as x");
   const auto which = name == "tanh" ? gatewise::Activation::kTanh : gatewise::Activation::kSigmoid;
   const nb::gil_scoped_release release;
   gatewise::activate<Real>(which, static_cast<int64_t>(x.shape(0)), x.data(), y.data());
 }
 
-// Outputs must not be converted: a converted copy would be written and lost. Inputs must not be
-// either: a silent copy per call, or other numbers than were given.
-auto given(const char* name) { return nb::arg(name).noconvert(); }
-auto optional(const char* name) { return given(name).none(); }
-
 template <class Real>
-void bind(nb::module_& m) {
-  m.def("forward", forward<Real>, given("x"), given("h0"), given("c0"), given("w_ih"),
-        given("w_hh"), optional("b_ih"), optional("b_hh"), given("y"), given("h_n"), given("c_n"),
-        optional("tape"), "reverse"_a, "threads"_a, "Run one layer in one direction; see lstm.h.");
-  m.def("backward", backward<Real>, given("x"), given("h0"), given("w_ih"), given("w_hh"),
-        given("y"), given("tape"), optional("dy"), optional("dh_n"), optional("dc_n"),
-        optional("dx"), given("dh0"), given("dc0"), given("dw_ih"), given("dw_hh"), given("db"),
-        "reverse"_a, "threads"_a, "Back-propagate one layer; see lstm.h.");
-  m.def("activate", activate<Real>, "name"_a, given("x"), given("y"),
+void bind(nb::module_& m, const char* cache, const char* weights, const char* stream) {
+  using Cache = gatewise::WeightsCache<Real>;
+  using Packed = PackedWeights<Real>;
+  using Stream = gatewise::Stream<Real>;
+  nb::class_<Stream>(m, stream, "One step at a time; see lstm.h.")
+      .def("step", step<Real>, "x"_a, "out"_a, "threads"_a)
+      .def("get_state",
+           [](const Stream& s, Address h, Address c) { s.get_state(at<Real>(h), at<Real>(c)); })
+      .def("set_state", [](Stream& s, Address h, Address c) {
+        s.set_state(at<const Real>(h), at<const Real>(c));
+      });
+  nb::class_<Packed>(m, weights, "Packed weights of a network; see lstm.h.")
+      .def("tape_size", &Packed::tape_size, "T"_a, "B"_a, "checkpoint_every"_a)
+      .def("forward", &Packed::forward)
+      .def("backward", &Packed::backward)
+      .def("stream", &Packed::stream, "B"_a);
+  nb::class_<Cache>(m, cache, "Packs weights when they have changed; see lstm.h.")
+      .def(
+          "__init__",
+          [](Cache* self, int64_t L, int64_t D, int64_t I, int64_t H) {
+            new (self) Cache(gatewise::Network{L, D, I, H});
+          },
+          "L"_a, "D"_a, "I"_a, "H"_a)
+      .def("pack", pack<Real>, "parameters"_a, "known"_a);
+  // An output must not be converted: the converted copy would be written and lost.
+  m.def("activate", activate<Real>, "name"_a, nb::arg("x").noconvert(), nb::arg("y").noconvert(),
         "y = sigmoid(x) or tanh(x), as the kernels compute it.");
 }
 
 }  // namespace
 
 NB_MODULE(_core, m) {
+  nb::set_leak_warnings(false);  // graphs alive at exit hold weights: no fault of ours
   m.doc() = "Bindings of the native core; see native/include/gatewise/lstm.h.";
   m.attr("MAX_ACTIVATION_ULP") = gatewise::kMaxActivationUlp;
   m.def("isa_name", [] { return std::string(gatewise::isa_name()); }, "Instruction set in use.");
@@ -161,13 +189,8 @@ NB_MODULE(_core, m) {
   m.def(
       "isa_select", [](const std::string& name) { return gatewise::isa_select(name.c_str()); },
       "name"_a, "Choose an instruction set; False if this machine does not run it.");
-  m.def(
-      "tape_size",
-      [](int64_t T, int64_t B, int64_t I, int64_t H, bool is_double) {
-        const gatewise::Shape s{T, B, I, H};
-        return is_double ? gatewise::tape_size<double>(s) : gatewise::tape_size<float>(s);
-      },
-      "T"_a, "B"_a, "I"_a, "H"_a, "is_double"_a, "Elements that forward keeps for backward.");
-  bind<float>(m);
-  bind<double>(m);
+  m.def("fma_peak_gflops", gatewise::fma_peak_gflops,
+        "What one thread reaches with multiply-adds alone, in GFLOP/s of float32.");
+  bind<float>(m, "CacheF32", "WeightsF32", "StreamF32");
+  bind<double>(m, "CacheF64", "WeightsF64", "StreamF64");
 }

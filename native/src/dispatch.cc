@@ -73,4 +73,13 @@ bool isa_select(const char* name) {
   return found != nullptr;
 }
 
+double fma_peak_gflops() { return kernels().fma_peak_gflops(); }
+
+template <class Real>
+void activate(Activation which, int64_t n, const Real* x, Real* y) {
+  kernels().table<Real>().activate(which, n, x, y);
+}
+template void activate<float>(Activation, int64_t, const float*, float*);
+template void activate<double>(Activation, int64_t, const double*, double*);
+
 }  // namespace gatewise

@@ -26,20 +26,16 @@ size_t forward_scratch(const Shape& s, int64_t rows) {
 }
 
 template <class Real>
-size_t tape_elements(const Shape& s) {
-  const int64_t per_step = panel_count<Real>(s.H) * s.B * kLanes<Real>;
-  return static_cast<size_t>(s.T * per_step * kGates + (s.T + 1) * per_step);
+GATEWISE_INLINE Real* tape_gates(const Tape<Real>& tape, const Shape& s, int64_t step,
+                                 int64_t panel, int64_t b) {
+  return tape.gates + ((step * panel_count<Real>(s.H) + panel) * s.B + b) * kPanelWidth<Real>;
 }
+// c after `step` steps.
 template <class Real>
-GATEWISE_INLINE auto tape_gates(Real* tape, const Shape& s, int64_t step, int64_t panel,
-                                int64_t b) {
-  return tape + ((step * panel_count<Real>(s.H) + panel) * s.B + b) * kPanelWidth<Real>;
-}
-template <class Real>
-GATEWISE_INLINE auto tape_cells(Real* tape, const Shape& s, int64_t step, int64_t panel,
-                                int64_t b) {
-  const int64_t P = panel_count<Real>(s.H);
-  return tape + s.T * P * s.B * kPanelWidth<Real> + ((step * P + panel) * s.B + b) * kLanes<Real>;
+GATEWISE_INLINE Real* tape_cells(const Tape<Real>& tape, const Shape& s, int64_t step,
+                                 int64_t panel, int64_t b) {
+  const int64_t slot = tape.gates ? step : 0;
+  return tape.cells + ((slot * panel_count<Real>(s.H) + panel) * s.B + b) * kLanes<Real>;
 }
 
 // Where the pointwise part of one row reads and writes.
@@ -85,85 +81,105 @@ GATEWISE_INLINE void cell_rows(Vec<Real> (&pre)[kRows][kGates], const CellRow<Re
   }
 }
 
-// One thread's share: rows [row, row_end) through all steps, with no barrier.
+// Some rows of the batch, through all steps or through one.
 template <class Real>
 class ForwardRows {
  public:
-  ForwardRows(const ForwardPlan<Real>& plan, int64_t row, int64_t row_end, Real* scratch)
-      : plan_(plan), args_(plan.args), row_(row), rows_(row_end - row), ahead_(scratch) {}
+  // ahead: forward_scratch(rows) elements.
+  ForwardRows(const ForwardPlan<Real>& plan, Range rows, Real* ahead)
+      : plan_(plan), row_(rows.first), rows_(rows.size()), ahead_(ahead) {}
 
   void run() {
-    load_states();
-    const int64_t T = args_.shape.T, block = steps_ahead(args_.shape, rows_);
-    for (int64_t step = 0; step < T; ++step) {
-      if (block && step % block == 0) project(step, std::min(step + block, T));
-      const int64_t slot = block ? step % block : -1;
-      if (args_.tape) {
-        run_step<true>(step, slot);
-      } else {
-        run_step<false>(step, slot);
+    const Range all{0, panels()};
+    for (int64_t step = 0; step < plan_.shape.T; ++step) run_step(step, all);
+    if (plan_.shape.T == 0) load_cells(all);
+    store_states(all);
+  }
+
+  // The states of these panels are loaded before their first step; and stored after the last one.
+  void run_step(int64_t step, Range panels) {
+    const int64_t T = plan_.shape.T, block = steps_ahead(plan_.shape, rows_);
+    if (step == 0) load_cells(panels);
+    if (block && step % block == 0) project({step, std::min(step + block, T)}, panels);
+    const int64_t slot = block ? step % block : -1;
+    if (plan_.tape.gates) {
+      run_panels<true>(step, slot, panels);
+    } else {
+      run_panels<false>(step, slot, panels);
+    }
+  }
+
+  void store_states(Range panels) {
+    const auto& s = plan_.shape;
+    for (int64_t b = row_; plan_.h_n && b < row_ + rows_; ++b) {
+      const Real* h = h_prev(s.T, b);
+      for (int64_t panel = panels.first; panel < panels.end; ++panel) {
+        const int n = units(panel);
+        store_first(plan_.h_n + b * s.H + panel * V, load_first(h + panel * V, n), n);
       }
     }
-    store_states();
+    store_cells(panels);
   }
+
+  void load_cells(Range panels) {
+    for_cells(panels, [&](int64_t panel, int64_t b) {
+      store(cells(0, panel, b), load_first(plan_.c0.row(b) + panel * V, units(panel)));
+    });
+  }
+
+  void store_cells(Range panels) {
+    const auto& s = plan_.shape;
+    for_cells(panels, [&](int64_t panel, int64_t b) {
+      store_first(plan_.c_n + b * s.H + panel * V, load(cells(s.T, panel, b)), units(panel));
+    });
+  }
+
+  // One step with the cell states as they are.
+  void advance() { run_panels<false>(0, -1, {0, panels()}); }
 
  private:
   static constexpr int V = kLanes<Real>;
   static constexpr int64_t W = kPanelWidth<Real>;
 
-  int64_t time(int64_t step) const { return args_.reverse ? args_.shape.T - 1 - step : step; }
-  int64_t panels() const { return panel_count<Real>(args_.shape.H); }
+  int64_t time(int64_t step) const { return plan_.reverse ? plan_.shape.T - 1 - step : step; }
+  int64_t panels() const { return panel_count<Real>(plan_.shape.H); }
   int units(int64_t panel) const {
-    return static_cast<int>(std::min<int64_t>(V, args_.shape.H - panel * V));
+    return static_cast<int>(std::min<int64_t>(V, plan_.shape.H - panel * V));
   }
   const Real* weights(int64_t panel) const {
-    return plan_.weights + panel * (args_.shape.I + args_.shape.H) * W;
+    return plan_.weights + panel * (plan_.shape.I + plan_.shape.H) * W;
   }
-  // c after `step` steps.
   Real* cells(int64_t step, int64_t panel, int64_t b) const {
-    return args_.tape ? tape_cells(args_.tape, args_.shape, step, panel, b)
-                      : plan_.cells + (panel * args_.shape.B + b) * V;
+    return tape_cells(plan_.tape, plan_.shape, step, panel, b);
   }
   const Real* h_prev(int64_t step, int64_t b) const {
-    return step ? args_.y.row(time(step - 1), b) : args_.h0 + b * args_.shape.H;
+    return step ? plan_.y.row(time(step - 1), b) : plan_.h0.row(b);
   }
   Real* ahead(int64_t slot, int64_t r, int64_t panel) const {
     return ahead_ + ((slot * rows_ + r) * panels() + panel) * W;
   }
 
-  void load_states() {
-    for (int64_t panel = 0; panel < panels(); ++panel) {
-      for (int64_t b = row_; b < row_ + rows_; ++b) {
-        store(cells(0, panel, b),
-              load_first(args_.c0 + b * args_.shape.H + panel * V, units(panel)));
-      }
+  template <class Function>
+  void for_cells(Range panels, Function&& function) {
+    for (int64_t panel = panels.first; panel < panels.end; ++panel) {
+      for (int64_t b = row_; b < row_ + rows_; ++b) function(panel, b);
     }
   }
 
-  void store_states() {
-    const auto& s = args_.shape;
-    for (int64_t b = row_; b < row_ + rows_; ++b) {
-      std::copy_n(h_prev(s.T, b), s.H, args_.h_n + b * s.H);
-      for (int64_t panel = 0; panel < panels(); ++panel) {
-        store_first(args_.c_n + b * s.H + panel * V, load(cells(s.T, panel, b)), units(panel));
-      }
-    }
-  }
-
-  // ahead[step][r] = bias + x W_x for the steps [first, end).
-  void project(int64_t first, int64_t end) {
-    for (int64_t panel = 0; panel < panels(); ++panel) {
+  // ahead[step][r] = bias + x W_x.
+  void project(Range steps, Range panels) {
+    for (int64_t panel = panels.first; panel < panels.end; ++panel) {
       const Real* bias = plan_.bias + panel * W;
-      for_tiles<kTileRows>((end - first) * rows_, [&](int64_t tile, auto n) {
+      for_tiles<kTileRows>(steps.size() * rows_, [&](int64_t tile, auto n) {
         constexpr int kRows = decltype(n)::value;
         const Real *init[kRows], *x[kRows];
         for (int r = 0; r < kRows; ++r) {
-          const int64_t step = first + (tile + r) / rows_, b = row_ + (tile + r) % rows_;
+          const int64_t step = steps.first + (tile + r) / rows_, b = row_ + (tile + r) % rows_;
           init[r] = bias;
-          x[r] = args_.x.row(time(step), b);
+          x[r] = plan_.x.row(time(step), b);
         }
         alignas(64) Vec<Real> out[kRows][kGates];
-        gates_tile<Real, kRows>(init, weights(panel), x, args_.shape.I, x, 0, out);
+        gates_tile<Real, kRows>(init, weights(panel), x, plan_.shape.I, x, 0, out);
         for (int r = 0; r < kRows; ++r) {
           Real* to = ahead((tile + r) / rows_, (tile + r) % rows_, panel);
           for (int gate = 0; gate < kGates; ++gate) store(to + gate * V, out[r][gate]);
@@ -173,12 +189,12 @@ class ForwardRows {
   }
 
   template <bool kSave>
-  void run_step(int64_t step, int64_t slot) {
-    int64_t panel = 0;
+  void run_panels(int64_t step, int64_t slot, Range panels) {
+    int64_t panel = panels.first;
     if (rows_ == 1) {
-      for (; panel + 2 <= panels(); panel += 2) run_pair<kSave>(step, slot, panel);
+      for (; panel + 2 <= panels.end; panel += 2) run_pair<kSave>(step, slot, panel);
     }
-    for (; panel < panels(); ++panel) {
+    for (; panel < panels.end; ++panel) {
       for_tiles<kTileRows>(rows_, [&](int64_t first, auto n) {
         run_tile<decltype(n)::value, kSave>(step, slot, panel, first);
       });
@@ -188,8 +204,8 @@ class ForwardRows {
   template <bool kSave>
   CellRow<Real> cell_row(int64_t step, int64_t panel, int64_t b) const {
     return {cells(step, panel, b), cells(step + 1, panel, b),
-            args_.y.row(time(step), b) + panel * V,
-            kSave ? tape_gates(args_.tape, args_.shape, step, panel, b) : nullptr};
+            plan_.y.row(time(step), b) + panel * V,
+            kSave ? tape_gates(plan_.tape, plan_.shape, step, panel, b) : nullptr};
   }
 
   template <int kRows, bool kSave>
@@ -200,24 +216,24 @@ class ForwardRows {
     for (int r = 0; r < kRows; ++r) {
       const int64_t b = row_ + first + r;
       init[r] = slot < 0 ? plan_.bias + panel * W : ahead(slot, first + r, panel);
-      x[r] = args_.x.row(time(step), b);
+      x[r] = plan_.x.row(time(step), b);
       h[r] = h_prev(step, b);
       rows[r] = cell_row<kSave>(step, panel, b);
     }
-    const int64_t I = args_.shape.I;
+    const int64_t I = plan_.shape.I;
     alignas(64) Vec<Real> pre[kRows][kGates];
     gates_tile<Real, kRows>(init, weights(panel) + (slot < 0 ? 0 : I * W), x, slot < 0 ? I : 0, h,
-                            args_.shape.H, pre);
+                            plan_.shape.H, pre);
     cell_rows<Real, kRows, kSave>(pre, rows, units(panel));
   }
 
   template <bool kSave>
   __attribute__((noinline)) void run_pair(int64_t step, int64_t slot, int64_t panel) {
-    const int64_t I = args_.shape.I, b = row_;
+    const int64_t I = plan_.shape.I, b = row_;
     alignas(64) Vec<Real> pre[2][kGates];
     gates_pair<Real>(slot < 0 ? plan_.bias + panel * W : ahead(slot, 0, panel),
-                     weights(panel) + (slot < 0 ? 0 : I * W), (I + args_.shape.H) * W,
-                     args_.x.row(time(step), b), slot < 0 ? I : 0, h_prev(step, b), args_.shape.H,
+                     weights(panel) + (slot < 0 ? 0 : I * W), (I + plan_.shape.H) * W,
+                     plan_.x.row(time(step), b), slot < 0 ? I : 0, h_prev(step, b), plan_.shape.H,
                      pre);
     for (int p = 0; p < 2; ++p) {
       Vec<Real> one[1][kGates];
@@ -228,15 +244,38 @@ class ForwardRows {
   }
 
   const ForwardPlan<Real>& plan_;
-  const ForwardArgs<Real>& args_;
   const int64_t row_, rows_;
   Real* ahead_;
 };
 
 template <class Real>
-void forward_rows(const ForwardPlan<Real>& plan, int64_t row, int64_t row_end, Real* scratch) {
+void forward_rows(const ForwardPlan<Real>& plan, Range rows, Real* scratch) {
   const FlushSubnormals flush;
-  ForwardRows<Real>(plan, row, row_end, scratch).run();
+  ForwardRows<Real>(plan, rows, scratch).run();
+}
+
+template <class Real>
+void forward_step(const ForwardPlan<Real>& plan, int64_t step, Range panels) {
+  const FlushSubnormals flush;
+  ForwardRows<Real> rows(plan, {0, plan.shape.B}, plan.ahead);
+  rows.run_step(step, panels);
+  if (step == plan.shape.T - 1) rows.store_states(panels);
+}
+
+template <class Real>
+void stream_step(const ForwardPlan<Real>& plan, Range rows) {
+  const FlushSubnormals flush;
+  ForwardRows<Real>(plan, rows, nullptr).advance();
+}
+template <class Real>
+void load_cells(const ForwardPlan<Real>& plan) {
+  ForwardRows<Real>(plan, {0, plan.shape.B}, nullptr)
+      .load_cells({0, panel_count<Real>(plan.shape.H)});
+}
+template <class Real>
+void store_cells(const ForwardPlan<Real>& plan) {
+  ForwardRows<Real>(plan, {0, plan.shape.B}, nullptr)
+      .store_cells({0, panel_count<Real>(plan.shape.H)});
 }
 
 }  // namespace gatewise::GATEWISE_ISA

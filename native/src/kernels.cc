@@ -3,7 +3,9 @@
 // dispatch.cc has seen that the machine runs it.
 #include "kernels.h"
 
-#include "backward.h"
+#include <chrono>
+
+#include "gradients.h"
 
 #define GATEWISE_STRING_(x) #x
 #define GATEWISE_STRING(x) GATEWISE_STRING_(x)
@@ -14,26 +16,68 @@ namespace {
 
 template <class Real>
 BufferSizes sizes(const Shape& s) {
-  const int64_t P = panel_count<Real>(s.H), width = kPanelWidth<Real>;
-  const auto weights = static_cast<size_t>(P * (s.I + s.H) * width);
-  const auto bias = static_cast<size_t>(P * width);
-  return {.tape = tape_elements<Real>(s),
-          .weights = weights,
-          .bias = bias,
-          .cells = static_cast<size_t>(P * s.B * kLanes<Real>),
+  const int64_t P = panel_count<Real>(s.H), width = kPanelWidth<Real>, V = kLanes<Real>;
+  return {.panels = P,
+          .blocks = (P + kBlockVectors - 1) / kBlockVectors,
+          .operand_columns = kOperandBlock,
+          .weights = static_cast<size_t>(P * (s.I + s.H) * width),
+          .bias = static_cast<size_t>(P * width),
           .weights_hh = static_cast<size_t>(P * width * padded<Real>(s.H)),
           .weights_ih = static_cast<size_t>(P * width * padded<Real>(s.I)),
-          .gradient_weights = weights,
-          .gradient_bias = bias,
-          .panels = P};
+          .gates = static_cast<size_t>(P * s.B * width),
+          .cells = static_cast<size_t>(P * s.B * V),
+          .dh = static_cast<size_t>(P * s.B * V)};
+}
+
+// Any change of a single element changes it for certain, others but once in 2^64. Mixed at each
+// element (xor, multiply, shift: Steele et al. 2014), in eight chains to hide the latency.
+template <class Real>
+uint64_t fingerprint(uint64_t seed, const Real* data, int64_t n) {
+  constexpr int kChains = 8;
+  constexpr uint64_t kOdd = 0x9E3779B97F4A7C15u;
+  using Words = uint64_t __attribute__((vector_size(kVectorBytes)));
+  const auto* bytes = reinterpret_cast<const unsigned char*>(data);
+  const auto size = static_cast<size_t>(n) * sizeof(Real);
+  Words chain[kChains];
+  for (int k = 0; k < kChains; ++k)
+    chain[k] = Words{} + (seed ^ (kOdd * static_cast<uint64_t>(k + 1)));
+  const auto mix = [](Words& state, const unsigned char* from) __attribute__((always_inline)) {
+    Words word;
+    __builtin_memcpy(&word, from, sizeof word);
+    state = (state ^ word) * kOdd;
+    state ^= state >> 29;
+  };
+  size_t at = 0;
+  for (; at + sizeof chain <= size; at += sizeof chain) {
+#pragma GCC unroll 8
+    for (int k = 0; k < kChains; ++k)
+      mix(chain[k], bytes + at + static_cast<size_t>(k) * sizeof(Words));
+  }
+  for (int k = 0; at < size; ++k, at += sizeof(Words)) {
+    unsigned char rest[sizeof(Words)] = {};
+    __builtin_memcpy(rest, bytes + at, std::min(sizeof(Words), size - at));
+    mix(chain[k], rest);
+  }
+  uint64_t result = seed + size;
+  for (const Words& words : chain) {
+    for (size_t lane = 0; lane < sizeof(Words) / 8; ++lane) {
+      result = (result ^ words[lane]) * kOdd;
+      result ^= result >> 29;
+    }
+  }
+  return result;
 }
 
 template <class Real>
-void unpack_panel(const BackwardPlan<Real>& plan, int64_t panel) {
+void unpack_panel(const BackwardPlan<Real>& plan, int64_t panel, Real* dw_ih, Real* dw_hh,
+                  Real* db) {
+  unpack_gradients<Real>(plan.shape, panel, plan.dw, plan.db, dw_ih, dw_hh, db);
+}
+
+template <class Real>
+void add(Real* to, const Real* from, int64_t n) {
   const FlushSubnormals flush;
-  const auto& args = plan.args;
-  unpack_gradients<Real>(args.shape, plan.blocks, panel, plan.dw, plan.db, args.dw_ih, args.dw_hh,
-                         args.db);
+  for (int64_t j = 0; j < n; ++j) to[j] += from[j];
 }
 
 template <class Real>
@@ -46,21 +90,59 @@ void activate(Activation which, int64_t n, const Real* x, Real* y) {
   }
 }
 
+// As many independent chains as hide the latency, and all registers but the factors'.
+double fma_peak_gflops() {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kChains = kRegisters - 4, kRepeats = 20000, kRuns = 30;
+  VecF factor = splat(0.999f), term = splat(0.001f);
+  asm volatile("" : "+m"(factor), "+m"(term));
+  const VecF a = factor, b = term;
+  double best = 0;
+  for (int run = 0; run < kRuns; ++run) {
+    VecF chain[kChains];
+    for (VecF& c : chain) c = a;
+    const auto start = Clock::now();
+    for (int repeat = 0; repeat < kRepeats; ++repeat) {
+#pragma GCC unroll 32
+      for (int k = 0; k < kChains; ++k) chain[k] = fma(chain[k], a, b);
+    }
+    const std::chrono::duration<double> seconds = Clock::now() - start;
+    VecF sum = chain[0];
+    for (int k = 1; k < kChains; ++k) sum += chain[k];
+    asm volatile("" ::"m"(sum));
+    best = std::max(best, 2.0 * kRepeats * kChains * kLanes<float> / seconds.count() / 1e9);
+  }
+  return best;
+}
+
 template <class Real>
 constexpr KernelTable<Real> table() {
   return {.sizes = sizes<Real>,
+          .fingerprint = fingerprint<Real>,
           .pack_forward = pack_forward<Real>,
           .pack_backward = pack_backward<Real>,
           .forward_scratch = forward_scratch<Real>,
-          .backward_scratch = backward_scratch<Real>,
           .forward_rows = forward_rows<Real>,
-          .backward_block = backward_block<Real>,
+          .forward_step = forward_step<Real>,
+          .stream_step = stream_step<Real>,
+          .load_cells = load_cells<Real>,
+          .store_cells = store_cells<Real>,
+          .start_gradients = start_gradients<Real>,
+          .finish_gradients = finish_gradients<Real>,
+          .gradient_rows = gradient_rows<Real>,
+          .gradient_step = gradient_step<Real>,
+          .pack_operand = pack_operand<Real>,
+          .weight_gradient = weight_gradient<Real>,
+          .bias_gradient = bias_gradient<Real>,
+          .input_gradient = input_gradient<Real>,
           .unpack_gradients = unpack_panel<Real>,
+          .add = add<Real>,
           .activate = activate<Real>};
 }
 
 }  // namespace
 
-const Kernels kKernels = {GATEWISE_STRING(GATEWISE_ISA), table<float>(), table<double>()};
+const Kernels kKernels = {GATEWISE_STRING(GATEWISE_ISA), fma_peak_gflops, table<float>(),
+                          table<double>()};
 
 }  // namespace gatewise::GATEWISE_ISA

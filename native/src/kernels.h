@@ -1,55 +1,120 @@
-// What a kernel needs to know of one call (plans), and the table of kernels that each instruction
-// set fills in. Plans are built in api.cc; all scratch memory comes from there.
+// What a kernel needs to know of one layer in one direction (plans), and the table of kernels that
+// each instruction set fills in. Plans are built in forward.cc and backward.cc.
 #pragma once
 
 #include "gatewise/lstm.h"
 
 namespace gatewise {
 
-// The tape: gates [step][panel][b][gate][V], then cell states [step + 1][panel][b][V], where state
-// 0 is c0. A step counts in the direction of running; step s is time s, or T-1-s in reverse.
-template <class Real>
-struct ForwardPlan {
-  ForwardArgs<Real> args;
-  const Real *weights, *bias;  // pack_forward
-  Real* cells;                 // [panel][b][V], the running cell state; null with a tape
+// One layer in one direction. Steps count in the direction of running: step s is time s, or T-1-s
+// in reverse.
+struct Shape {
+  int64_t T, B, I, H;
 };
 
-// dW is accumulated for each of `blocks` fixed blocks of rows apart, and these are added up in
-// order: the number depends on the shape alone, so the bits do not depend on the threads.
+// State rows: row b lies at data + b * stride; stride 0 repeats one row for all.
+template <class Real>
+struct State {
+  const Real* data = nullptr;
+  int64_t stride = 0;
+  const Real* row(int64_t b) const { return data + b * stride; }
+};
+
+// Gates after their activation [step][panel][b][gate][V], or null, and cell states
+// [step + 1][panel][b][V], where state 0 is c0; without gates only one state is kept.
+template <class Real>
+struct Tape {
+  Real *gates, *cells;
+};
+
+template <class Real>
+struct ForwardPlan {
+  Shape shape;
+  bool reverse;
+  const Real *weights, *bias;  // pack_forward
+  Sequence<const Real> x;
+  State<Real> h0, c0;
+  Sequence<Real> y;
+  Real *h_n, *c_n;  // [B, H]; h_n may be null
+  Tape<Real> tape;
+  Real* ahead;  // forward_scratch(B) elements, for forward_step only
+};
+
 template <class Real>
 struct BackwardPlan {
-  BackwardArgs<Real> args;
-  const Real *weights_hh, *weights_ih;  // pack_backward; weights_ih null without dx
-  int64_t blocks;
-  int64_t chunk_steps;  // steps whose dgates are kept before they go into dW
-  Real *dw, *db;        // [blocks] packed gradients, see unpack_gradients
+  Shape shape;
+  bool reverse;
+  const Real *weights_hh, *weights_ih;  // pack_backward; weights_ih null: dx is not wanted
+  Sequence<const Real> x;
+  State<Real> h0;
+  Sequence<const Real> y;
+  Tape<const Real> tape;
+  Sequence<const Real> dy;  // data may be null
+  Sequence<Real> dx;
+  int64_t sum_steps;    // steps whose terms of dW and db are summed apart
+  int64_t chunk_steps;  // steps whose dgates are kept before they go into dW: whole sums
+  bool dx_apart;        // dx is not taken with the dgates, but by input_gradient
+  // Working memory, all rows of the batch: gradients of the states [b][padded H] and [panel][b][V],
+  // dgates [step in chunk][panel][b][gate][V], packed operands of dW (see pack_operand), and dW
+  // [panel][I, then H][gate][V] and db [panel][gate][V] as they grow.
+  Real *dh, *dc, *dgates, *operand, *dw, *db;
+};
+
+// A range of whatever is counted.
+struct Range {
+  int64_t first, end;
+  int64_t size() const { return end - first; }
 };
 
 // Elements that buffers take, for one instruction set and shape.
 struct BufferSizes {
-  size_t tape, weights, bias, cells, weights_hh, weights_ih;
-  size_t gradient_weights, gradient_bias;  // of one block
-  int64_t panels;
+  int64_t panels, blocks;   // of V hidden units; of columns in the backward product
+  int64_t operand_columns;  // that dW takes together: ranges start at multiples of them
+  size_t weights, bias, weights_hh, weights_ih;
+  size_t gates, cells, dh;  // of one step; dgates are as large as gates, dc as cells
 };
 
 template <class Real>
 struct KernelTable {
   BufferSizes (*sizes)(const Shape&);
+  uint64_t (*fingerprint)(uint64_t seed, const Real* data, int64_t n);
   void (*pack_forward)(const Shape&, const Parameters<Real>&, Real* weights, Real* bias);
-  void (*pack_backward)(int64_t H, int64_t N, const Real* w, Real* out);
-  // Elements of scratch that forward_rows and backward_block need for so many rows.
+  // The columns [first, first + N) of a panel's `columns`, transposed; see packing.h.
+  void (*pack_backward)(int64_t H, int64_t columns, int64_t first, int64_t N, const Real* panels,
+                        Real* out);
+
+  // Elements of scratch for so many rows.
   size_t (*forward_scratch)(const Shape&, int64_t rows);
-  size_t (*backward_scratch)(const Shape&, int64_t rows, int64_t chunk_steps);
-  void (*forward_rows)(const ForwardPlan<Real>&, int64_t row, int64_t row_end, Real* scratch);
-  void (*backward_block)(const BackwardPlan<Real>&, int64_t block, int64_t row, int64_t row_end,
-                         Real* scratch);
-  void (*unpack_gradients)(const BackwardPlan<Real>&, int64_t panel);
+  // Some rows through all steps; or some panels through one step, for all rows.
+  void (*forward_rows)(const ForwardPlan<Real>&, Range rows, Real* scratch);
+  void (*forward_step)(const ForwardPlan<Real>&, int64_t step, Range panels);
+  // One step of some rows, for T = 1: c stays in tape.cells, where load_cells and store_cells reach
+  // it.
+  void (*stream_step)(const ForwardPlan<Real>&, Range rows);
+  void (*load_cells)(const ForwardPlan<Real>&);   // from c0
+  void (*store_cells)(const ForwardPlan<Real>&);  // to c_n
+
+  void (*start_gradients)(const BackwardPlan<Real>&, const Real* dh_n, const Real* dc_n);
+  void (*finish_gradients)(const BackwardPlan<Real>&, Real* dh0, Real* dc0);
+  // dgates and dh: some rows through some steps, from the last to the first; or one block of
+  // columns through one step, for all rows (step -1 leaves the gradient of h0).
+  void (*gradient_rows)(const BackwardPlan<Real>&, Range steps, Range rows);
+  void (*gradient_step)(const BackwardPlan<Real>&, int64_t step, int64_t block);
+  // What follows from the dgates of a chunk of steps. Columns count the I inputs, then the H
+  // hidden.
+  void (*pack_operand)(const BackwardPlan<Real>&, Range steps, Range columns);
+  void (*weight_gradient)(const BackwardPlan<Real>&, Range steps, Range columns, Range panels);
+  void (*bias_gradient)(const BackwardPlan<Real>&, Range steps, Range panels);
+  void (*input_gradient)(const BackwardPlan<Real>&, Range steps, Range rows);
+  void (*unpack_gradients)(const BackwardPlan<Real>&, int64_t panel, Real* dw_ih, Real* dw_hh,
+                           Real* db);
+  void (*add)(Real* to, const Real* from, int64_t n);
   void (*activate)(Activation, int64_t n, const Real* x, Real* y);
 };
 
 struct Kernels {
   const char* name;
+  double (*fma_peak_gflops)();
   KernelTable<float> f32;
   KernelTable<double> f64;
   template <class Real>

@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-#include "gatewise/lstm.h"
+#include "kernels.h"
 #include "simd.h"
 
 namespace gatewise::GATEWISE_ISA {
@@ -93,53 +93,46 @@ void pack_forward(const Shape& s, const Parameters<Real>& w, Real* weights, Real
   }
 }
 
-// w: [4H, N], out: panels * kPanelWidth * padded(N) elements.
+// out: panels * kPanelWidth * padded(N) elements, the blocks of the N columns that lie at
+// panels[panel][first column ...] of pack_forward's weights, `columns` to a panel.
 template <class Real>
-void pack_backward(int64_t H, int64_t N, const Real* w, Real* out) {
+void pack_backward(int64_t H, int64_t columns, int64_t first, int64_t N, const Real* panels,
+                   Real* out) {
   constexpr int V = kLanes<Real>;
   constexpr int64_t kColumns = int64_t{kBlockVectors} * V;
   for (int64_t column = 0; column < N; column += kColumns) {
-    const int64_t used = std::min(kColumns, N - column);
-    const int64_t width = padded<Real>(used);
-    for (int64_t p = 0; p < panel_count<Real>(H); ++p) {
-      for (int gate = 0; gate < kGates; ++gate) {
-        for (int lane = 0; lane < V; ++lane, out += width) {
-          const int64_t unit = p * V + lane;
-          const int64_t copied = unit < H ? used : 0;
-          if (copied) std::copy_n(w + (gate * H + unit) * N + column, copied, out);
-          std::fill(out + copied, out + width, Real{0});
+    const int64_t width = padded<Real>(std::min(kColumns, N - column));
+    for (int64_t p = 0; p < panel_count<Real>(H); ++p, out += kPanelWidth<Real> * width) {
+      const Real* panel = panels + (p * columns + first + column) * kPanelWidth<Real>;
+      for (int64_t from = 0; from < width; from += V) {
+        const int used = static_cast<int>(std::min<int64_t>(V, N - column - from));
+        for (int gate = 0; gate < kGates; ++gate) {
+          Vec<Real> square[V] = {};
+          for (int k = 0; k < used; ++k) {
+            square[k] = load(panel + (from + k) * kPanelWidth<Real> + gate * V);
+          }
+          transpose<Real>(square);
+          Real* to = out + gate * V * width + from;
+          for (int lane = 0; lane < V; ++lane) store(to + lane * width, square[lane]);
         }
       }
     }
   }
 }
 
-// Adds up the blocks' gradients of one panel in their fixed order and puts them back into PyTorch's
-// layout. dw: [blocks][panels][K][gate][V], db: [blocks][panels][gate][V].
+// Puts the gradients of one panel back into PyTorch's layout.
+// dw: [panels][K][gate][V], db: [panels][gate][V].
 template <class Real>
-void unpack_gradients(const Shape& s, int64_t blocks, int64_t panel, Real* dw, const Real* db,
-                      Real* dw_ih, Real* dw_hh, Real* db_out) {
+void unpack_gradients(const Shape& s, int64_t panel, const Real* dw, const Real* db, Real* dw_ih,
+                      Real* dw_hh, Real* db_out) {
   constexpr int V = kLanes<Real>;
-  const int64_t K = s.I + s.H, panels = panel_count<Real>(s.H);
-  const int64_t block_stride = panels * K * kPanelWidth<Real>;
-  Real* sum = dw + panel * K * kPanelWidth<Real>;
-  for (int64_t block = 1; block < blocks; ++block) {
-    const Real* part = sum + block * block_stride;
-    for (int64_t j = 0; j < K * kPanelWidth<Real>; j += V) {
-      store(sum + j, load(sum + j) + load(part + j));
-    }
-  }
-  transpose_from_panel(sum, s.H, s.I, panel, dw_ih);
-  transpose_from_panel(sum + s.I * kPanelWidth<Real>, s.H, s.H, panel, dw_hh);
+  const Real* own = dw + panel * (s.I + s.H) * kPanelWidth<Real>;
+  transpose_from_panel(own, s.H, s.I, panel, dw_ih);
+  transpose_from_panel(own + s.I * kPanelWidth<Real>, s.H, s.H, panel, dw_hh);
   const int units = static_cast<int>(std::min<int64_t>(V, s.H - panel * V));
   for (int gate = 0; gate < kGates; ++gate) {
-    for (int lane = 0; lane < units; ++lane) {
-      Real bias = 0;
-      for (int64_t block = 0; block < blocks; ++block) {
-        bias += db[(block * panels + panel) * kPanelWidth<Real> + gate * V + lane];
-      }
-      db_out[gate * s.H + panel * V + lane] = bias;
-    }
+    store_first(db_out + gate * s.H + panel * V, load(db + panel * kPanelWidth<Real> + gate * V),
+                units);
   }
 }
 

@@ -61,7 +61,21 @@ template <class Real>
 GATEWISE_INLINE void store(Real* p, Vec<Real> v) {
   *reinterpret_cast<typename VectorTypes<Real>::Unaligned*>(p) = v;
 }
+#if defined(__AVX512F__)
 // The first n lanes; the others load as zero and are not stored.
+GATEWISE_INLINE VecF load_first(const float* p, int n) {
+  return (VecF)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+}
+GATEWISE_INLINE VecD load_first(const double* p, int n) {
+  return (VecD)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), p);
+}
+GATEWISE_INLINE void store_first(float* p, VecF v, int n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), (__m512)v);
+}
+GATEWISE_INLINE void store_first(double* p, VecD v, int n) {
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1), (__m512d)v);
+}
+#else
 template <class Real>
 GATEWISE_INLINE Vec<Real> load_first(const Real* p, int n) {
   if (n == kLanes<Real>) return load(p);
@@ -77,6 +91,7 @@ GATEWISE_INLINE void store_first(Real* p, Vec<Real> v, int n) {
     for (int lane = 0; lane < n; ++lane) p[lane] = v[lane];
   }
 }
+#endif
 
 // v with all lanes but the first n set to zero.
 template <class Real>

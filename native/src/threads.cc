@@ -6,6 +6,7 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -20,7 +21,7 @@ namespace {
 
 // Waking a sleeping worker costs 0.5 to 2 ms on a virtual machine, so workers look for more work
 // for a moment before they sleep.
-constexpr int kSpins = 4000;
+constexpr int kSpins = 4000, kSpinsBeforeYield = 1000;
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -128,12 +129,65 @@ Pool& pool() {
   return *the_pool.load();
 }
 
+// What the threads of a lockstep share.
+class Lockstep {
+ public:
+  Lockstep(int64_t steps, int64_t pieces, const std::function<void(int64_t, int64_t)>& work)
+      : steps_(steps), pieces_(pieces), work_(work), next_(static_cast<size_t>(pieces)) {}
+
+  // One thread, which prefers the pieces from `first` on.
+  void join(int64_t first) {
+    for (int64_t step = done_.load(std::memory_order_acquire) / pieces_; step < steps_; ++step) {
+      for (int64_t k = 0; k < pieces_; ++k) {
+        const int64_t piece = (first + k) % pieces_;
+        if (!claim(step, piece)) continue;
+        work_(step, piece);
+        done_.fetch_add(1, std::memory_order_acq_rel);
+      }
+      wait_for((step + 1) * pieces_);
+    }
+  }
+
+ private:
+  bool claim(int64_t step, int64_t piece) {
+    auto& next = next_[static_cast<size_t>(piece)].step;
+    int64_t expected = step;
+    return next.load(std::memory_order_relaxed) == step &&
+           next.compare_exchange_strong(expected, step + 1, std::memory_order_relaxed);
+  }
+
+  void wait_for(int64_t done) {
+    for (int spin = 0; done_.load(std::memory_order_acquire) < done; ++spin) {
+      // Whoever holds the last piece may have lost its core.
+      if (spin < kSpinsBeforeYield) {
+        pause();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }
+
+  struct alignas(64) Next {
+    std::atomic<int64_t> step{0};
+  };
+  const int64_t steps_, pieces_;
+  const std::function<void(int64_t, int64_t)>& work_;
+  std::vector<Next> next_;  // the step at which each piece is next to be taken
+  alignas(64) std::atomic<int64_t> done_{0};
+};
+
 }  // namespace
 
 void parallel_for(int threads, int64_t items, const std::function<void(int64_t)>& work) {
   Job job(work, items);
   if (threads <= 1 || items <= 1 || !pool().run(threads, job)) job.run();
   if (job.error) std::rethrow_exception(job.error);
+}
+
+void lockstep(int threads, int64_t steps, int64_t pieces,
+              const std::function<void(int64_t, int64_t)>& work) {
+  Lockstep shared(steps, pieces, work);
+  parallel_for(threads, threads, [&](int64_t member) { shared.join(member * pieces / threads); });
 }
 
 }  // namespace gatewise

@@ -1,6 +1,5 @@
-// A small thread pool. Work is claimed in items, not assigned: the caller starts at once, workers
-// join as they wake, and nobody waits for a worker that has not begun. So a sleeping worker or a
-// stolen core costs its share and no more.
+// A small pool of worker threads. Work is claimed in items, so a core that another program holds
+// costs its share and no more, and nobody waits for a worker that has not begun.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +7,15 @@
 
 namespace gatewise {
 
-// Calls work(item) once for every item in [0, items), on at most `threads` threads, the caller's
-// included; returns when all are done. While one caller uses the workers, another runs its items
-// alone. The first exception that work throws ends the job and is thrown here. In a forked child
-// the pool starts anew.
+// Calls work(item) once for each item in [0, items), on at most `threads` threads, the caller's
+// included; returns when all are done. Re-entrant: a caller that finds the workers busy (or is one)
+// does its items alone. The first exception of an item is thrown again here, once all have stopped.
 void parallel_for(int threads, int64_t items, const std::function<void(int64_t)>& work);
+
+// Calls work(step, piece) once for each, a step only when the step before is complete. A thread
+// takes the same pieces at each step as long as it can (so their weights stay in its cache), and
+// those of others when they are late. work may not throw.
+void lockstep(int threads, int64_t steps, int64_t pieces,
+              const std::function<void(int64_t, int64_t)>& work);
 
 }  // namespace gatewise

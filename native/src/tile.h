@@ -122,49 +122,51 @@ __attribute__((noinline)) void dgates_tile(const Real* const* rows, int64_t pane
   }
 }
 
-// Where one operand of the weight gradient lies: row (step, b) at data + step * step_stride + b *
-// row_stride.
+// What one step adds to dW: rows of a's columns and of dgates, and how far each is from the next.
 template <class Real>
-struct Operand {
-  const Real* data;
-  int64_t step_stride, row_stride;
+struct StepOperands {
+  const Real* a;
+  int64_t a_stride;
+  const Real* dgates;  // kPanelWidth elements a row, without gaps
 };
 
-// dw[c][gate][V] += sum over steps and rows of a[row][c] * dgates[row][gate][V], for kColumns
-// columns c of a and one panel.
-template <class Real, int kColumns>
-__attribute__((noinline)) void weight_gradient_tile(Real* dw, const Operand<Real>& dgates,
-                                                    const Operand<Real>& a, int64_t steps,
-                                                    int64_t rows) {
+// dw[c][gate][V] += sum over steps (from the last to the first) and rows of a[row][c] *
+// dgates[row][gate][V], for kColumns columns c of a and one panel. Summed apart for each `group` of
+// steps that starts at a multiple of it: one long float32 sum would lose digits.
+template <class Real, int kColumns, class Locate>
+GATEWISE_INLINE void weight_gradient_tile(Real* dw, Range steps, int64_t group, int64_t rows,
+                                          Locate&& locate) {
   constexpr int V = kLanes<Real>, kPass = gates_per_pass(kColumns);
 #pragma GCC unroll 1
   for (int gate = 0; gate < kGates; gate += kPass) {
-    Vec<Real> acc[kColumns][kPass];
     Real* out = dw + gate * V;
+    for (int64_t end = steps.end; end > steps.first;) {
+      const int64_t first = (end - 1) / group * group;
+      Vec<Real> acc[kColumns][kPass] = {};
+      for (int64_t step = end - 1; step >= first; --step) {
+        const StepOperands<Real> at = locate(step);
+        const Real *d = at.dgates + gate * V, *ar = at.a;
+        for (int64_t r = 0; r < rows; ++r, d += kPanelWidth<Real>, ar += at.a_stride) {
+          Vec<Real> dn[kPass];
+#pragma GCC unroll 4
+          for (int n = 0; n < kPass; ++n) dn[n] = load(d + n * V);
 #pragma GCC unroll 16
-    for (int c = 0; c < kColumns; ++c) {
+          for (int c = 0; c < kColumns; ++c) {
+            const Vec<Real> ac = splat(ar[c]);
 #pragma GCC unroll 4
-      for (int n = 0; n < kPass; ++n) acc[c][n] = load(out + c * kPanelWidth<Real> + n * V);
-    }
-    for (int64_t step = 0; step < steps; ++step) {
-      const Real* d = dgates.data + step * dgates.step_stride + gate * V;
-      const Real* ar = a.data + step * a.step_stride;
-      for (int64_t r = 0; r < rows; ++r, d += dgates.row_stride, ar += a.row_stride) {
-        Vec<Real> dn[kPass];
-#pragma GCC unroll 4
-        for (int n = 0; n < kPass; ++n) dn[n] = load(d + n * V);
-#pragma GCC unroll 16
-        for (int c = 0; c < kColumns; ++c) {
-          const Vec<Real> ac = splat(ar[c]);
-#pragma GCC unroll 4
-          for (int n = 0; n < kPass; ++n) acc[c][n] = fma(ac, dn[n], acc[c][n]);
+            for (int n = 0; n < kPass; ++n) acc[c][n] = fma(ac, dn[n], acc[c][n]);
+          }
         }
       }
-    }
 #pragma GCC unroll 16
-    for (int c = 0; c < kColumns; ++c) {
+      for (int c = 0; c < kColumns; ++c) {
 #pragma GCC unroll 4
-      for (int n = 0; n < kPass; ++n) store(out + c * kPanelWidth<Real> + n * V, acc[c][n]);
+        for (int n = 0; n < kPass; ++n) {
+          Real* to = out + c * kPanelWidth<Real> + n * V;
+          store(to, load(to) + acc[c][n]);
+        }
+      }
+      end = first;
     }
   }
 }

@@ -1,6 +1,7 @@
 // The core without Python, for machines that are emulated or instrumented (qemu, valgrind,
 // sanitizers): forward and backward of odd shapes against finite differences in float64, and
 // float32 against float64, on every instruction set. Exits 1 on a failure.
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -14,48 +15,55 @@
 
 namespace {
 
-using gatewise::Shape;
+struct Case {
+  int64_t T, B;
+  gatewise::Network net;
+  int64_t checkpoint_every = 0;
+};
 
 template <class Real>
 struct Problem {
-  Shape s;
-  std::vector<Real> x, h0, c0, w_ih, w_hh, b, y, h_n, c_n, tape;
-  std::vector<Real> dx, dh0, dc0, dw_ih, dw_hh, db;
+  Case c;
+  std::vector<Real> x, h0, c0, y, h_n, c_n, tape, dx, dh0, dc0;
+  std::vector<std::vector<Real>> w_ih, w_hh, b, dw_ih, dw_hh, db;  // of each layer and direction
+  gatewise::SharedWeights<Real> packed;
 
-  explicit Problem(const Shape& shape) : s(shape) {
+  explicit Problem(const Case& problem) : c(problem) {
     std::mt19937 random(7);
     std::uniform_real_distribution<double> uniform(-0.7, 0.7);
-    const auto fill = [&](std::vector<Real>& v, int64_t n) {
-      v.resize(static_cast<size_t>(n));
-      for (auto& e : v) e = static_cast<Real>(static_cast<float>(uniform(random)));
+    const double scale = std::min(1.0, 5 / std::sqrt(static_cast<double>(c.net.H)));
+    const auto filled = [&](int64_t n) {
+      std::vector<Real> v(static_cast<size_t>(n));
+      for (auto& e : v) e = static_cast<Real>(static_cast<float>(scale * uniform(random)));
+      return v;
     };
-    fill(x, s.T * s.B * s.I), fill(h0, s.B * s.H), fill(c0, s.B * s.H);
-    fill(w_ih, 4 * s.H * s.I), fill(w_hh, 4 * s.H * s.H), fill(b, 4 * s.H);
-    y.resize(static_cast<size_t>(s.T * s.B * s.H));
-    h_n.resize(h0.size()), c_n.resize(c0.size());
-    tape.resize(gatewise::tape_size<Real>(s));
-    dx.resize(x.size()), dh0.resize(h0.size()), dc0.resize(c0.size());
-    dw_ih.resize(w_ih.size()), dw_hh.resize(w_hh.size()), db.resize(b.size());
+    const auto& [L, D, I, H] = c.net;
+    x = filled(c.T * c.B * I), h0 = filled(L * D * c.B * H), c0 = filled(L * D * c.B * H);
+    for (int64_t k = 0; k < L * D; ++k) {
+      w_ih.push_back(filled(4 * H * c.net.inputs(k / D)));
+      w_hh.push_back(filled(4 * H * H));
+      b.push_back(filled(4 * H));
+    }
+    dw_ih = w_ih, dw_hh = w_hh, db = b;
+    y.resize(static_cast<size_t>(c.T * c.B * D * H));
+    h_n = h0, c_n = c0, dx = x, dh0 = h0, dc0 = c0;
   }
 
-  gatewise::Parameters<Real> parameters() const {
-    return {w_ih.data(), w_hh.data(), b.data(), nullptr};
+  gatewise::Sequence<const Real> input() const { return {x.data(), c.B * c.net.I, c.net.I}; }
+  gatewise::Sequence<Real> output() {
+    return {y.data(), c.B * c.net.D * c.net.H, c.net.D * c.net.H};
   }
-  gatewise::Sequence<const Real> input() const { return {x.data(), s.B * s.I, s.I}; }
 
   // Loss: sum of y squared, halved, plus the sum of c_n.
   double loss(int threads = 1) {
-    gatewise::forward<Real>({s,
-                             false,
-                             threads,
-                             parameters(),
-                             input(),
-                             h0.data(),
-                             c0.data(),
-                             {y.data(), s.B * s.H, s.H},
-                             h_n.data(),
-                             c_n.data(),
-                             tape.data()});
+    std::vector<gatewise::Parameters<Real>> parameters;
+    for (size_t k = 0; k < w_ih.size(); ++k) {
+      parameters.push_back({w_ih[k].data(), w_hh[k].data(), b[k].data(), nullptr});
+    }
+    packed = gatewise::pack<Real>(c.net, parameters);
+    tape.resize(gatewise::tape_size(*packed, c.T, c.B, c.checkpoint_every));
+    gatewise::forward<Real>({*packed, c.T, c.B, threads, input(), h0.data(), c0.data(), output(),
+                             h_n.data(), c_n.data(), tape.data(), c.checkpoint_every});
     double sum = 0;
     for (const Real v : y) sum += 0.5 * static_cast<double>(v) * static_cast<double>(v);
     for (const Real v : c_n) sum += static_cast<double>(v);
@@ -64,23 +72,33 @@ struct Problem {
 
   void gradients(int threads = 1) {
     const std::vector<Real> ones(c_n.size(), Real{1});
-    gatewise::backward<Real>({s,
-                              false,
+    std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
+    for (size_t k = 0; k < w_ih.size(); ++k) {
+      out.push_back({dw_ih[k].data(), dw_hh[k].data(), db[k].data()});
+    }
+    gatewise::backward<Real>({*packed,
+                              c.T,
+                              c.B,
                               threads,
-                              parameters(),
                               input(),
                               h0.data(),
-                              {y.data(), s.B * s.H, s.H},
+                              c0.data(),
+                              output(),
                               tape.data(),
-                              {y.data(), s.B * s.H, s.H},
+                              output(),
                               nullptr,
                               ones.data(),
-                              {dx.data(), s.B * s.I, s.I},
+                              {dx.data(), c.B * c.net.I, c.net.I},
                               dh0.data(),
                               dc0.data(),
-                              dw_ih.data(),
-                              dw_hh.data(),
-                              db.data()});
+                              out,
+                              c.checkpoint_every});
+  }
+
+  bool same_as(const Problem& other) const {
+    return y == other.y && h_n == other.h_n && c_n == other.c_n && dx == other.dx &&
+           dh0 == other.dh0 && dc0 == other.dc0 && dw_ih == other.dw_ih && dw_hh == other.dw_hh &&
+           db == other.db;
   }
 };
 
@@ -92,8 +110,8 @@ double difference(const std::vector<float>& a, const std::vector<double>& b) {
   return worst;
 }
 
-bool check(const Shape& s) {
-  Problem<double> exact(s);
+bool check(const Case& c) {
+  Problem<double> exact(c);
   exact.loss();
   exact.gradients();
   double worst = 0;
@@ -109,40 +127,57 @@ bool check(const Shape& s) {
     }
   };
   probe(exact.x, exact.dx), probe(exact.h0, exact.dh0), probe(exact.c0, exact.dc0);
-  probe(exact.w_ih, exact.dw_ih), probe(exact.w_hh, exact.dw_hh), probe(exact.b, exact.db);
-
-  Problem<float> single(s), threaded(s);
-  single.loss(), threaded.loss(3);
-  single.gradients(), threaded.gradients(3);
-  double rounding = 0;
-  for (const double d : {difference(single.dx, exact.dx), difference(single.dw_hh, exact.dw_hh),
-                         difference(single.dw_ih, exact.dw_ih), difference(single.db, exact.db),
-                         difference(single.dh0, exact.dh0), difference(single.dc0, exact.dc0)}) {
-    rounding = std::max(rounding, d);
+  for (size_t k = 0; k < exact.w_ih.size(); ++k) {
+    probe(exact.w_ih[k], exact.dw_ih[k]), probe(exact.w_hh[k], exact.dw_hh[k]);
+    probe(exact.b[k], exact.db[k]);
   }
-  const bool same = single.y == threaded.y && single.dx == threaded.dx &&
-                    single.dw_hh == threaded.dw_hh && single.dw_ih == threaded.dw_ih;
-  std::printf("  T %2d B %2d I %2d H %2d  gradient %.1e  float32 %.1e  threads %s\n",
-              static_cast<int>(s.T), static_cast<int>(s.B), static_cast<int>(s.I),
-              static_cast<int>(s.H), worst, rounding, same ? "same bits" : "DIFFER");
-  return worst < 1e-5 && rounding < 2e-5 && same;
+
+  Problem<float> single(c), threaded(c), segments(c);
+  segments.c.checkpoint_every = 3;
+  single.loss(), threaded.loss(3), segments.loss(2);
+  single.gradients(), threaded.gradients(3), segments.gradients(2);
+  double rounding = std::max({difference(single.dx, exact.dx), difference(single.dh0, exact.dh0),
+                              difference(single.dc0, exact.dc0)});
+  for (size_t k = 0; k < exact.w_ih.size(); ++k) {
+    rounding = std::max({rounding, difference(single.dw_hh[k], exact.dw_hh[k]),
+                         difference(single.dw_ih[k], exact.dw_ih[k]),
+                         difference(single.db[k], exact.db[k])});
+  }
+  const bool threads_agree = single.same_as(threaded), segments_agree = single.same_as(segments);
+  std::printf(
+      "  T %2d B %2d L %d D %d I %2d H %2d  gradient %.1e  float32 %.1e  threads %s, "
+      "checkpoints %s\n",
+      static_cast<int>(c.T), static_cast<int>(c.B), static_cast<int>(c.net.L),
+      static_cast<int>(c.net.D), static_cast<int>(c.net.I), static_cast<int>(c.net.H), worst,
+      rounding, threads_agree ? "same bits" : "DIFFER", segments_agree ? "same bits" : "DIFFER");
+  return worst < 1e-5 && rounding < 2e-5 && threads_agree && segments_agree;
+}
+
+// Hidden units shared out over threads, step by step: one row, and more threads than cores.
+bool check_lockstep() {
+  const Case c{20, 1, {2, 1, 40, 230}};
+  Problem<float> alone(c), together(c);
+  alone.loss(), together.loss(4);
+  alone.gradients(), together.gradients(4);
+  std::printf("  in lockstep: %s\n", alone.same_as(together) ? "same bits" : "DIFFER");
+  return alone.same_as(together);
 }
 
 // Several callers at once: one has the workers, the others run alone, all get the same bits.
 bool check_concurrent_callers() {
-  const Shape s{40, 64, 16, 40};
-  Problem<float> expected(s);
+  const Case c{40, 64, {1, 1, 16, 40}};
+  Problem<float> expected(c);
   expected.loss();
   expected.gradients();
   std::atomic<bool> same{true};
   std::vector<std::thread> callers;
   for (int id = 0; id < 4; ++id) {
     callers.emplace_back([&] {
-      Problem<float> own(s);
+      Problem<float> own(c);
       for (int repeat = 0; repeat < 5; ++repeat) {
         own.loss(3);
         own.gradients(3);
-        if (own.y != expected.y || own.dw_hh != expected.dw_hh) same = false;
+        if (!own.same_as(expected)) same = false;
       }
     });
   }
@@ -159,11 +194,13 @@ int main() {
   for (std::string isa; names >> isa;) {
     gatewise::isa_select(isa.c_str());
     std::printf("%s\n", isa.c_str());
-    for (const Shape& s :
-         {Shape{1, 1, 1, 1}, Shape{3, 1, 7, 17}, Shape{5, 2, 5, 33}, Shape{4, 7, 3, 16},
-          Shape{9, 33, 2, 7}, Shape{40, 37, 9, 19}, Shape{40, 64, 16, 40}}) {
-      ok = check(s) && ok;
+    for (const Case& c :
+         {Case{1, 1, {1, 1, 1, 1}}, Case{3, 1, {2, 2, 7, 17}}, Case{5, 2, {1, 1, 5, 33}},
+          Case{4, 7, {3, 1, 3, 16}}, Case{9, 33, {1, 2, 2, 7}}, Case{40, 37, {1, 1, 9, 19}},
+          Case{7, 64, {2, 2, 16, 130}}}) {
+      ok = check(c) && ok;
     }
+    ok = check_lockstep() && ok;
     ok = check_concurrent_callers() && ok;
   }
   return ok ? 0 : 1;

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from gatewise import _native, reference
+from gatewise import reference
+from gatewise._native import arrays
 
 TOLERANCE = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 2e-5}
 PARTS = ("x", "h0", "c0", "w_ih", "w_hh", "b_ih", "b_hh")
@@ -40,26 +41,42 @@ def draw(T, B, I, H, *, dtype, bias=True, seed=0):
     return given, (normal(T, B, H), normal(B, H), normal(B, H))
 
 
-def native(given, grads, reverse=False, threads=1, want_dx=True):
-    """Outputs and gradients of the native core, by name."""
+def native(given, grads, reverse=False, threads=1, want_dx=True, checkpoint_every=0):
+    """Outputs and gradients of the native core, by name.
+
+    The reverse direction is the second one of a bidirectional layer, whose first gets no gradient.
+    """
     x, h0, c0, w_ih, w_hh, b_ih, b_hh = (given[k] for k in PARTS)
     (T, B, I), H, dtype = x.shape, c0.shape[1], x.dtype
-    out = {"y": np.full((T, B, H), np.nan, dtype)}
-    out |= {k: np.full((B, H), np.nan, dtype) for k in ("h_n", "c_n", "dh0", "dc0")}
-    tape = np.empty(_native.tape_size(T, B, I, H, dtype == np.float64), dtype)
-    _native.forward(
-        x, h0, c0, w_ih, w_hh, b_ih, b_hh, out["y"], out["h_n"], out["c_n"], tape, reverse, threads
+    D, own = (2, slice(1, 2)) if reverse else (1, slice(0, 1))
+    net = arrays.Network([(w_ih, w_hh, b_ih, b_hh)] * D, D)
+    h0, c0 = (np.repeat(a[None], D, axis=0) for a in (h0, c0))
+
+    def room(*shape):
+        return np.full(shape, np.nan, dtype)
+
+    y, (h_n, c_n, dh0, dc0) = room(T, B, D * H), (room(D, B, H) for _ in range(4))
+    tape = net.tape(T, B, checkpoint_every)
+    net.forward(x, h0, c0, y, h_n, c_n, tape, threads, checkpoint_every)
+    dy, dh_n, dc_n = grads
+    if reverse:
+        dy = None if dy is None else np.concatenate([np.zeros_like(dy), dy], axis=2)
+        dh_n, dc_n = (None if g is None else np.stack([np.zeros_like(g), g]) for g in (dh_n, dc_n))
+    else:
+        dh_n, dc_n = (None if g is None else g[None] for g in (dh_n, dc_n))
+    dx = room(T, B, I) if want_dx else None
+    gradients = [(room(4 * H, I), room(4 * H, H), room(4 * H)) for _ in range(D)]
+    net.backward(
+        x, h0, c0, y, tape, dy, dh_n, dc_n, dx, dh0, dc0, gradients, threads, checkpoint_every
     )
-    out["dx"] = np.full((T, B, I), np.nan, dtype) if want_dx else None
-    out["dw_ih"], out["dw_hh"] = np.full_like(w_ih, np.nan), np.full_like(w_hh, np.nan)
-    db = np.full(4 * H, np.nan, dtype)
-    _native.backward(
-        x, h0, w_ih, w_hh, out["y"], tape, *grads, out["dx"], out["dh0"], out["dc0"],
-        out["dw_ih"], out["dw_hh"], db, reverse, threads,
-    )  # fmt: skip
+    out = {"y": y[:, :, own.start * H :], "h_n": h_n[own][0], "c_n": c_n[own][0]}
+    out |= {"dh0": dh0[own][0], "dc0": dc0[own][0]}
+    out["dw_ih"], out["dw_hh"], db = gradients[own.start]
+    if want_dx:
+        out["dx"] = dx
     if b_ih is not None:
         out["db_ih"] = out["db_hh"] = db
-    return {k: v for k, v in out.items() if v is not None}
+    return out
 
 
 def by_reference(given, grads, reverse=False):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise import _native, native_info
+from gatewise._native import arrays
 from gatewise.errors import ConfigError
 
 KNOWN = ["avx512", "avx2", "neon", "portable"]
@@ -67,51 +68,31 @@ def test_threads_without_torch_follow_the_environment_or_the_cores(monkeypatch, 
 
 def call(**changed):
     a = {
-        "x": np.zeros((2, 3, 4)), "h0": np.zeros((3, 5)), "c0": np.zeros((3, 5)),
-        "w_ih": np.zeros((20, 4)), "w_hh": np.zeros((20, 5)), "b_ih": None, "b_hh": None,
-        "y": np.zeros((2, 3, 5)), "h_n": np.zeros((3, 5)), "c_n": np.zeros((3, 5)), "tape": None,
-        "reverse": False, "threads": 1,
+        "x": np.zeros((2, 3, 4)), "h0": np.zeros((1, 3, 5)), "c0": np.zeros((1, 3, 5)),
+        "y": np.zeros((2, 3, 5)), "h_n": np.zeros((1, 3, 5)), "c_n": np.zeros((1, 3, 5)),
     }  # fmt: skip
-    _native.forward(**(a | changed))
+    w = {"w_ih": np.zeros((20, 4)), "w_hh": np.zeros((20, 5)), "b_ih": None, "b_hh": None}
+    w |= {k: v for k, v in changed.items() if k in w}
+    a |= {k: v for k, v in changed.items() if k not in w}
+    arrays.Network([tuple(w.values())]).forward(**a)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("x", np.zeros((2, 3, 8))[:, :, ::2]),
-        ("h0", np.zeros((4, 5))),
-        ("w_ih", np.zeros((20, 3))),
+        ("x", np.zeros((2, 3, 4), np.float32)),
+        ("h0", np.zeros((1, 4, 5))),
         ("w_hh", np.zeros((16, 5))),
         ("b_ih", np.zeros(19)),
         ("y", np.zeros((2, 3, 4))),
         ("y", np.zeros((1, 3, 5))),
-        ("h_n", np.zeros((2, 5))),
-        ("c_n", np.zeros((3, 6))),
+        ("h_n", np.zeros((1, 2, 5))),
+        ("c_n", np.zeros((1, 3, 6))),
         ("tape", np.zeros(7)),
     ],
 )
-def test_a_buffer_of_another_shape_is_refused_by_name(name, value):
+def test_an_array_of_another_shape_is_refused_by_name(name, value):
     call()
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         call(**{name: value})
-
-
-@pytest.mark.parametrize("name", ["x", "w_ih", "y"])
-def test_a_buffer_of_another_dtype_is_refused(name):
-    shape = {"x": (2, 3, 4), "w_ih": (20, 4), "y": (2, 3, 5)}[name]
-    with pytest.raises(TypeError, match="incompatible function arguments"):
-        call(**{name: np.zeros(shape, np.float32)})
-
-
-def test_an_output_that_cannot_be_written_is_refused():
-    y = np.zeros((2, 3, 5))
-    y.flags.writeable = False
-    with pytest.raises(TypeError, match="incompatible function arguments"):
-        call(y=y)
-
-
-@pytest.mark.parametrize("name", ["y", "h_n", "c_n"])
-def test_an_output_with_gaps_is_refused_rather_than_lost(name):
-    shape = (2, 3, 10) if name == "y" else (3, 10)
-    with pytest.raises((TypeError, ValueError), match=f"{name}: |incompatible function arguments"):
-        call(**{name: np.zeros(shape)[..., ::2]})

@@ -1,18 +1,27 @@
-// The contract of the native core: one LSTM layer in one direction, forward and backward.
+// The contract of the native core: a whole LSTM (all layers, both directions), forward and
+// backward, in one call each.
 //
-// No Python, no torch, no ownership: every buffer belongs to the caller and is borrowed for the
-// call. Nothing is checked here; bindings check shapes, dtypes and sizes before they call. All
-// arrays have unit stride along their last axis. Gates are stacked in the order i, f, g, o.
+// No Python, no torch: every array belongs to the caller and is borrowed for the call; only packed
+// weights own memory. Nothing is checked here; bindings check shapes, dtypes and sizes before they
+// call. All arrays have unit stride along their last axis. Gates are stacked in the order i, f, g,
+// o.
 //
-//   Sizes   T time steps   B batch rows   I input features   H hidden units
+//   Sizes   T time steps   B batch rows   I input features   H hidden units   L layers   D
+//   directions Units   state arrays hold [L * D, B, H], layer by layer, within a layer the forward
+//   direction first
 //
 // Guarantees: the same bits for any number of threads and from run to run; y, h_n, c_n, dx, dh0 and
 // dc0 also for any split of the batch. Subnormal numbers are flushed to zero inside a call, and the
-// caller's floating-point mode is restored.
+// caller's floating-point mode is restored. Calls may run on many threads at once.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <type_traits>
+#include <vector>
 
 namespace gatewise {
 
@@ -20,8 +29,11 @@ namespace gatewise {
 // all finite inputs; results below FLT_MIN (and subnormal inputs) count as flushed to zero.
 inline constexpr double kMaxActivationUlp = 2.0;
 
-struct Shape {
-  int64_t T, B, I, H;
+struct Network {
+  int64_t L, D, I, H;
+  // Inputs of a layer: x, or what the layer below puts out.
+  int64_t inputs(int64_t layer) const { return layer ? D * H : I; }
+  bool operator==(const Network&) const = default;
 };
 
 // A [T, B, *] array whose rows lie at data + t * time_stride + b * batch_stride (in elements), so
@@ -31,57 +43,98 @@ struct Sequence {
   Real* data = nullptr;
   int64_t time_stride = 0, batch_stride = 0;
   Real* row(int64_t t, int64_t b) const { return data + t * time_stride + b * batch_stride; }
+  operator Sequence<const Real>() const
+    requires(!std::is_const_v<Real>)
+  {
+    return {data, time_stride, batch_stride};
+  }
 };
 
-// Parameters as PyTorch stores them. Biases may be null; they only ever act as their sum.
+// Parameters of one layer and direction as PyTorch stores them. Biases may be null; they only ever
+// act as their sum.
 template <class Real>
 struct Parameters {
-  const Real* w_ih;  // [4H, I]
+  const Real* w_ih;  // [4H, inputs(layer)]
   const Real* w_hh;  // [4H, H]
   const Real* b_ih;  // [4H] or null
   const Real* b_hh;  // [4H] or null
 };
 
+// A network's weights in the order in which the kernels of one instruction set read them: forward,
+// and from the first backward on also the transposed operands of that. Independent of the
+// parameters they were packed from, and immutable: any number of calls may share them.
+template <class Real>
+class Weights;
+template <class Real>
+using SharedWeights = std::shared_ptr<const Weights<Real>>;
+
+// parameters: [L * D].
+template <class Real>
+SharedWeights<Real> pack(const Network& network, std::span<const Parameters<Real>> parameters);
+
+// Keeps the weights packed last, and packs again when the parameters' contents have changed. That
+// is seen by a fingerprint of their bits, so no way of writing to them goes unnoticed. Reading them
+// once costs a few per cent of a sequence, but as much as a single step.
+template <class Real>
+class WeightsCache {
+ public:
+  explicit WeightsCache(const Network& network) : network_(network) {}
+  // known: the caller vouches that nothing has changed since the last call, which skips the look.
+  SharedWeights<Real> get(std::span<const Parameters<Real>> parameters, bool known);
+  const Network& network() const { return network_; }
+
+ private:
+  const Network network_;
+  std::mutex mutex_;  // guards what follows
+  uint64_t fingerprint_ = 0;
+  std::shared_ptr<Weights<Real>> weights_, spare_;
+};
+
 template <class Real>
 struct ForwardArgs {
-  Shape shape;
-  bool reverse;  // run from t = T-1 to 0
-  int threads;   // at most this many, the caller's included
-  Parameters<Real> parameters;
-  Sequence<const Real> x;  // [T, B, I]
-  const Real* h0;          // [B, H], may not alias y
-  const Real* c0;          // [B, H]
-  Sequence<Real> y;        // [T, B, H] out
-  Real* h_n;               // [B, H] out
-  Real* c_n;               // [B, H] out
-  Real* tape;              // tape_size(shape) elements out, or null: nothing is kept for backward
+  const Weights<Real>& weights;
+  int64_t T, B;
+  int threads;                   // at most this many, the caller's included
+  Sequence<const Real> x;        // [T, B, I]
+  const Real *h0, *c0;           // [L * D, B, H] each, or null for zeros; h0 may not alias y
+  Sequence<Real> y;              // [T, B, D * H] out
+  Real *h_n, *c_n;               // [L * D, B, H] out
+  Real* tape;                    // tape_size elements out, or null: nothing is kept for backward
+  int64_t checkpoint_every = 0;  // see tape_size
 };
 
 template <class Real>
 struct BackwardArgs {
-  Shape shape;
-  bool reverse;
+  const Weights<Real>& weights;  // those of forward
+  int64_t T, B;
   int threads;
-  Parameters<Real> parameters;
   Sequence<const Real> x;   // as in forward
-  const Real* h0;           // as in forward
+  const Real *h0, *c0;      // as in forward
   Sequence<const Real> y;   // as forward left it
-  const Real* tape;         // as forward left it, in the same instruction set
-  Sequence<const Real> dy;  // [T, B, H], or data = null for zeros
-  const Real* dh_n;         // [B, H], or null for zeros
-  const Real* dc_n;         // [B, H], or null for zeros
+  const Real* tape;         // as forward left it
+  Sequence<const Real> dy;  // [T, B, D * H], or data = null for zeros
+  const Real *dh_n, *dc_n;  // [L * D, B, H], or null for zeros
   Sequence<Real> dx;        // [T, B, I] out, or data = null: not wanted
-  Real* dh0;                // [B, H] out
-  Real* dc0;                // [B, H] out
-  Real* dw_ih;              // [4H, I] out
-  Real* dw_hh;              // [4H, H] out
-  Real* db;                 // [4H] out: the gradient of b_ih, and of b_hh
+  Real *dh0, *dc0;          // [L * D, B, H] out
+  // Gradients of one layer and direction, out.
+  struct Gradients {
+    Real *dw_ih, *dw_hh;  // [4H, inputs(layer)], [4H, H]
+    Real* db;             // [4H]: the gradient of b_ih, and of b_hh
+  };
+  std::span<const Gradients> gradients;  // [L * D]
+  int64_t checkpoint_every = 0;          // as in forward
 };
 
-// Elements of the tape: what forward keeps for backward (gates after their activation, and the cell
-// states). Its layout is private to the instruction set.
+// Elements of the tape: what forward keeps for backward. Its layout is private.
+//
+// With checkpoint_every = 0, the four gates and the cell state of every step: about 5 T B H
+// elements per layer and direction, and the outputs of the layers below the last. With
+// checkpoint_every = k, the cell state after every k-th step and the outputs of the layers below
+// the last; backward computes each stretch of k steps again, with 6 k B D H elements of working
+// memory for one layer. k is rounded up to whole blocks of 128 rows (k B). The gradients have the
+// same bits either way.
 template <class Real>
-size_t tape_size(const Shape& shape);
+size_t tape_size(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every = 0);
 
 template <class Real>
 void forward(const ForwardArgs<Real>& args);
@@ -89,18 +142,44 @@ void forward(const ForwardArgs<Real>& args);
 template <class Real>
 void backward(const BackwardArgs<Real>& args);
 
+// An LSTM in motion, one step at a time with its state inside; forward in one direction only. A
+// step takes no memory. Not for two threads at once.
+template <class Real>
+class Stream {
+ public:
+  Stream(SharedWeights<Real> weights, int64_t B);
+  Stream(Stream&&) noexcept;
+  ~Stream();
+  void step(const Real* x, Real* y, int threads);  // [B, I] -> [B, H]; y may alias x
+  void get_state(Real* h, Real* c) const;          // [L, B, H] each, out
+  void set_state(const Real* h, const Real* c);    // [L, B, H] each, or null for zeros
+  int64_t batch() const;
+  const Network& network() const;
+
+ private:
+  struct Layer;
+  SharedWeights<Real> weights_;
+  int64_t B_;
+  std::vector<Layer> layers_;
+};
+
 // y[j] = sigmoid(x[j]) or tanh(x[j]), exactly as the kernels compute it. x may alias y.
 enum class Activation { kSigmoid, kTanh };
 template <class Real>
 void activate(Activation which, int64_t n, const Real* x, Real* y);
 
 // Instruction sets: "avx512", "avx2", "neon", "portable", best first. The best that this machine
-// runs is chosen at first use, or the one that GATEWISE_ISA names.
+// runs is chosen at first use, or the one that GATEWISE_ISA names. Packed weights keep the one they
+// were packed for.
 const char* isa_name();
 // Names of those this machine runs, best first, separated by blanks.
 const char* isa_available();
 // Choose one by name; returns false (and changes nothing) if this machine does not run it. Not for
 // use while another thread computes.
 bool isa_select(const char* name);
+
+// Multiply-adds that one thread does in a second in the instruction set in use, counted as two
+// float32 operations each, in units of 1e9: what a kernel's speed is measured against. Takes 50 ms.
+double fma_peak_gflops();
 
 }  // namespace gatewise

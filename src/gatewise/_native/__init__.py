@@ -1,35 +1,38 @@
 """The compiled core, and what Python must know of it: instruction sets and threads.
 
 `_core` is native/bindings/module.cc; `_core.pyi` is generated from it. Imported by `nn` and
-`runtime`; knows neither. Shapes and dtypes are checked by those who call `forward` and `backward`.
+`runtime`; knows neither. The compiled module takes addresses on trust: `arrays` is its face for
+NumPy, with checks; `nn.native` does the same for tensors.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from gatewise._native import _core
-from gatewise._native._core import MAX_ACTIVATION_ULP, activate, isa_name, tape_size
+from gatewise._native._core import (
+    MAX_ACTIVATION_ULP,
+    CacheF32,
+    CacheF64,
+    activate,
+    isa_name,
+)
+from gatewise._native._core import fma_peak_gflops as peak_gflops
 from gatewise.errors import ConfigError
 
 __all__ = [
     "MAX_ACTIVATION_ULP",
+    "CacheF32",
+    "CacheF64",
     "activate",
-    "backward",
-    "forward",
     "isa_name",
     "native_info",
+    "peak_gflops",
     "select_isa",
-    "tape_size",
     "thread_count",
 ]
-
-# Anything that speaks DLPack: NumPy arrays and torch tensors alike.
-forward: Callable[..., None] = _core.forward
-backward: Callable[..., None] = _core.backward
 
 
 def select_isa(name: str) -> None:

@@ -21,158 +21,76 @@ def isa_available() -> str:
 def isa_select(name: str) -> bool:
     """Choose an instruction set; False if this machine does not run it."""
 
-def tape_size(T: int, B: int, I: int, H: int, is_double: bool) -> int:
-    """Elements that forward keeps for backward."""
+def fma_peak_gflops() -> float:
+    """
+    What one thread reaches with multiply-adds alone, in GFLOP/s of float32.
+    """
 
-@overload
-def forward(
-    x: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None, None), device="cpu", writable=False)
-    ],
-    h0: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    c0: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    w_ih: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    w_hh: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    b_ih: Annotated[
-        NDArray[numpy.float32], dict(shape=(None,), order="C", device="cpu", writable=False)
-    ]
-    | None,
-    b_hh: Annotated[
-        NDArray[numpy.float32], dict(shape=(None,), order="C", device="cpu", writable=False)
-    ]
-    | None,
-    y: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), device="cpu")],
-    h_n: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu")],
-    c_n: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu")],
-    tape: Annotated[NDArray[numpy.float32], dict(shape=(None,), order="C", device="cpu")] | None,
-    reverse: bool,
-    threads: int,
-) -> None: ...
-@overload
-def forward(
-    x: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None, None), device="cpu", writable=False)
-    ],
-    h0: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    c0: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    w_ih: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    w_hh: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    b_ih: Annotated[
-        NDArray[numpy.float64], dict(shape=(None,), order="C", device="cpu", writable=False)
-    ]
-    | None,
-    b_hh: Annotated[
-        NDArray[numpy.float64], dict(shape=(None,), order="C", device="cpu", writable=False)
-    ]
-    | None,
-    y: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), device="cpu")],
-    h_n: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu")],
-    c_n: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu")],
-    tape: Annotated[NDArray[numpy.float64], dict(shape=(None,), order="C", device="cpu")] | None,
-    reverse: bool,
-    threads: int,
-) -> None:
-    """Run one layer in one direction; see lstm.h."""
+class StreamF32:
+    """One step at a time; see lstm.h."""
 
-@overload
-def backward(
-    x: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None, None), device="cpu", writable=False)
-    ],
-    h0: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    w_ih: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    w_hh: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    y: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None, None), device="cpu", writable=False)
-    ],
-    tape: Annotated[
-        NDArray[numpy.float32], dict(shape=(None,), order="C", device="cpu", writable=False)
-    ],
-    dy: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None, None), device="cpu", writable=False)
-    ]
-    | None,
-    dh_n: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ]
-    | None,
-    dc_n: Annotated[
-        NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ]
-    | None,
-    dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), device="cpu")] | None,
-    dh0: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu")],
-    dc0: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu")],
-    dw_ih: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu")],
-    dw_hh: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu")],
-    db: Annotated[NDArray[numpy.float32], dict(shape=(None,), order="C", device="cpu")],
-    reverse: bool,
-    threads: int,
-) -> None: ...
-@overload
-def backward(
-    x: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None, None), device="cpu", writable=False)
-    ],
-    h0: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    w_ih: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    w_hh: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ],
-    y: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None, None), device="cpu", writable=False)
-    ],
-    tape: Annotated[
-        NDArray[numpy.float64], dict(shape=(None,), order="C", device="cpu", writable=False)
-    ],
-    dy: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None, None), device="cpu", writable=False)
-    ]
-    | None,
-    dh_n: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ]
-    | None,
-    dc_n: Annotated[
-        NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu", writable=False)
-    ]
-    | None,
-    dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), device="cpu")] | None,
-    dh0: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu")],
-    dc0: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu")],
-    dw_ih: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu")],
-    dw_hh: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order="C", device="cpu")],
-    db: Annotated[NDArray[numpy.float64], dict(shape=(None,), order="C", device="cpu")],
-    reverse: bool,
-    threads: int,
-) -> None:
-    """Back-propagate one layer; see lstm.h."""
+    def step(self, x: object, out: object, threads: int) -> bool: ...
+    def get_state(self, arg0: int, arg1: int, /) -> None: ...
+    def set_state(self, arg0: int, arg1: int, /) -> None: ...
+
+class WeightsF32:
+    """Packed weights of a network; see lstm.h."""
+
+    def tape_size(self, T: int, B: int, checkpoint_every: int) -> int: ...
+    def forward(
+        self,
+        arg0: int,
+        arg1: int,
+        arg2: int,
+        arg3: int,
+        arg4: int,
+        arg5: int,
+        arg6: int,
+        arg7: int,
+        arg8: int,
+        arg9: int,
+        arg10: int,
+        arg11: int,
+        arg12: int,
+        arg13: int,
+        arg14: int,
+        /,
+    ) -> None: ...
+    def backward(
+        self,
+        arg0: int,
+        arg1: int,
+        arg2: int,
+        arg3: int,
+        arg4: int,
+        arg5: int,
+        arg6: int,
+        arg7: int,
+        arg8: int,
+        arg9: int,
+        arg10: int,
+        arg11: int,
+        arg12: int,
+        arg13: int,
+        arg14: int,
+        arg15: int,
+        arg16: int,
+        arg17: int,
+        arg18: int,
+        arg19: int,
+        arg20: int,
+        arg21: int,
+        arg22: tuple,
+        arg23: int,
+        /,
+    ) -> None: ...
+    def stream(self, B: int) -> StreamF32: ...
+
+class CacheF32:
+    """Packs weights when they have changed; see lstm.h."""
+
+    def __init__(self, L: int, D: int, I: int, H: int) -> None: ...
+    def pack(self, parameters: tuple, known: bool) -> WeightsF32: ...
 
 @overload
 def activate(
@@ -191,3 +109,69 @@ def activate(
     y: Annotated[NDArray[numpy.float64], dict(shape=(None,), order="C", device="cpu")],
 ) -> None:
     """y = sigmoid(x) or tanh(x), as the kernels compute it."""
+
+class StreamF64:
+    """One step at a time; see lstm.h."""
+
+    def step(self, x: object, out: object, threads: int) -> bool: ...
+    def get_state(self, arg0: int, arg1: int, /) -> None: ...
+    def set_state(self, arg0: int, arg1: int, /) -> None: ...
+
+class WeightsF64:
+    """Packed weights of a network; see lstm.h."""
+
+    def tape_size(self, T: int, B: int, checkpoint_every: int) -> int: ...
+    def forward(
+        self,
+        arg0: int,
+        arg1: int,
+        arg2: int,
+        arg3: int,
+        arg4: int,
+        arg5: int,
+        arg6: int,
+        arg7: int,
+        arg8: int,
+        arg9: int,
+        arg10: int,
+        arg11: int,
+        arg12: int,
+        arg13: int,
+        arg14: int,
+        /,
+    ) -> None: ...
+    def backward(
+        self,
+        arg0: int,
+        arg1: int,
+        arg2: int,
+        arg3: int,
+        arg4: int,
+        arg5: int,
+        arg6: int,
+        arg7: int,
+        arg8: int,
+        arg9: int,
+        arg10: int,
+        arg11: int,
+        arg12: int,
+        arg13: int,
+        arg14: int,
+        arg15: int,
+        arg16: int,
+        arg17: int,
+        arg18: int,
+        arg19: int,
+        arg20: int,
+        arg21: int,
+        arg22: tuple,
+        arg23: int,
+        /,
+    ) -> None: ...
+    def stream(self, B: int) -> StreamF64: ...
+
+class CacheF64:
+    """Packs weights when they have changed; see lstm.h."""
+
+    def __init__(self, L: int, D: int, I: int, H: int) -> None: ...
+    def pack(self, parameters: tuple, known: bool) -> WeightsF64: ...

@@ -13,6 +13,7 @@ from gatewise.cell import Cell
 from gatewise.errors import ConfigError, ShapeError
 from gatewise.nn import composite, native, paths
 from gatewise.nn.composite import LayerWeights
+from gatewise.nn.native import Engine, Options
 from gatewise.weights import PARAMETER_NAMES, parameter_suffix
 
 State = tuple[Tensor, Tensor]
@@ -32,9 +33,15 @@ class LSTM(torch.nn.LSTM):
         cell: which LSTM; default `Cell()`, PyTorch's. A cell with peepholes has the parameters
             ``weight_peephole_l{k}`` [3, H] (to i, f, o), one with layer norm has ``norm_ih_l{k}``,
             ``norm_hh_l{k}`` [2, 4H] and ``norm_c_l{k}`` [2, H] (gain and shift).
+        checkpoint_every: in training, keep for backward only every k-th cell state and compute
+            the gates between again: T*B*H/k numbers per layer and direction instead of 5*T*B*H
+            (beside the outputs of the layers below the last), and room for k steps while backward
+            runs, for about a third more time. The gradients have the same bits. Default 0: keep
+            all. Used where the core runs.
 
     Raises:
-        ConfigError: `cell` is not a `Cell`; and whatever `torch.nn.LSTM` raises.
+        ConfigError: `cell` is not a `Cell`, or `checkpoint_every` is negative; and whatever
+            `torch.nn.LSTM` raises.
 
     >>> _ = torch.manual_seed(0)
     >>> lstm = LSTM(8, 16, num_layers=2)
@@ -44,14 +51,23 @@ class LSTM(torch.nn.LSTM):
     """
 
     cell: Cell
+    checkpoint_every: int = 0
 
-    def __init__(self, *args: Any, cell: Cell = Cell(), **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, cell: Cell = Cell(), checkpoint_every: int = 0, **kwargs: Any
+    ) -> None:
         if not isinstance(cell, Cell):
             raise ConfigError(
                 f"cell is a {type(cell).__name__}: expected gatewise.Cell. Pass cell=Cell(...)."
             )
+        if checkpoint_every < 0:
+            raise ConfigError(
+                f"checkpoint_every is {checkpoint_every}: expected 0 (keep all) or a number of "
+                "steps."
+            )
         super().__init__(*args, **kwargs)
         self.cell = cell
+        self.checkpoint_every = checkpoint_every
         self._register_variant_parameters()
 
     def forward(  # type: ignore[override]
@@ -66,8 +82,8 @@ class LSTM(torch.nn.LSTM):
         Returns:
             output [T, B, D*P] (laid out like the input), (h_n, c_n).
         """
-        tensors = [] if isinstance(input, PackedSequence) else [input]
-        tensors += [getattr(self, name) for name in self._flat_weights_names]  # never stale
+        tensors: list[Any] = [] if isinstance(input, PackedSequence) else [input]
+        tensors += self._parameters_now()
         tensors += () if hx is None else hx
         path = paths.choose(self.cell, tensors, self._is_supported(input, hx))
         if path == "torch":
@@ -78,6 +94,21 @@ class LSTM(torch.nn.LSTM):
             super().forward(input, hx)  # raises: its messages are the ones that people know
             raise ShapeError(f"input has shape {tuple(input.shape)}, which this LSTM cannot take.")
         return self._forward_padded(input, hx, native_path=path == "native")
+
+    def freeze_weights(self, frozen: bool = True) -> None:
+        """Promise that the weights change only in ways that PyTorch counts.
+
+        The core keeps packed weights from call to call. To never use stale ones, it reads the
+        parameters' bits at each call: a few per cent of a sequence's time, but about as much again
+        as a single step. Frozen, it asks PyTorch's version counters instead, which see optimisers,
+        in-place operations and `load_state_dict`, but not writes through ``.data`` or NumPy views.
+
+        >>> lstm = LSTM(8, 16).eval()
+        >>> lstm.freeze_weights()
+        """
+        self._frozen = frozen
+        for engine in self._engines.values():
+            engine.frozen = frozen
 
     def reset_parameters(self) -> None:
         """Initialise as `torch.nn.LSTM` does; layer norms start as the identity."""
@@ -107,6 +138,18 @@ class LSTM(torch.nn.LSTM):
     def __setstate__(self, d: dict[str, Any]) -> None:
         d.setdefault("cell", Cell())
         super().__setstate__(d)
+
+    @property
+    def _engines(self) -> dict[tuple[int, int], Engine]:
+        return self.__dict__.setdefault("_engines_by_layers", {})
+
+    @property
+    def _frozen(self) -> bool:
+        return self.__dict__.get("_weights_frozen", False)
+
+    @_frozen.setter
+    def _frozen(self, frozen: bool) -> None:
+        self.__dict__["_weights_frozen"] = frozen
 
     def _register_variant_parameters(self) -> None:
         H, rows = self.hidden_size, 4 * self.hidden_size
@@ -157,13 +200,61 @@ class LSTM(torch.nn.LSTM):
             x = x.transpose(0, 1)
         if hx is not None and not batched:
             hx = (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
-        h0, c0 = self._initial_state(x, hx)
-        y, h_n, c_n = self._run_layers(x, h0, c0, native_path, transposed)
+        if native_path:
+            y, h_n, c_n = self._run_native(x, hx, transposed)
+        else:
+            y, h_n, c_n = self._run_composite(x, *self._initial_state(x, hx))
         if transposed:
             y = y.transpose(0, 1)
         if not batched:
             return y.squeeze(1), (h_n.squeeze(1), c_n.squeeze(1))
         return y, (h_n, c_n)
+
+    def _run_native(
+        self, x: Tensor, hx: State | None, batch_first: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        h0, c0 = hx or (None, None)
+        parameters = self._parameters_now()
+        if not self.bias:
+            parameters = [p for k in range(0, len(parameters), 2)
+                          for p in (*parameters[k : k + 2], None, None)]  # fmt: skip
+        L, D = self.num_layers, self.directions
+        options = Options(batch_first, self.checkpoint_every)
+        if not (self.dropout and self.training and L > 1):
+            return native.run(self._engine(0, L), x, h0, c0, parameters, options)
+        # PyTorch draws the dropout between layers, so each is a call of its own.
+        h_n, c_n, per_layer = [], [], len(parameters) // L
+        for layer in range(L):
+            states = slice(layer * D, (layer + 1) * D)
+            x, h, c = native.run(
+                self._engine(layer, layer + 1),
+                functional.dropout(x, self.dropout) if layer else x,
+                None if h0 is None else h0[states],
+                None if c0 is None else c0[states],
+                parameters[layer * per_layer : (layer + 1) * per_layer],
+                options if layer == L - 1 else Options(False, self.checkpoint_every),
+            )
+            h_n.append(h)
+            c_n.append(c)
+        return x, torch.cat(h_n), torch.cat(c_n)
+
+    def _engine(self, first: int, end: int) -> Engine:
+        """Return the packed weights of some layers."""
+        engine = self._engines.get((first, end))
+        if engine is None:
+            D, H = self.directions, self.hidden_size
+            engine = Engine(end - first, D, D * H if first else self.input_size, H)
+            engine.frozen = self._frozen
+            engine = self._engines.setdefault((first, end), engine)
+        return engine
+
+    def _parameters_now(self) -> list[Any]:
+        """Return the parameters as they are at this moment, parametrised or swapped ones too."""
+        registered = self._parameters
+        return [
+            registered[name] if name in registered else getattr(self, name)
+            for name in self._flat_weights_names
+        ]
 
     def _forward_packed(
         self, input: PackedSequence, hx: State | None
@@ -173,7 +264,7 @@ class LSTM(torch.nn.LSTM):
         x, lengths = pad_packed_sequence(sequence)
         h0, c0 = self._initial_state(x, hx and self.permute_hidden(hx, input.sorted_indices))
         self.check_forward_args(input.data, (h0, c0), input.batch_sizes)
-        y, h_n, c_n = self._run_layers(x, h0, c0, False, False, lengths.to(x.device))
+        y, h_n, c_n = self._run_composite(x, h0, c0, lengths.to(x.device))
         packed = pack_padded_sequence(y, lengths)._replace(
             sorted_indices=input.sorted_indices, unsorted_indices=input.unsorted_indices
         )
@@ -186,34 +277,20 @@ class LSTM(torch.nn.LSTM):
         h0 = x.new_zeros(states, B, self.proj_size or self.hidden_size)
         return h0, x.new_zeros(states, B, self.hidden_size)
 
-    def _run_layers(
-        self,
-        x: Tensor,
-        h0: Tensor,
-        c0: Tensor,
-        native_path: bool,
-        batch_first: bool,
-        lengths: Tensor | None = None,
+    def _run_composite(
+        self, x: Tensor, h0: Tensor, c0: Tensor, lengths: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         D = self.directions
         h_n, c_n = [], []
         for layer in range(self.num_layers):
-            last = layer == self.num_layers - 1
-            states = slice(layer * D, (layer + 1) * D)
-            weights = [self.layer_weights(layer, d) for d in range(D)]
-            if native_path:
-                x, h, c = native.run_layer(x, h0[states], c0[states], weights, batch_first and last)
-            else:
-                runs = [
-                    composite.run(x, h0[k], c0[k], weights[d], self.cell, d == 1, lengths)
-                    for d, k in enumerate(range(states.start, states.stop))
-                ]
-                x = torch.cat([y for y, _, _ in runs], dim=2) if D == 2 else runs[0][0]
-                h, c = torch.stack([r[1] for r in runs]), torch.stack([r[2] for r in runs])
-            h_n.append(h)
-            c_n.append(c)
-            if self.dropout and self.training and not last:
+            if layer and self.dropout and self.training:
                 x = functional.dropout(x, self.dropout)
-        if self.num_layers == 1:
-            return x, h_n[0], c_n[0]
-        return x, torch.cat(h_n), torch.cat(c_n)
+            outputs = []
+            for d in range(D):
+                k, w = layer * D + d, self.layer_weights(layer, d)
+                y, h, c = composite.run(x, h0[k], c0[k], w, self.cell, d == 1, lengths)
+                outputs.append(y)
+                h_n.append(h)
+                c_n.append(c)
+            x = torch.cat(outputs, dim=2) if D == 2 else outputs[0]
+        return x, torch.stack(h_n), torch.stack(c_n)

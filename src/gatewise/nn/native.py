@@ -1,7 +1,12 @@
-"""One layer (both directions of it) on the native core, as an autograd function."""
+"""Layers of the default cell on the native core, as one autograd function.
+
+What is handed to the core are addresses: a tensor's view as an array costs more than a short call.
+`paths.choose` has seen to it that they may be.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,151 +22,193 @@ _PER_DIRECTION = 4  # w_ih, w_hh, b_ih, b_hh
 _BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))
 
 
-def run_layer(
-    x: Tensor, h0: Tensor, c0: Tensor, weights: list[LayerWeights], batch_first: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Run one layer of the default cell.
+class Engine:
+    """The packed weights of some layers, kept from call to call.
+
+    They are packed again when the bits of the parameters have changed, however that came about.
+    With `frozen`, the look at the bits is skipped while PyTorch counts no change: see
+    `gatewise.nn.LSTM.freeze_weights`. A copy or pickle of it starts afresh.
 
     Args:
-        x: [T, B, I], a view of any strides but the last.
-        h0, c0: [D, B, H] initial states.
-        weights: one per direction, the second runs in reverse.
-        batch_first: lay y out as [B, T, D*H] in memory (returned as [T, B, D*H] all the same).
+        L, D, I, H: layers, directions, input and hidden size.
+    """
+
+    def __init__(self, L: int, D: int, I: int, H: int) -> None:
+        self.sizes = (L, D, I, H)
+        self.frozen = False
+        self._caches: dict[torch.dtype, Any] = {}
+        self._seen: object = None
+
+    def pack(self, parameters: list[Tensor | None], dtype: torch.dtype) -> Any:
+        """Return the packed weights; `parameters` are dense, 4 for each layer and direction."""
+        cache = self._caches.get(dtype)
+        if cache is None:
+            made = _native.CacheF32 if dtype == torch.float32 else _native.CacheF64
+            cache = self._caches.setdefault(dtype, made(*self.sizes))
+        addresses = tuple([0 if p is None else p.data_ptr() for p in parameters])
+        if not self.frozen:
+            return cache.pack(addresses, False)
+        now = addresses, _versions(parameters), _native.isa_name()
+        weights = cache.pack(addresses, now == self._seen and now[1] is not None)
+        self._seen = now
+        return weights
+
+    def __reduce__(self) -> Any:
+        return _thawed, (self.sizes, self.frozen)
+
+
+def _thawed(sizes: tuple[int, int, int, int], frozen: bool) -> Engine:
+    engine = Engine(*sizes)
+    engine.frozen = frozen
+    return engine
+
+
+def _versions(parameters: list[Tensor | None]) -> list[int] | None:
+    """PyTorch's count of changes; None if it does not count (inference tensors)."""
+    if any(p is not None and p.is_inference() for p in parameters):
+        return None
+    return [-1 if p is None else p._version for p in parameters]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run; see `gatewise.nn.LSTM`."""
+
+    batch_first: bool = False
+    checkpoint_every: int = 0
+
+
+def run(
+    engine: Engine,
+    x: Tensor,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    parameters: list[Tensor | None],
+    options: Options,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run the layers of an engine.
+
+    Args:
+        engine: of these layers.
+        x: [T, B, I], a view of any strides.
+        h0, c0: [L*D, B, H] initial states, or None for zeros.
+        parameters: w_ih, w_hh, b_ih, b_hh of each layer and direction.
+        options: how.
 
     Returns:
-        y [T, B, D*H], h_n [D, B, H], c_n [D, B, H].
+        y [T, B, D*H] (in memory [B, T, D*H] if batch_first), h_n [L*D, B, H], c_n [L*D, B, H].
     """
-    parameters = [p for w in weights for p in (w.w_ih, w.w_hh, w.b_ih, w.b_hh)]
     if torch.is_grad_enabled() and any(
         t is not None and t.requires_grad for t in (x, h0, c0, *parameters)
     ):
-        return _Layer.apply(batch_first, x, h0, c0, *parameters)  # type: ignore[no-any-return]
-    y, h_n, c_n, _ = _forward(batch_first, x, h0, c0, parameters, keep=False)
-    return y, h_n, c_n
+        return _Layers.apply(engine, options, x, h0, c0, *parameters)  # type: ignore[no-any-return]
+    return _forward(engine, options, x, h0, c0, parameters)[:3]
 
 
-class _Layer(torch.autograd.Function):
-    """Forward keeps a tape per direction; backward runs natively.
+class _Layers(torch.autograd.Function):
+    """Forward keeps a tape; backward runs natively.
 
     When backward's own graph is wanted (``create_graph=True``) it runs through the composite path.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, batch_first: bool, x: Tensor, h0: Tensor, c0: Tensor, *parameters: Tensor | None
+        ctx: Any,
+        engine: Engine,
+        options: Options,
+        x: Tensor,
+        h0: Tensor | None,
+        c0: Tensor | None,
+        *parameters: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y, h_n, c_n, tapes = _forward(batch_first, x, h0, c0, parameters, keep=True)
-        ctx.save_for_backward(x, h0, c0, y, *parameters, *tapes)
-        ctx.directions = len(tapes)
-        ctx.isa = _native.isa_name()
+        y, h_n, c_n, tape, ctx.weights = _forward(
+            engine, options, x, h0, c0, list(parameters), keep=True
+        )
+        ctx.save_for_backward(x, h0, c0, y, tape, *parameters)
+        ctx.sizes, ctx.options = engine.sizes, options
         ctx.set_materialize_grads(False)
         return y, h_n, c_n
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        D = ctx.directions
-        x, h0, c0, y, *rest = ctx.saved_tensors
-        parameters, tapes = rest[: D * _PER_DIRECTION], rest[D * _PER_DIRECTION :]
+        x, h0, c0, y, tape, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled() or any(map(_is_batched, grads)):
-            return None, *_differentiable_backward(ctx, x, h0, c0, parameters, grads)
-        if ctx.isa != _native.isa_name():
-            raise RuntimeError(
-                f"The instruction set changed from {ctx.isa} to {_native.isa_name()} between "
-                "forward and backward. Run forward again."
-            )
-        return None, *_backward(ctx, x, h0, c0, y, parameters, tapes, grads)
+            return None, None, *_differentiable_backward(ctx, x, h0, c0, parameters, grads)
+        return None, None, *_backward(ctx, x, h0, c0, y, tape, parameters, grads)
 
 
 def _forward(
-    batch_first: bool,
+    engine: Engine,
+    options: Options,
     x: Tensor,
-    h0: Tensor,
-    c0: Tensor,
-    parameters: Any,
-    keep: bool,
-) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-    T, B, I = x.shape
-    D, _, H = h0.shape
-    y = x.new_empty((B, T, D * H) if batch_first else (T, B, D * H))
-    if batch_first:
-        y = y.transpose(0, 1)
-    h_n, c_n = c0.new_empty(c0.shape), c0.new_empty(c0.shape)
-    size = _native.tape_size(T, B, I, H, x.dtype == torch.float64) if keep else 0
-    tapes = [x.new_empty(size) for _ in range(D if keep else 0)]
-    x_rows, h0_, c0_ = _rows(x), _dense(h0), _dense(c0)
-    y_, h_n_, c_n_ = _array(y), _array(h_n), _array(c_n)
-    for d in range(D):
-        _native.forward(
-            x_rows,
-            h0_[d],
-            c0_[d],
-            *map(_dense, parameters[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION]),
-            y_[..., d * H : (d + 1) * H],
-            h_n_[d],
-            c_n_[d],
-            _array(tapes[d]) if keep else None,
-            d == 1,
-            torch.get_num_threads(),
-        )
-    return y, h_n, c_n, tapes
+    h0: Tensor | None,
+    c0: Tensor | None,
+    parameters: list[Tensor | None],
+    keep: bool = False,
+) -> Any:
+    """Return y, h_n, c_n, and with `keep` the tape and the packed weights."""
+    L, D, _, H = engine.sizes
+    (T, B, _), dtype = x.shape, x.dtype
+    parameters = [None if p is None else p.contiguous() for p in parameters]
+    weights = engine.pack(parameters, dtype)
+    if options.batch_first:
+        y = torch.empty((B, T, D * H), dtype=dtype).transpose(0, 1)
+    else:
+        y = torch.empty((T, B, D * H), dtype=dtype)
+    h_n = torch.empty((L * D, B, H), dtype=dtype)
+    c_n = torch.empty((L * D, B, H), dtype=dtype)
+    every = options.checkpoint_every
+    tape = torch.empty(weights.tape_size(T, B, every), dtype=dtype) if keep else None
+    x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
+    weights.forward(
+        T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
+        h_n.data_ptr(), c_n.data_ptr(), _address(tape), every,
+    )  # fmt: skip
+    return y, h_n, c_n, tape, weights
 
 
 def _backward(
     ctx: Any,
     x: Tensor,
-    h0: Tensor,
-    c0: Tensor,
+    h0: Tensor | None,
+    c0: Tensor | None,
     y: Tensor,
-    parameters: list[Any],
-    tapes: list[Tensor],
+    tape: Tensor,
+    parameters: list[Tensor | None],
     grads: tuple[Tensor | None, ...],
 ) -> list[Tensor | None]:
-    D, _, H = h0.shape
+    L, D, _, H = ctx.sizes
+    T, B, _ = x.shape
     dy, dh_n, dc_n = grads
-    dy_ = None if dy is None else _rows(dy)
-    dh_n_, dc_n_ = _dense(dh_n), _dense(dc_n)
-    dh0, dc0 = c0.new_empty(c0.shape), c0.new_empty(c0.shape)
-    x_rows, y_, h0_, dh0_, dc0_ = _rows(x), _array(y), _dense(h0), _array(dh0), _array(dc0)
-    dxs = [_empty_rows_like(x) for _ in range(D if ctx.needs_input_grad[1] else 0)]
+    dy = None if dy is None else _with_dense_rows(_materialised(dy))
+    dh_n, dc_n = (None if g is None else _dense(_materialised(g)) for g in (dh_n, dc_n))
+    dx = _empty_rows_like(x) if ctx.needs_input_grad[2] else None
+    dh0, dc0 = (torch.empty((L * D, B, H), dtype=x.dtype) for _ in range(2))
+    found = []  # dw_ih, dw_hh, db of each layer and direction
+    for p in parameters[::_PER_DIRECTION]:
+        assert p is not None
+        found += [torch.empty(p.shape, dtype=x.dtype), torch.empty((4 * H, H), dtype=x.dtype),
+                  torch.empty(4 * H, dtype=x.dtype)]  # fmt: skip
+    x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
+    ctx.weights.backward(
+        T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
+        tape.data_ptr(), *_rows(dy), _address(dh_n), _address(dc_n), *_rows(dx), dh0.data_ptr(),
+        dc0.data_ptr(), tuple([g.data_ptr() for g in found]), ctx.options.checkpoint_every,
+    )  # fmt: skip
     d_parameters: list[Tensor | None] = []
-    for d in range(D):
-        w_ih, w_hh, b_ih, b_hh = parameters[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION]
-        dw_ih, dw_hh, db = (
-            w_ih.new_empty(w_ih.shape),
-            w_hh.new_empty(w_hh.shape),
-            w_ih.new_empty(4 * H),
-        )
-        columns = slice(d * H, (d + 1) * H)
-        _native.backward(
-            x_rows,
-            h0_[d],
-            _dense(w_ih),
-            _dense(w_hh),
-            y_[..., columns],
-            _array(tapes[d]),
-            None if dy_ is None else dy_[..., columns],
-            None if dh_n_ is None else dh_n_[d],
-            None if dc_n_ is None else dc_n_[d],
-            _array(dxs[d]) if dxs else None,
-            dh0_[d],
-            dc0_[d],
-            _array(dw_ih),
-            _array(dw_hh),
-            _array(db),
-            d == 1,
-            torch.get_num_threads(),
-        )
+    for k in range(L * D):
+        dw_ih, dw_hh, db = found[3 * k : 3 * k + 3]
+        _, _, b_ih, b_hh = parameters[_PER_DIRECTION * k : _PER_DIRECTION * (k + 1)]
         d_parameters += [dw_ih, dw_hh, None if b_ih is None else db,
                          None if b_hh is None else db.clone()]  # fmt: skip
-    dx = None if not dxs else dxs[0] if D == 1 else dxs[0].add_(dxs[1])
-    return [dx, dh0, dc0, *d_parameters]
+    return [dx, None if h0 is None else dh0, None if c0 is None else dc0, *d_parameters]
 
 
 def _differentiable_backward(
     ctx: Any,
     x: Tensor,
-    h0: Tensor,
-    c0: Tensor,
+    h0: Tensor | None,
+    c0: Tensor | None,
     parameters: list[Tensor | None],
     grads: tuple[Tensor | None, ...],
 ) -> list[Tensor | None]:
@@ -177,20 +224,11 @@ def _differentiable_backward(
         stand_ins: list[Any] = [
             None if t is None else t.view_as(t) for t in (x, h0, c0, *parameters)
         ]
-        x_, h0_, c0_, *parameters_ = stand_ins
-        outputs = []
-        for d in range(ctx.directions):
-            w = LayerWeights(*parameters_[d * _PER_DIRECTION : (d + 1) * _PER_DIRECTION])
-            outputs.append(composite.run(x_, h0_[d], c0_[d], w, _CELL, reverse=d == 1))
-        results = (
-            torch.cat([y for y, _, _ in outputs], dim=2),
-            torch.stack([h for _, h, _ in outputs]),
-            torch.stack([c for _, _, c in outputs]),
-        )
+        results = _composite(ctx.sizes, *stand_ins)
     used = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
     wanted = [
         t if needed and t is not None else None
-        for t, needed in zip(stand_ins, ctx.needs_input_grad[1:], strict=True)
+        for t, needed in zip(stand_ins, ctx.needs_input_grad[2:], strict=True)
     ]
     found = iter(
         torch.autograd.grad(
@@ -204,15 +242,34 @@ def _differentiable_backward(
     return [None if t is None else next(found) for t in wanted]
 
 
+def _composite(
+    sizes: tuple[int, int, int, int],
+    x: Tensor,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    *parameters: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    L, D, _, H = sizes
+    zeros = x.new_zeros(L * D, x.shape[1], H)
+    h0, c0 = zeros if h0 is None else h0, zeros if c0 is None else c0
+    h_n, c_n = [], []
+    for layer in range(L):
+        outputs = []
+        for d in range(D):
+            k = layer * D + d
+            w = LayerWeights(*parameters[k * _PER_DIRECTION : (k + 1) * _PER_DIRECTION])
+            y, h, c = composite.run(x, h0[k], c0[k], w, _CELL, reverse=d == 1)
+            outputs.append(y)
+            h_n.append(h)
+            c_n.append(c)
+        x = torch.cat(outputs, dim=2)
+    return x, torch.stack(h_n), torch.stack(c_n)
+
+
 def _is_batched(t: Tensor | None) -> bool:
     """Whether a gradient is many at once: under vmap, or the older one of is_grads_batched."""
     keys = None if t is None else torch._C._dispatch_keys(t)
     return keys is not None and any(keys.has(k) for k in _BATCHED)
-
-
-def _dense(t: Tensor | None) -> Any:
-    """The same numbers without gaps, as the core reads them."""
-    return None if t is None else _array(_materialised(t.detach()).contiguous())
 
 
 def _materialised(t: Tensor) -> Tensor:
@@ -220,14 +277,17 @@ def _materialised(t: Tensor) -> Tensor:
     return torch.zeros(t.shape, dtype=t.dtype) if t._is_zerotensor() else t.resolve_neg()
 
 
-def _rows(t: Tensor) -> Any:
+def _dense(t: Tensor | None) -> Tensor | None:
+    return None if t is None else t.contiguous()
+
+
+def _with_dense_rows(t: Tensor) -> Tensor:
     """The same numbers with unit stride along the last axis."""
-    t = _materialised(t)
-    return _array(t if _has_unit_stride(t) else t.contiguous())
+    return t if _has_unit_stride(t) else t.contiguous()
 
 
 def _empty_rows_like(t: Tensor) -> Tensor:
-    """Room for `_rows(t)`, each row in a place of its own; laid out like t where t is dense."""
+    """Room for dx, each row in a place of its own; laid out like x where x is dense."""
     room = torch.empty_like(t)
     return room if _has_unit_stride(room) else t.new_empty(t.shape)
 
@@ -236,6 +296,9 @@ def _has_unit_stride(t: Tensor) -> bool:
     return t.stride(2) == 1 or t.shape[2] == 1
 
 
-def _array(t: Tensor) -> Any:
-    """A NumPy view: the bindings take it five times sooner than a tensor."""
-    return t.detach().numpy()
+def _address(t: Tensor | None) -> int:
+    return 0 if t is None else t.data_ptr()
+
+
+def _rows(t: Tensor | None) -> tuple[int, int, int]:
+    return (0, 0, 0) if t is None else (t.data_ptr(), t.stride(0), t.stride(1))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gatewise import _native, reference
+from gatewise._native import arrays
 from gatewise.errors import DtypeError, ShapeError
 from gatewise.weights import LSTMWeights, load_lstm
 
@@ -54,6 +56,8 @@ class Model:
         x: Float[ArrayLike, "T B I"],
         lengths: ArrayLike | None = None,
         state: State | None = None,
+        *,
+        out: Array | None = None,
     ) -> tuple[Array, State]:
         """Run whole sequences.
 
@@ -61,12 +65,14 @@ class Model:
             x: [T, B, I] (or [B, T, I] if the LSTM is batch-first), or [T, I].
             lengths: [B] valid steps of each row, 1 to T; y is zero beyond them. Default: all.
             state: (h [L*D, B, P], c [L*D, B, H]) to start from, default zeros.
+            out: where to put y; default a new array.
 
         Returns:
-            y [T, B, D*P] laid out like x, and (h, c) after each row's last valid step.
+            y [T, B, D*P] laid out like x (`out` if given), and (h, c) after each row's last valid
+            step.
 
         Raises:
-            ShapeError, DtypeError: x, lengths or state do not fit the LSTM.
+            ShapeError, DtypeError: x, lengths, state or out do not fit the LSTM.
         """
         config = self.weights.config
         rows = self._checked(x, "x")
@@ -75,19 +81,15 @@ class Model:
                 f"x has shape {rows.shape}: expected [T, B, I] or [T, I] with last axis "
                 f"input_size={config.input_size}."
             )
+        y = self._room_for(rows, out)
+        x_steps, y_steps = _time_first(rows, config.batch_first), _time_first(y, config.batch_first)
         batched = rows.ndim == 3
-        if not batched:
-            rows = rows[:, None]
-        elif config.batch_first:
-            rows = rows.swapaxes(0, 1)
-        h, c = self._checked_state(state, rows.shape[1], batched)
+        h, c = self._checked_state(state, x_steps.shape[1], batched)
         if lengths is None:
-            y, h, c = self._run_layers(rows, h, c)
+            h, c = self._run_layers(x_steps, h, c, y_steps)
         else:
-            y, h, c = self._run_ragged(rows, self._checked_lengths(lengths, rows), h, c)
-        if not batched:
-            return y[:, 0], (h[:, 0], c[:, 0])
-        return (y.swapaxes(0, 1) if config.batch_first else y), (h, c)
+            h, c = self._run_ragged(x_steps, self._checked_lengths(lengths, x_steps), h, c, y_steps)
+        return y, (h, c) if batched else (h[:, 0], c[:, 0])
 
     def stream(self, batch: int = 1) -> Stream:
         """Return a stream that advances `batch` rows one step at a time.
@@ -99,45 +101,73 @@ class Model:
 
         return Stream(self, batch)
 
-    def _run_layers(self, x: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
+    @cached_property
+    def network(self) -> arrays.Network | None:
+        """The packed weights; None if the core does not compute this cell."""
         config = self.weights.config
-        H, P, D = config.hidden_size, config.proj_size or config.hidden_size, config.directions
+        if not config.cell.is_default or config.proj_size or not config.hidden_size:
+            return None
+        layers = [
+            self.weights.layer(layer, direction)
+            for layer in range(config.num_layers)
+            for direction in range(config.directions)
+        ]
+        parameters = [[own.get(name) for name in arrays.PER_DIRECTION] for own in layers]
+        return arrays.Network(parameters, config.directions)
+
+    def _run_layers(self, x: Array, h: Array, c: Array, y: Array) -> State:
+        """Fill y; return the states after the last step."""
         h_n, c_n = np.empty_like(h), np.empty_like(c)
+        if self.network is not None and x.size:
+            self.network.forward(x, h, c, y, h_n, c_n, None, _native.thread_count())
+            return h_n, c_n
+        config = self.weights.config
+        D = config.directions
         for layer in range(config.num_layers):
-            y = np.empty((*x.shape[:2], D * P), self.dtype)
+            outputs = []
             for direction in range(D):
-                k = layer * D + direction
-                own = self.weights.layer(layer, direction)
-                columns = slice(direction * P, (direction + 1) * P)
-                if config.cell.is_default and not config.proj_size and x.size and H:
-                    _native.forward(
-                        x, h[k], c[k], own["w_ih"], own["w_hh"], own.get("b_ih"),
-                        own.get("b_hh"), y[:, :, columns], h_n[k], c_n[k], None, direction == 1,
-                        _native.thread_count(),
-                    )  # fmt: skip
-                    continue
-                order = slice(None, None, -1 if direction else 1)
-                w = reference.weights(**own)
+                k, order = layer * D + direction, slice(None, None, -1 if direction else 1)
+                w = reference.weights(**self.weights.layer(layer, direction))
                 result = reference.forward(x[order], w, h[k], c[k], config.cell)
-                y[:, :, columns], h_n[k], c_n[k] = result.y[order], result.h, result.c
-            x = y
-        return x, h_n, c_n
+                outputs.append(result.y[order])
+                h_n[k], c_n[k] = result.h, result.c
+            x = np.concatenate(outputs, axis=2)
+        y[...] = x
+        return h_n, c_n
 
     def _run_ragged(
-        self, x: Array, lengths: NDArray[np.int64], h: Array, c: Array
-    ) -> tuple[Array, Array, Array]:
+        self, x: Array, lengths: NDArray[np.int64], h: Array, c: Array, y: Array
+    ) -> State:
         """Rows of equal length together, so that no step beyond an end is computed."""
-        config = self.weights.config
-        P = config.proj_size or config.hidden_size
-        y = np.zeros((*x.shape[:2], config.directions * P), self.dtype)
         h, c = h.copy(), c.copy()
+        y[...] = 0
         for length in np.unique(lengths):
             rows = np.flatnonzero(lengths == length)
             part = np.ascontiguousarray(x[:length, rows])
-            y[:length, rows], h[:, rows], c[:, rows] = self._run_layers(
-                part, np.ascontiguousarray(h[:, rows]), np.ascontiguousarray(c[:, rows])
+            found = np.empty((*part.shape[:2], y.shape[2]), self.dtype)
+            h[:, rows], c[:, rows] = self._run_layers(
+                part, np.ascontiguousarray(h[:, rows]), np.ascontiguousarray(c[:, rows]), found
             )
-        return y, h, c
+            y[:length, rows] = found
+        return h, c
+
+    def _room_for(self, x: Array, out: Array | None) -> Array:
+        config = self.weights.config
+        size = config.directions * (config.proj_size or config.hidden_size)
+        shape = (*x.shape[:-1], size)
+        if out is None:
+            return np.empty(shape, self.dtype)
+        if not isinstance(out, np.ndarray) or out.dtype != self.dtype:
+            raise DtypeError(
+                f"out is {getattr(out, 'dtype', type(out).__name__)}: expected an array of "
+                f"{self.dtype}."
+            )
+        if out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
+            raise ShapeError(
+                f"out has shape {out.shape}: expected {shape}, C-contiguous and writeable. "
+                f"Pass np.empty({shape}, {str(self.dtype)!r})."
+            )
+        return out
 
     def _checked(self, a: ArrayLike, name: str) -> Array:
         array = np.asarray(a)
@@ -180,3 +210,10 @@ class Model:
                 "Drop empty rows."
             )
         return array.astype(np.int64)
+
+
+def _time_first(a: Array, batch_first: bool) -> Array:
+    """View as [T, B, *]."""
+    if a.ndim == 2:
+        return a[:, None]
+    return a.swapaxes(0, 1) if batch_first else a

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gatewise import _native
 from gatewise.errors import ConfigError, ShapeError
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Stream:
     """An LSTM in motion: each `step` takes one input and returns one output.
 
-    Not for two threads at once; make one stream per thread from the same `Model`.
+    Not for two threads at once; make one stream per thread from the same `Model`. With `out`, and
+    an input of the model's dtype, a step takes no memory and makes no copy.
 
     Args:
         model: the LSTM.
@@ -26,6 +27,8 @@ class Stream:
         ConfigError: the LSTM is bidirectional, or `batch` is below 1.
     """
 
+    __slots__ = ("_batch", "_core", "_model", "_state", "_threads")
+
     def __init__(self, model: Model, batch: int = 1) -> None:
         if model.weights.config.bidirectional:
             raise ConfigError(
@@ -34,40 +37,71 @@ class Stream:
             )
         if batch < 1:
             raise ConfigError(f"batch is {batch}: expected at least 1.")
-        self._model, self._batch = model, batch
+        self._model, self._batch, self._threads = model, batch, _native.thread_count()
+        self._core: Any = model.network and model.network.weights.stream(batch)
         self.reset()
 
     @property
     def state(self) -> State:
         """(h [L, B, P], c [L, B, H]) after the last step; assign to continue from another."""
-        return self._h.copy(), self._c.copy()
+        if self._core is None:
+            return self._state[0].copy(), self._state[1].copy()
+        h, c = self._model._checked_state(None, self._batch, True)
+        self._core.get_state(h.ctypes.data, c.ctypes.data)
+        return h, c
 
     @state.setter
     def state(self, value: State) -> None:
-        self._h, self._c = (a.copy() for a in self._model._checked_state(value, self._batch, True))
+        h, c = self._model._checked_state(value, self._batch, True)
+        if self._core is None:
+            self._state = h.copy(), c.copy()
+        else:
+            self._core.set_state(h.ctypes.data, c.ctypes.data)
 
     def reset(self) -> None:
         """Start again from a zero state."""
-        self._h, self._c = self._model._checked_state(None, self._batch, True)
+        if self._core is None:
+            self._state = self._model._checked_state(None, self._batch, True)
+        else:
+            self._core.set_state(0, 0)
 
-    def step(self, x: ArrayLike) -> NDArray[Any]:
+    def step(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Advance one step.
 
         Args:
             x: [B, I], or [I] if the batch is 1.
+            out: where to put y; default a new array.
 
         Returns:
-            y [B, P], or [P] for input [I].
+            y [B, P], or [P] for input [I] (`out` if given).
 
         Raises:
-            ShapeError, DtypeError: x does not fit the LSTM.
+            ShapeError, DtypeError: x or out does not fit the LSTM; the state is as it was.
+
+        >>> import torch, gatewise.runtime, gatewise.weights, tempfile, os
+        >>> path = os.path.join(tempfile.mkdtemp(), "lstm.safetensors")
+        >>> gatewise.weights.save_lstm(torch.nn.LSTM(3, 4), path)
+        >>> stream, y = gatewise.runtime.load(path).stream(), np.empty(4, np.float32)
+        >>> stream.step(np.ones(3, np.float32), out=y) is y
+        True
         """
-        rows = self._model._checked(x, "x")
-        I = self._model.weights.config.input_size
+        # The core looks at the arrays itself; what it does not take as it is goes the long way.
+        if out is not None and self._core is not None and self._core.step(x, out, self._threads):
+            return out
+        return self._step_checked(x, out)
+
+    def _step_checked(self, x: ArrayLike, out: NDArray[Any] | None) -> NDArray[Any]:
+        model, config = self._model, self._model.weights.config
+        rows = model._checked(x, "x")
+        I = config.input_size
         single = self._batch == 1 and rows.shape == (I,)
         if not single and rows.shape != (self._batch, I):
             raise ShapeError(f"x has shape {rows.shape}: expected ({self._batch}, {I}).")
-        y, self._h, self._c = self._model._run_layers(
-            rows.reshape(1, self._batch, I), self._h, self._c
-        )
-        return np.ascontiguousarray(y[0, 0] if single else y[0])
+        y = model._room_for(rows, out)
+        if self._core is None:
+            h, c = self._state
+            rows, found = rows.reshape(1, self._batch, I), y.reshape(1, self._batch, -1)
+            self._state = model._run_layers(rows, h, c, found)
+        else:
+            self._core.step(rows, y, self._threads)
+        return y

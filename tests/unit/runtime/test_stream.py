@@ -48,7 +48,7 @@ def test_one_row_may_come_without_its_batch_axis(model):
     with_axis, without = model.stream(), model.stream()
     x = np.arange(4.0)
     assert without.step(x).shape == (6,)
-    np.testing.assert_array_equal(with_axis.step(x[None])[0], without._h[0, 0])
+    np.testing.assert_array_equal(with_axis.step(x[None])[0], without.state[0][0, 0])
 
 
 def test_the_state_can_be_kept_set_and_reset(model):
