@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +24,7 @@ from gatewise.bench.worker import Worker, child_settings
 from gatewise.errors import BenchmarkError, ConfigError, MissingExtraError, nearest
 
 Progress = Callable[[str, int, int], None]
+Tell = Callable[[str, str], None]
 Crew = dict[str, Worker]
 
 FEWEST_TURNS: Final = 3
@@ -94,11 +96,10 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
         progress("measure", done, total)
         with _crew(plan.peers, threads, result) as crew:
             for case in plan.cases:
-                ready = _prepared(crew, case, threads, plan.peers, result["faults"])
-                times = _timed(ready, plan)
-                result["rows"].append(
-                    {**case.to_dict(), "threads": threads, "times": _spreads(times)}
-                )
+                tell = partial(_tell, result["faults"], case, threads)
+                ready = _prepared(crew, case, plan.peers, tell)
+                times = _spreads(_timed(ready, plan, tell))
+                result["rows"].append({**case.to_dict(), "threads": threads, "times": times})
                 done += 1
                 progress("measure", done, total)
     if plan.contended:
@@ -124,11 +125,9 @@ def _crew(peers: Iterable[str], threads: int, result: dict[str, Any]) -> Iterato
         yield {peer: worker for peer, worker in crew.items() if worker.missing is None}
 
 
-def _prepared(
-    crew: Crew, case: Case, threads: int, peers: Iterable[str], faults: list[dict[str, Any]]
-) -> Crew:
+def _prepared(crew: Crew, case: Case, peers: Iterable[str], tell: Tell) -> Crew:
     """Have a case prepared by all; return those that run it and agree with PyTorch."""
-    found, failed = {}, {}
+    found = {}
     for worker in crew.values():
         worker.ask(case)
     for peer, worker in crew.items():
@@ -137,19 +136,22 @@ def _prepared(
         except BenchmarkError as error:
             if peer == REFERENCE:
                 raise
-            failed[peer] = str(error)
-    reference = found[REFERENCE]
-    assert reference is not None  # PyTorch runs every case
+            tell(peer, str(error))
+    agreed = {}
     for peer, outputs in found.items():
-        if outputs is not None:
-            off = deviation(outputs, reference)
-            if not off <= crew[peer].tolerance:
-                failed[peer] = f"{peer} is {off:.2g} away from {REFERENCE}"
-    faults += [
-        {"peer": peer, "mode": case.mode, "shape": case.shape.name, "threads": threads, "fault": f}
-        for peer, f in failed.items()
-    ]
-    return {p: crew[p] for p in peers if found.get(p) is not None and p not in failed}
+        if outputs is None:
+            continue
+        off = deviation(outputs, found[REFERENCE])
+        if off <= crew[peer].tolerance:
+            agreed[peer] = crew[peer]
+        else:
+            tell(peer, f"{peer} is {off:.2g} away from {REFERENCE}")
+    return {peer: agreed[peer] for peer in peers if peer in agreed}
+
+
+def _tell(faults: list[dict[str, Any]], case: Case, threads: int, peer: str, fault: str) -> None:
+    where = {"mode": case.mode, "shape": case.shape.name, "threads": threads}
+    faults.append({"peer": peer, **where, "fault": fault})
 
 
 def deviation(outputs: dict[str, Array], reference: dict[str, Array]) -> float:
@@ -171,15 +173,19 @@ def deviation(outputs: dict[str, Array], reference: dict[str, Array]) -> float:
     return worst
 
 
-def _timed(crew: Crew, plan: Plan) -> dict[str, list[float]]:
-    """Let all take turns, in one order and then in the other."""
+def _timed(crew: Crew, plan: Plan, tell: Tell) -> dict[str, list[float]]:
+    """Let all take turns, in one order and then in the other; who fails is out."""
     times: dict[str, list[float]] = {peer: [] for peer in crew}
     start = time.perf_counter()
     for turn in range(plan.turns):
         if turn >= FEWEST_TURNS and time.perf_counter() - start > PATIENCE_S:
             break
-        for peer in list(crew) if turn % 2 else list(reversed(crew)):
-            times[peer] += crew[peer].turn(plan.turn_s)
+        for peer in list(times) if turn % 2 else list(reversed(times)):
+            try:
+                times[peer] += crew[peer].turn(plan.turn_s)
+            except BenchmarkError as error:
+                tell(peer, str(error))
+                del times[peer]
     return times
 
 
@@ -190,7 +196,7 @@ def _contended(plan: Plan, result: dict[str, Any], progress: Progress) -> list[d
     with _crew(peers, 2, result) as crew, Spinner() as spinner:
         for done, case in enumerate(CONTENDED):
             progress("contended", done, len(CONTENDED))
-            ready = _prepared(crew, case, 2, peers, result["faults"])
+            ready = _prepared(crew, case, peers, partial(_tell, result["faults"], case, 2))
             quiet: dict[str, list[float]] = {peer: [] for peer in ready}
             contended: dict[str, list[float]] = {peer: [] for peer in ready}
             for _ in range(plan.turns):

@@ -58,7 +58,11 @@ class Worker:
         return self._receive()
 
     def turn(self, budget_s: float) -> list[float]:
-        """Run for about so many seconds; return seconds per call, many times."""
+        """Run for about so many seconds; return seconds per call, many times.
+
+        Raises:
+            BenchmarkError: it failed.
+        """
         self._send(("turn", budget_s))
         return self._receive()
 
@@ -69,29 +73,25 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         if kind is None:
-            with contextlib.suppress(BenchmarkError):
-                self._send(("stop",))
+            self._send(("stop",))
             self._process.join(_GRACE_S)
         self._process.kill()
         self._process.join()
 
     def _send(self, message: tuple[object, ...]) -> None:
-        try:
+        with contextlib.suppress(OSError):  # its process died: `_receive` tells
             self._connection.send(message)
-        except OSError:
-            raise self._died() from None
 
     def _receive(self) -> Any:
         try:
             kind, value = self._connection.recv()
         except (EOFError, OSError):
-            raise self._died() from None
+            raise BenchmarkError(
+                f"The process of {self.peer} died. Leave it out with --peers."
+            ) from None
         if kind == "failed":
             raise BenchmarkError(f"{self.peer} failed: {value}.")
         return value
-
-    def _died(self) -> BenchmarkError:
-        return BenchmarkError(f"The process of {self.peer} died. Leave it out with --peers.")
 
 
 @contextlib.contextmanager

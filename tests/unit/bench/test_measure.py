@@ -82,12 +82,18 @@ def test_a_process_that_dies_is_told():
 
 
 class Stub:
-    """A worker with given answers."""
+    """A worker with a given answer; fails in its second turn if it is not lasting."""
 
     tolerance = 1e-3
 
-    def __init__(self, answer):
-        self._answer = answer
+    def __init__(self, answer=None, lasting=True):
+        self._answer, self._lasting, self._turns = answer, lasting, 0
+
+    def turn(self, budget_s):
+        self._turns += 1
+        if not self._lasting and self._turns == 2:
+            raise BenchmarkError("broke down")
+        return [0.1]
 
     def ask(self, case):
         pass
@@ -106,13 +112,19 @@ def test_who_computes_something_else_is_left_out_and_told():
         "openvino": Stub({"y": nan}), "onnxruntime": Stub(BenchmarkError("broke")),
         "gatewise-runtime": Stub(None), "torch-no-mkldnn": Stub({"dx": y}),
     }  # fmt: skip
-    faults = []
+    told = {}
     case = cases(["inference"], SHAPES[:1])[0]
-    assert [*measure._prepared(crew, case, 1, crew, faults)] == ["torch", "gatewise"]
-    told = {fault["peer"]: fault["fault"] for fault in faults}
+    assert [*measure._prepared(crew, case, crew, told.__setitem__)] == ["torch", "gatewise"]
     assert told["jax"] == "jax is 0.1 away from torch"
     assert told["onnxruntime"] == "broke"
     assert {*told} == {"jax", "openvino", "onnxruntime", "torch-no-mkldnn"}
+
+
+def test_who_fails_in_a_turn_is_out_and_the_others_go_on():
+    told = {}
+    crew = {"gatewise": Stub(), "jax": Stub(lasting=False)}
+    assert measure._timed(crew, Plan(turns=3), told.__setitem__) == {"gatewise": [0.1] * 3}
+    assert told == {"jax": "broke down"}
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ def load(name: str, threads: int) -> JaxPeer:
 class JaxPeer:
     """Runs jitted functions of the problem's weights."""
 
-    version = f"jax {version('jax')}, jaxlib {version('jaxlib')}"
     tolerance = 1e-3
 
     def __init__(self, jax: Any) -> None:
+        self.version = f"jax {version('jax')}, jaxlib {version('jaxlib')}"
         self._jax, self._np = jax, jax.numpy
 
     def prepare(self, problem: Problem) -> Prepared | None:

@@ -23,10 +23,10 @@ def load(name: str, threads: int) -> OpenVinoPeer:
 class OpenVinoPeer:
     """Runs requests whose tensors are fixed arrays, the quickest of its ways."""
 
-    version = f"openvino {version('openvino')}, onnx {version('onnx')}"
     tolerance = 1e-3
 
     def __init__(self, openvino: Any, threads: int) -> None:
+        self.version = f"openvino {version('openvino')}, onnx {version('onnx')}"
         self._openvino = openvino
         self._core = openvino.Core()
         self._options = {
