@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 BUILD  := build/native
 STAMP  := .venv/.installed
+PEERS  := .venv/.installed-bench
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
@@ -52,8 +53,12 @@ docs: install  ## what docs/ holds of the program itself: help pages, the pictur
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/images/make_demo.py
 
-bench: install  ## side by side with torch.nn.LSTM; writes benchmarks/results/ and the table in docs
+bench: $(PEERS)  ## side by side with the peers, a quarter of an hour; writes results, page, picture
 	$(BIN)/python -m benchmarks
+
+$(PEERS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'gatewise[bench]'
+	@touch $(PEERS)
 
 # --- long suites; their last results stand in docs/verification.md --------------------------------
 

@@ -1,100 +1,55 @@
-"""python -m benchmarks: the grid, side by side with `torch.nn.LSTM`."""
+"""python -m benchmarks: everything, side by side with the peers; then page, picture and README."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import datetime
 import json
-import os
-import platform
-import statistics
 import sys
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
-import gatewise
-from benchmarks.grid import GRID, MODES, Mode, Shape
-from benchmarks.peers import PEERS
-from benchmarks.report import markdown
-from benchmarks.worker import Worker
+from benchmarks import picture, report
+from gatewise.bench import Plan, core_count, run, to_json
+from gatewise.cli.progress import Bars
 from gatewise.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--turns", type=int, default=7, help="turns of each peer")
-    parser.add_argument("--seconds", type=float, default=0.15, help="of one turn")
-    parser.add_argument("--shapes", type=int, nargs="+", help="indices into the grid")
-    parser.add_argument("--no-docs", action="store_true", help="write the JSON only")
+    parser.add_argument("--turns", type=int, default=Plan.turns, help="turns of each peer")
+    parser.add_argument("--turn-s", type=float, default=Plan.turn_s, help="seconds of a turn")
+    parser.add_argument("--publish", type=Path, help="write all from this JSON, measure nothing")
     options = parser.parse_args()
-    shapes = [GRID[k] for k in options.shapes] if options.shapes else GRID
-
-    cases = [(s, m, t) for t in options.threads for m in MODES for s in shapes]
-    rows = []
-    with contextlib.ExitStack() as stack:
-        bars = stack.enter_context(Progress(console=Console(stderr=True)))
-        workers = {peer: stack.enter_context(Worker(peer)) for peer in PEERS}
-        for shape, mode, threads in bars.track(cases, description="benchmarks"):
-            rows.append(_measure(workers, shape, mode, threads, options.turns, options.seconds))
-
-    result = {"machine": _machine(), "command": " ".join(sys.argv[1:]), "rows": rows}
-    name = f"speed-{result['machine']['isa']}.json"
-    source = Path("benchmarks") / "results" / name
-    (ROOT / source).parent.mkdir(exist_ok=True)
-    write_atomically(ROOT / source, json.dumps(result, indent=1) + "\n")
-    page = markdown(result, source.as_posix())
-    if not options.no_docs:
-        (ROOT / "docs" / "benchmarks").mkdir(exist_ok=True)
-        write_atomically(ROOT / "docs" / "benchmarks" / "speed.md", page)
-    print(page)
+    if options.publish:
+        publish(options.publish.resolve())
+        return 0
+    threads = tuple(n for n in Plan.threads if n <= core_count())
+    plan = Plan(
+        threads=threads, turns=options.turns, turn_s=options.turn_s, contended=core_count() > 1
+    )
+    with Bars() as bars:
+        result = run(plan, " ".join(["python -m benchmarks", *sys.argv[1:]]), bars)
+    RESULTS.mkdir(exist_ok=True)
+    source = RESULTS / f"speed-{result['machine']['isa']}.json"
+    write_atomically(source, to_json(result))
+    publish(source)
+    for fault in result["faults"]:
+        print("left out:", fault, file=sys.stderr)
+    return 1 if result["faults"] else 0
 
 
-def _measure(
-    workers: dict[str, Worker], shape: Shape, mode: Mode, threads: int, turns: int, budget: float
-) -> dict[str, Any]:
-    times: dict[str, list[float]] = {peer: [] for peer in workers}
-    for worker in workers.values():
-        worker.prepare(shape, mode, threads)
-    for turn in range(turns):
-        order = list(workers) if turn % 2 else list(reversed(workers))
-        for peer in order:
-            times[peer] += workers[peer].turn(budget)
-    row: dict[str, Any] = {"shape": asdict(shape), "flops": shape.flops, "mode": mode}
-    row["threads"] = threads
-    for peer, found in times.items():
-        low, median, high = statistics.quantiles(found, n=4)
-        row[peer] = {"median": median, "quartiles": [low, high], "runs": len(found)}
-    return row
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "isa": gatewise.native_info()["isa"],
-        "python": platform.python_version(),
-        "torch": version("torch"),
-        "gatewise": version("gatewise"),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-    }
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+def publish(source: Path) -> None:
+    """Write the page, the picture and the README's block from a result."""
+    text = source.read_text()
+    result = json.loads(text)
+    page, readme = ROOT / "docs" / "benchmarks" / "speed.md", ROOT / "README.md"
+    page.parent.mkdir(exist_ok=True)
+    write_atomically(page, report.page(result, source.relative_to(ROOT).as_posix()))
+    write_atomically(readme, report.with_block(readme.read_text(), result))
+    picture.draw(result, ROOT / "docs" / "images" / "speed.png", report.fingerprint(text))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,10 +1,12 @@
-"""The page of figures is the one that the committed measurements make, and keeps the floor."""
+"""The published figures are those that the committed measurements make, and keep the floor."""
 
 import json
 import sys
 from pathlib import Path
 
 import pytest
+
+from gatewise.bench import GRID, MODES, summary
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "benchmarks/results/speed-avx512.json"
@@ -17,16 +19,62 @@ def result():
     return json.loads((ROOT / SOURCE).read_text())
 
 
-def test_the_page_is_generated_from_the_measurements(result, monkeypatch):
+@pytest.fixture
+def report(monkeypatch):
+    """What generates them; it stands beside the package, not in it."""
     monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks.report import markdown
+    from benchmarks import report
 
-    assert (ROOT / "docs/benchmarks/speed.md").read_text() == markdown(result, SOURCE)
-    for name in [m for m in sys.modules if m.startswith("benchmarks")]:
+    yield report
+    for name in [m for m in sys.modules if m.split(".")[0] == "benchmarks"]:
         del sys.modules[name]
 
 
+# A failure of these: `python -m benchmarks --publish benchmarks/results/speed-avx512.json`.
+
+
+def test_the_page_is_generated_from_the_measurements(result, report):
+    assert (ROOT / "docs/benchmarks/speed.md").read_text() == report.page(result, SOURCE)
+
+
+def test_the_block_of_the_readme_is_generated_from_the_measurements(result, report):
+    readme = (ROOT / "README.md").read_text()
+    assert readme == report.with_block(readme, result)
+    assert readme.index(report.OPEN) < readme.index(report.CLOSE)
+
+
+def test_the_picture_was_drawn_from_the_measurements(report):
+    picture = (ROOT / "docs/images/speed.png").read_bytes()
+    assert report.fingerprint((ROOT / SOURCE).read_text()).encode() in picture
+    assert len(picture) < 300_000
+
+
+def test_the_picture_is_drawn(result, report, tmp_path):
+    from benchmarks.picture import draw
+
+    draw(result, tmp_path / "speed.png", "where from")
+    assert b"where from" in (tmp_path / "speed.png").read_bytes()
+
+
+def test_all_was_measured(result):
+    assert result["faults"] == []
+    assert {"gatewise", "torch", "onnxruntime", "openvino", "jax"} <= {*result["versions"]}
+    for mode in MODES:
+        for threads in (1, 2):
+            rows = [r for r in result["rows"] if (r["mode"], r["threads"]) == (mode, threads)]
+            assert tuple(map(summary.shape, rows)) == GRID[mode]
+    assert {row["mode"] for row in result["contended"]} == {"inference", "training"}
+
+
 def test_every_shape_keeps_the_floor(result):
-    ratios = [r["torch"]["median"] / r["gatewise"]["median"] for r in result["rows"]]
-    assert len(ratios) == 44
+    ratios = [summary.ratio(row, "torch") for row in result["rows"]]
     assert min(ratios) > FLOOR
+
+
+def test_every_loss_is_listed(result, report):
+    page = report.page(result, SOURCE)
+    lost = [row for row in result["rows"] if summary.ratio(row) < 1]
+    listed = page.split("## In short")[1].split("## Inference")[0]
+    for row in lost:
+        start = f"| {row['mode']} | {summary.shape(row).name} | {row['threads']} |"
+        assert start in listed

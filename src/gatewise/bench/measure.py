@@ -48,7 +48,7 @@ class Plan:
     cases: tuple[Case, ...] = cases()
     threads: tuple[int, ...] = (1, 2)
     peers: tuple[str, ...] = tuple(PEERS)
-    turns: int = 9
+    turns: int = 7
     turn_s: float = 0.06
     contended: bool = False
 
