@@ -58,7 +58,7 @@ def test_a_small_one_from_end_to_end(tmp_path, capsys):
     assert printed == json.loads(out.read_text())
     (row,) = printed["rows"]
     assert {*row["times"]} == {"gatewise-runtime", "torch"}
-    assert printed["command"].startswith("gatewise ")
+    assert printed["command"].startswith("gatewise")
 
 
 def test_the_table_shows_times_and_the_ratio(measured, capsys):

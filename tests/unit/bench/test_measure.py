@@ -5,7 +5,7 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from gatewise.bench import PEERS, Plan, Shape, cases, measure
+from gatewise.bench import PEERS, Case, Plan, Shape, cases, measure
 from gatewise.bench.worker import Worker
 from gatewise.errors import BenchmarkError, ConfigError, MissingExtraError
 
@@ -79,6 +79,25 @@ def test_a_process_that_dies_is_told():
         worker._process.kill()
         with pytest.raises(BenchmarkError, match="gatewise-runtime died"):
             worker.turn(0.01)
+
+
+def test_a_peer_that_fails_says_why_and_goes_on():
+    with Worker("torch", 1) as worker:
+        worker.wait()
+        worker.ask(Case("dreaming", SHAPES[0]))
+        with pytest.raises(BenchmarkError, match="torch failed: KeyError: 'dreaming'"):
+            worker.answer()
+        worker.ask(Case("inference", SHAPES[0]))
+        assert {*worker.answer()} == {"y"}
+
+
+def test_ours_and_torch_are_timed_beside_a_busy_process(monkeypatch):
+    monkeypatch.setattr(measure, "CONTENDED", cases(["training"], SHAPES[:1]))
+    plan = Plan((), contended=True, peers=("gatewise",), **QUICK)
+    (row,) = measure.run(plan)["contended"]
+    assert row["mode"] == "training"
+    assert row["quiet"].keys() == row["contended"].keys() == {"gatewise", "torch"}
+    assert row["contended"]["torch"]["median"] > 0
 
 
 class Stub:
