@@ -128,11 +128,9 @@ def _crew(peers: Iterable[str], threads: int, result: dict[str, Any]) -> Iterato
 def _prepared(crew: Crew, case: Case, peers: Iterable[str], tell: Tell) -> Crew:
     """Have a case prepared by all; return those that run it and agree with PyTorch."""
     found = {}
-    for worker in crew.values():
-        worker.ask(case)
-    for peer, worker in crew.items():
+    for peer, worker in crew.items():  # not all at once: spinning threads would hold each other up
         try:
-            found[peer] = worker.answer()
+            found[peer] = worker.prepare(case)
         except BenchmarkError as error:
             if peer == REFERENCE:
                 raise

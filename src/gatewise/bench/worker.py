@@ -45,16 +45,13 @@ class Worker:
         """Wait until the peer has started, or has told why it cannot."""
         self.version, self.tolerance, self.missing = self._receive()
 
-    def ask(self, case: Case) -> None:
-        """Have a case prepared; `answer` waits for it."""
-        self._send(("prepare", case))
-
-    def answer(self) -> dict[str, Array] | None:
-        """Return what the peer computes for the case; None if it does not run such cases.
+    def prepare(self, case: Case) -> dict[str, Array] | None:
+        """Return what the peer computes for a case; None if it does not run such cases.
 
         Raises:
             BenchmarkError: it failed.
         """
+        self._send(("prepare", case))
         return self._receive()
 
     def turn(self, budget_s: float) -> list[float]:

@@ -84,11 +84,9 @@ def test_a_process_that_dies_is_told():
 def test_a_peer_that_fails_says_why_and_goes_on():
     with Worker("torch", 1) as worker:
         worker.wait()
-        worker.ask(Case("dreaming", SHAPES[0]))
         with pytest.raises(BenchmarkError, match="torch failed: KeyError: 'dreaming'"):
-            worker.answer()
-        worker.ask(Case("inference", SHAPES[0]))
-        assert {*worker.answer()} == {"y"}
+            worker.prepare(Case("dreaming", SHAPES[0]))
+        assert {*worker.prepare(Case("inference", SHAPES[0]))} == {"y"}
 
 
 def test_ours_and_torch_are_timed_beside_a_busy_process(monkeypatch):
@@ -114,10 +112,7 @@ class Stub:
             raise BenchmarkError("broke down")
         return [0.1]
 
-    def ask(self, case):
-        pass
-
-    def answer(self):
+    def prepare(self, case):
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer
