@@ -9,6 +9,7 @@ from gatewise.cli.main import run
 
 SMALL = ("--quick", "--shapes", "2x3x4x5", "--peers", "gatewise-runtime,torch")
 RESULT = {
+    "machine": {"load": 2.5},
     "peaks": {"gflops": {}},
     "missing": {"jax": "not installed (No module named 'jax')"},
     "faults": [],
@@ -69,6 +70,7 @@ def test_the_table_shows_times_and_the_ratio(measured, capsys):
     assert "BxTxIxH gatewise-runtime, µs torch, µs best peer / ours" in table
     assert "1x1x4x5 2.00 9.00 4.50" in table
     assert "note: left out jax" in captured.err
+    assert "other programs were running (load 2.5)" in captured.err
     assert "pip install 'gatewise[bench]'" in captured.err
 
 

@@ -20,13 +20,14 @@ _READ_BYTES: Final = {"L2": 1 << 20, "L3": 1 << 23}
 
 
 def describe() -> dict[str, Any]:
-    """Processor, cores, instruction set, system and Python."""
+    """Processor, cores, instruction set, system, Python, and how busy others keep it now."""
     return {
         "processor": _processor(),
         "cores": core_count(),
         "isa": _native.isa_name(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
 
 
@@ -45,7 +46,7 @@ def peaks() -> dict[str, dict[str, float]]:
         cannot measure them); ``read_gbs``: reads from each cache, in GB/s.
     """
     return {
-        "gflops": _peak_gflops(),
+        "gflops": _peak_of_each_isa(),
         "read_gbs": {name: round(_read_gbs(size), 1) for name, size in _READ_BYTES.items()},
     }
 
@@ -62,16 +63,21 @@ def merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _peak_gflops() -> dict[str, float]:
-    """Select one instruction set after the other; nothing else may compute in this process."""
+def peak_gflops() -> float | None:
+    """Measure float32 multiply-adds of one thread with the instruction set in use, in GF/s."""
     measure = getattr(_native, "peak_gflops", None)
-    if measure is None:
-        return {}
-    found = {}
+    return None if measure is None else round(measure(), 1)
+
+
+def _peak_of_each_isa() -> dict[str, float]:
+    """Select one after the other; nothing else may compute in this process."""
+    peaks = {}
     for isa in _native.native_info()["available"]:
         _native.select_isa(isa)
-        found[isa] = round(max(measure() for _ in range(_ROUNDS)), 1)
-    return found
+        found = [peak for _ in range(_ROUNDS) if (peak := peak_gflops()) is not None]
+        if found:
+            peaks[isa] = max(found)
+    return peaks
 
 
 def _read_gbs(size: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import multiprocessing
+import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -98,8 +99,8 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
             for case in plan.cases:
                 tell = partial(_tell, result["faults"], case, threads)
                 ready = _prepared(crew, case, plan.peers, tell)
-                times = _spreads(_timed(ready, plan, tell))
-                result["rows"].append({**case.to_dict(), "threads": threads, "times": times})
+                row = {**case.to_dict(), "threads": threads, **_timed(ready, plan, tell)}
+                result["rows"].append(row)
                 done += 1
                 progress("measure", done, total)
     if plan.contended:
@@ -171,8 +172,13 @@ def deviation(outputs: dict[str, Array], reference: dict[str, Array]) -> float:
     return worst
 
 
-def _timed(crew: Crew, plan: Plan, tell: Tell) -> dict[str, list[float]]:
-    """Let all take turns, in one order and then in the other; who fails is out."""
+def _timed(crew: Crew, plan: Plan, tell: Tell) -> dict[str, Any]:
+    """Let all take turns, in one order and then in the other; who fails is out.
+
+    The machine's peak is measured among the turns, so that both ran at the speed of the moment.
+    """
+    meter = next((crew[peer] for peer in OURS if peer in crew), None)
+    peaks: list[float] = []
     times: dict[str, list[float]] = {peer: [] for peer in crew}
     start = time.perf_counter()
     for turn in range(plan.turns):
@@ -184,7 +190,12 @@ def _timed(crew: Crew, plan: Plan, tell: Tell) -> dict[str, list[float]]:
             except BenchmarkError as error:
                 tell(peer, str(error))
                 del times[peer]
-    return times
+        if meter is not None and (peak := meter.peak_gflops()) is not None:
+            peaks.append(peak)
+    return {
+        "peak_gflops": statistics.median(peaks) if peaks else None,
+        "times": _spreads(times),
+    }
 
 
 def _contended(plan: Plan, result: dict[str, Any], progress: Progress) -> list[dict[str, Any]]:

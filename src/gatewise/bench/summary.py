@@ -75,10 +75,9 @@ def gflops(row: Row) -> float | None:
     return row["flops"] / row["times"][us]["median"] / 1e9
 
 
-def peak_fraction(row: Row, result: dict[str, Any]) -> float | None:
-    """Return which part of the measured peak each of our threads reaches; None if not measured."""
-    peak = result["peaks"]["gflops"].get(result["machine"]["isa"])
-    speed = gflops(row)
+def peak_fraction(row: Row) -> float | None:
+    """Return which part of the peak each of our threads reaches; None if that was not measured."""
+    peak, speed = row.get("peak_gflops"), gflops(row)
     return None if peak is None or speed is None else speed / row["threads"] / peak
 
 

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Final
 
+from gatewise.bench import machine
 from gatewise.bench.grid import Case
 from gatewise.bench.peers import UnavailableError, load
 from gatewise.bench.problem import Array, make_problem
@@ -61,6 +62,11 @@ class Worker:
             BenchmarkError: it failed.
         """
         self._send(("turn", budget_s))
+        return self._receive()
+
+    def peak_gflops(self) -> float | None:
+        """Return what a thread of the process could do now; None if this build cannot tell."""
+        self._send(("peak",))
         return self._receive()
 
     def __enter__(self) -> Worker:
@@ -133,6 +139,8 @@ def _serve(peer: str, threads: int, connection: Connection) -> None:
                     connection.send(("outputs", None if prepared is None else prepared.outputs))
                 case ("turn", budget_s) if stopwatch is not None:
                     connection.send(("times", stopwatch.turn(budget_s)))
+                case ("peak",):
+                    connection.send(("peak", machine.peak_gflops()))
                 case _:
                     return
         except EOFError:  # the parent has left

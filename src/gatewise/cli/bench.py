@@ -15,6 +15,9 @@ from gatewise.files import write_atomically
 if TYPE_CHECKING:
     from gatewise.bench import Plan
 
+BUSY = 0.5
+"""Average number of running programs from which a machine is not quiet."""
+
 
 def bench(
     shapes: Annotated[
@@ -91,6 +94,13 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _show(result: dict[str, Any], json: bool, out: Path | None) -> None:
     from gatewise.cli import render
 
+    load = result["machine"]["load"]
+    if load is not None and load > BUSY:
+        typer.echo(
+            f"note: other programs were running (load {load}): figures on several threads may be "
+            "far off, in anyone's favour",
+            err=True,
+        )
     for peer, reason in result["missing"].items():
         typer.echo(f"note: left out {peer}: {reason}", err=True)
     if any("not installed" in reason for reason in result["missing"].values()):

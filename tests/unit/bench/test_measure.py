@@ -106,6 +106,9 @@ class Stub:
     def __init__(self, answer=None, lasting=True):
         self._answer, self._lasting, self._turns = answer, lasting, 0
 
+    def peak_gflops(self):
+        return 100.0
+
     def turn(self, budget_s):
         self._turns += 1
         if not self._lasting and self._turns == 2:
@@ -137,7 +140,10 @@ def test_who_computes_something_else_is_left_out_and_told():
 def test_who_fails_in_a_turn_is_out_and_the_others_go_on():
     told = {}
     crew = {"gatewise": Stub(), "jax": Stub(lasting=False)}
-    assert measure._timed(crew, Plan(turns=3), told.__setitem__) == {"gatewise": [0.1] * 3}
+    row = measure._timed(crew, Plan(turns=3), told.__setitem__)
+    assert {*row["times"]} == {"gatewise"}
+    assert row["times"]["gatewise"]["samples"] == 3
+    assert row["peak_gflops"] == 100.0
     assert told == {"jax": "broke down"}
 
 
