@@ -6,6 +6,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,16 @@ class PackedWeights {
 
   size_t tape_size(int64_t T, int64_t B, int64_t checkpoint_every) const {
     return gatewise::tape_size(*weights_, T, B, checkpoint_every);
+  }
+
+  // A tensor of that size, from memory that is used again.
+  auto tape(int64_t T, int64_t B, int64_t checkpoint_every) const {
+    const size_t size = tape_size(T, B, checkpoint_every);
+    auto memory = std::make_unique<gatewise::TapeMemory>(size * sizeof(Real));
+    void* data = memory->data();
+    const nb::capsule owner(memory.release(),
+                            [](void* p) noexcept { delete static_cast<gatewise::TapeMemory*>(p); });
+    return nb::ndarray<nb::pytorch, Real, nb::ndim<1>>(data, {size}, owner);
   }
 
   void forward(int64_t T, int64_t B, int threads, Address x, int64_t x_time, int64_t x_batch,
@@ -160,6 +171,7 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
       });
   nb::class_<Packed>(m, weights, "Packed weights of a network; see lstm.h.")
       .def("tape_size", &Packed::tape_size, "T"_a, "B"_a, "checkpoint_every"_a)
+      .def("tape", &Packed::tape, "T"_a, "B"_a, "checkpoint_every"_a)
       .def("forward", &Packed::forward)
       .def("backward", &Packed::backward)
       .def("stream", &Packed::stream, "B"_a);

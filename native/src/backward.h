@@ -91,12 +91,18 @@ class Backward {
   // before.
   __attribute__((noinline)) void cell_gradients(int64_t step, int64_t panel, Range rows) {
     const int n = units(panel);
+    constexpr int64_t kRowsAhead = 12;  // of the tape, which comes from main memory
     const Vec<Real> one = splat(Real{1});
     for (int64_t b = rows.first; b < rows.end; ++b) {
       const Real* gates = tape_gates(plan_.tape, s_, step, panel, b);
+      const Real* cells = tape_cells(plan_.tape, s_, step, panel, b);
+      for (int gate = 0; gate < kGates; ++gate) {
+        __builtin_prefetch(gates + kRowsAhead * W + gate * V);
+      }
+      __builtin_prefetch(cells + kRowsAhead * V);
       const Vec<Real> i = load(gates), f = load(gates + V), g = load(gates + 2 * V),
                       o = load(gates + 3 * V);
-      const Vec<Real> c_prev = load(tape_cells(plan_.tape, s_, step, panel, b));
+      const Vec<Real> c_prev = load(cells);
       const Vec<Real> m = tanh<Real>(load(tape_cells(plan_.tape, s_, step + 1, panel, b)));
       Vec<Real> dh = load(dh_row(b) + panel * V);
       if (plan_.dy.data) dh += load_first(plan_.dy.row(time(step), b) + panel * V, n);

@@ -103,9 +103,9 @@ class ForwardRows {
     if (block && step % block == 0) project({step, std::min(step + block, T)}, panels);
     const int64_t slot = block ? step % block : -1;
     if (plan_.tape.gates) {
-      run_panels<true>(step, slot, panels);
+      run_panels<true>(step, slot, panels, step % 2);
     } else {
-      run_panels<false>(step, slot, panels);
+      run_panels<false>(step, slot, panels, step % 2);
     }
   }
 
@@ -135,7 +135,7 @@ class ForwardRows {
   }
 
   // One step with the cell states as they are.
-  void advance() { run_panels<false>(0, -1, {0, panels()}); }
+  void advance(bool descending) { run_panels<false>(0, -1, {0, panels()}, descending); }
 
  private:
   static constexpr int V = kLanes<Real>;
@@ -188,16 +188,20 @@ class ForwardRows {
     }
   }
 
+  // Every other step takes the panels from the last to the first: of weights a little larger than
+  // the cache, what was read last is still there.
   template <bool kSave>
-  void run_panels(int64_t step, int64_t slot, Range panels) {
-    int64_t panel = panels.first;
-    if (rows_ == 1) {
-      for (; panel + 2 <= panels.end; panel += 2) run_pair<kSave>(step, slot, panel);
-    }
-    for (; panel < panels.end; ++panel) {
-      for_tiles<kTileRows>(rows_, [&](int64_t first, auto n) {
-        run_tile<decltype(n)::value, kSave>(step, slot, panel, first);
-      });
+  void run_panels(int64_t step, int64_t slot, Range panels, bool descending) {
+    const int64_t at_once = rows_ == 1 ? 2 : 1, groups = (panels.size() + at_once - 1) / at_once;
+    for (int64_t k = 0; k < groups; ++k) {
+      const int64_t panel = panels.first + (descending ? groups - 1 - k : k) * at_once;
+      if (rows_ == 1 && panel + 2 <= panels.end) {
+        run_pair<kSave>(step, slot, panel);
+      } else {
+        for_tiles<kTileRows>(rows_, [&](int64_t first, auto n) {
+          run_tile<decltype(n)::value, kSave>(step, slot, panel, first);
+        });
+      }
     }
   }
 
@@ -263,9 +267,9 @@ void forward_step(const ForwardPlan<Real>& plan, int64_t step, Range panels) {
 }
 
 template <class Real>
-void stream_step(const ForwardPlan<Real>& plan, Range rows) {
+void stream_step(const ForwardPlan<Real>& plan, Range rows, bool descending) {
   const FlushSubnormals flush;
-  ForwardRows<Real>(plan, rows, nullptr).advance();
+  ForwardRows<Real>(plan, rows, nullptr).advance(descending);
 }
 template <class Real>
 void load_cells(const ForwardPlan<Real>& plan) {

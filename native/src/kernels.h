@@ -88,9 +88,9 @@ struct KernelTable {
   // Some rows through all steps; or some panels through one step, for all rows.
   void (*forward_rows)(const ForwardPlan<Real>&, Range rows, Real* scratch);
   void (*forward_step)(const ForwardPlan<Real>&, int64_t step, Range panels);
-  // One step of some rows, for T = 1: c stays in tape.cells, where load_cells and store_cells reach
-  // it.
-  void (*stream_step)(const ForwardPlan<Real>&, Range rows);
+  // One step of some rows, for T = 1, the panels in either order: c stays in tape.cells, where
+  // load_cells and store_cells reach it.
+  void (*stream_step)(const ForwardPlan<Real>&, Range rows, bool descending);
   void (*load_cells)(const ForwardPlan<Real>&);   // from c0
   void (*store_cells)(const ForwardPlan<Real>&);  // to c_n
 

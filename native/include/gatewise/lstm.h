@@ -136,6 +136,20 @@ struct BackwardArgs {
 template <class Real>
 size_t tape_size(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every = 0);
 
+// Room for a tape, taken from and at the end given back to a pool that keeps up to 256 MB: training
+// takes the same at each step, and fresh pages cost more than they look. A caller may use any
+// other.
+class TapeMemory {
+ public:
+  explicit TapeMemory(size_t bytes);
+  ~TapeMemory();
+  void* data() const;
+
+ private:
+  struct Block;
+  std::unique_ptr<Block> block_;
+};
+
 template <class Real>
 void forward(const ForwardArgs<Real>& args);
 
@@ -161,6 +175,7 @@ class Stream {
   SharedWeights<Real> weights_;
   int64_t B_;
   std::vector<Layer> layers_;
+  bool descending_ = false;  // the order of panels, by turns: see forward.h
 };
 
 // y[j] = sigmoid(x[j]) or tanh(x[j]), exactly as the kernels compute it. x may alias y.

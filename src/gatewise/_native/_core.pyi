@@ -6,6 +6,7 @@
 from typing import Annotated, overload
 
 import numpy
+import torch
 from numpy.typing import NDArray
 
 MAX_ACTIVATION_ULP: float = 2.0
@@ -37,6 +38,9 @@ class WeightsF32:
     """Packed weights of a network; see lstm.h."""
 
     def tape_size(self, T: int, B: int, checkpoint_every: int) -> int: ...
+    def tape(
+        self, T: int, B: int, checkpoint_every: int
+    ) -> Annotated[torch.Tensor, dict(dtype="float32", shape=(None,))]: ...
     def forward(
         self,
         arg0: int,
@@ -121,6 +125,9 @@ class WeightsF64:
     """Packed weights of a network; see lstm.h."""
 
     def tape_size(self, T: int, B: int, checkpoint_every: int) -> int: ...
+    def tape(
+        self, T: int, B: int, checkpoint_every: int
+    ) -> Annotated[torch.Tensor, dict(dtype="float64", shape=(None,))]: ...
     def forward(
         self,
         arg0: int,

@@ -19,6 +19,7 @@ from gatewise.nn.composite import LayerWeights
 
 _CELL = Cell()
 _PER_DIRECTION = 4  # w_ih, w_hh, b_ih, b_hh
+_POOLED_SIZE = 1 << 18  # elements of a tape, from which on the core's own memory is worth its fee
 _BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))
 
 
@@ -40,7 +41,8 @@ class Engine:
         self._seen: object = None
 
     def pack(self, parameters: list[Tensor | None], dtype: torch.dtype) -> Any:
-        """Return the packed weights; `parameters` are dense, 4 for each layer and direction."""
+        """Return the packed weights of the parameters, 4 for each layer and direction."""
+        parameters = [p if p is None or p.is_contiguous() else p.contiguous() for p in parameters]
         cache = self._caches.get(dtype)
         if cache is None:
             made = _native.CacheF32 if dtype == torch.float32 else _native.CacheF64
@@ -149,7 +151,6 @@ def _forward(
     """Return y, h_n, c_n, and with `keep` the tape and the packed weights."""
     L, D, _, H = engine.sizes
     (T, B, _), dtype = x.shape, x.dtype
-    parameters = [None if p is None else p.contiguous() for p in parameters]
     weights = engine.pack(parameters, dtype)
     if options.batch_first:
         y = torch.empty((B, T, D * H), dtype=dtype).transpose(0, 1)
@@ -158,13 +159,20 @@ def _forward(
     h_n = torch.empty((L * D, B, H), dtype=dtype)
     c_n = torch.empty((L * D, B, H), dtype=dtype)
     every = options.checkpoint_every
-    tape = torch.empty(weights.tape_size(T, B, every), dtype=dtype) if keep else None
+    tape = _tape(weights, T, B, every, dtype) if keep else None
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     weights.forward(
         T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
         h_n.data_ptr(), c_n.data_ptr(), _address(tape), every,
     )  # fmt: skip
     return y, h_n, c_n, tape, weights
+
+
+def _tape(weights: Any, T: int, B: int, checkpoint_every: int, dtype: torch.dtype) -> Tensor:
+    size = weights.tape_size(T, B, checkpoint_every)
+    if size < _POOLED_SIZE:
+        return torch.empty(size, dtype=dtype)
+    return weights.tape(T, B, checkpoint_every)
 
 
 def _backward(

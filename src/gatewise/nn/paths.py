@@ -20,6 +20,7 @@ from gatewise.cell import Cell
 Path = Literal["native", "composite", "torch"]
 
 _NATIVE_DTYPES = (torch.float32, torch.float64)
+_PLAIN = (Tensor, Parameter)
 
 
 def choose(cell: Cell, tensors: Iterable[Tensor], supported: bool) -> Path:
@@ -34,18 +35,20 @@ def choose(cell: Cell, tensors: Iterable[Tensor], supported: bool) -> Path:
         return "composite"
     if _is_traced() or not supported:
         return "torch"
-    tensors = list(tensors)
-    dtype = tensors[0].dtype
-    plain = all(
-        type(t) in (Tensor, Parameter)
-        and t.device.type == "cpu"
-        and t.dtype is dtype
-        and t.layout is torch.strided
-        and not t.is_neg()
-        and not t._is_zerotensor()
-        for t in tensors
-    )
-    if not plain or dtype not in _NATIVE_DTYPES or torch.is_autocast_enabled("cpu"):
+    dtype = None
+    for t in tensors:
+        dtype = dtype or t.dtype
+        # A layout that is not strided, a pending negation, zeros without memory: not plain numbers.
+        if (
+            type(t) not in _PLAIN
+            or not t.is_cpu
+            or t.dtype is not dtype
+            or t.layout is not torch.strided
+            or t.is_neg()
+            or t._is_zerotensor()
+        ):
+            return "torch"
+    if dtype not in _NATIVE_DTYPES or torch.is_autocast_enabled("cpu"):
         return "torch"
     return "composite" if _is_transformed() else "native"
 
