@@ -6,6 +6,8 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,7 +37,8 @@ Address address_at(const nb::tuple& addresses, size_t k) { return nb::cast<Addre
 template <class Real>
 class PackedWeights {
  public:
-  explicit PackedWeights(gatewise::SharedWeights<Real> weights) : weights_(std::move(weights)) {}
+  PackedWeights(gatewise::SharedWeights<Real> weights, const gatewise::Network& network)
+      : weights_(std::move(weights)), network_(network) {}
 
   size_t tape_size(int64_t T, int64_t B, int64_t checkpoint_every) const {
     return gatewise::tape_size(*weights_, T, B, checkpoint_every);
@@ -82,9 +85,11 @@ class PackedWeights {
   }
 
   gatewise::Stream<Real> stream(int64_t B) const { return {weights_, B}; }
+  const gatewise::Network& network() const { return network_; }
 
  private:
   gatewise::SharedWeights<Real> weights_;
+  gatewise::Network network_;
 };
 
 // parameters: of each layer and direction w_ih, w_hh, b_ih, b_hh.
@@ -99,7 +104,7 @@ PackedWeights<Real> pack(gatewise::WeightsCache<Real>& cache, const nb::tuple& p
                   at<const Real>(address_at(parameters, k + 3))});
   }
   const nb::gil_scoped_release release;
-  return PackedWeights<Real>(cache.get(in, known));
+  return {cache.get(in, known), cache.network()};
 }
 
 // A C-contiguous array through the buffer protocol, which takes no memory.
@@ -117,13 +122,13 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  // Whether it is [B, columns], or [columns] where B is 1, of the right type.
-  bool fits(int64_t B, int64_t columns) const {
+  // Whether it is of the right type and shape.
+  bool fits(std::initializer_list<int64_t> shape) const {
     constexpr char kFormat = sizeof(Real) == sizeof(float) ? 'f' : 'd';
-    if (!valid_ || view_.format[0] != kFormat || view_.format[1] != '\0') return false;
-    if (view_.ndim == 1) return B == 1 && view_.shape[0] == columns;
-    return view_.ndim == 2 && view_.shape[0] == B && view_.shape[1] == columns;
+    return valid_ && view_.format[0] == kFormat && view_.format[1] == '\0' &&
+           std::equal(shape.begin(), shape.end(), view_.shape, view_.shape + view_.ndim);
   }
+  int64_t axis(int k) const { return valid_ && k < view_.ndim ? view_.shape[k] : -1; }
   Real* data() const { return static_cast<Real*>(view_.buf); }
 
  private:
@@ -131,15 +136,33 @@ class Buffer {
   const bool valid_;
 };
 
-// False, and nothing done, if an array does not fit.
+// False, and nothing done, if an array does not fit: x [B, I] or [I], out [B, H] or [H].
 template <class Real>
 bool step(gatewise::Stream<Real>& stream, nb::handle x, nb::handle out, int threads) {
   const Buffer<Real> in(x, PyBUF_SIMPLE), to(out, PyBUF_WRITABLE);
-  if (!in.fits(stream.batch(), stream.network().I) ||
-      !to.fits(stream.batch(), stream.network().H)) {
+  const int64_t B = stream.batch(), I = stream.network().I, H = stream.network().H;
+  const bool one = B == 1 && in.fits({I}) && to.fits({H});
+  if (!one && !(in.fits({B, I}) && to.fits({B, H}))) return false;
+  stream.step(in.data(), to.data(), threads);
+  return true;
+}
+
+// Whole sequences from zero states; false, and nothing done, if an array does not fit:
+// x [T, B, I], y [T, B, D * H], h_n and c_n [L * D, B, H].
+template <class Real>
+bool run(const PackedWeights<Real>& weights, nb::handle x, nb::handle y, nb::handle h_n,
+         nb::handle c_n, int threads) {
+  const Buffer<Real> in(x, PyBUF_SIMPLE), to(y, PyBUF_WRITABLE), h(h_n, PyBUF_WRITABLE),
+      c(c_n, PyBUF_WRITABLE);
+  const auto& [L, D, I, H] = weights.network();
+  const int64_t T = in.axis(0), B = in.axis(1);
+  if (!in.fits({T, B, I}) || !to.fits({T, B, D * H}) || !h.fits({L * D, B, H}) ||
+      !c.fits({L * D, B, H})) {
     return false;
   }
-  stream.step(in.data(), to.data(), threads);
+  const auto address = [](const Buffer<Real>& a) { return reinterpret_cast<Address>(a.data()); };
+  weights.forward(T, B, threads, address(in), B * I, I, 0, 0, address(to), B * D * H, D * H,
+                  address(h), address(c), 0, 0);
   return true;
 }
 
@@ -173,6 +196,7 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
       .def("tape_size", &Packed::tape_size, "T"_a, "B"_a, "checkpoint_every"_a)
       .def("tape", &Packed::tape, "T"_a, "B"_a, "checkpoint_every"_a)
       .def("forward", &Packed::forward)
+      .def("run", run<Real>, "x"_a, "y"_a, "h_n"_a, "c_n"_a, "threads"_a)
       .def("backward", &Packed::backward)
       .def("stream", &Packed::stream, "B"_a);
   nb::class_<Cache>(m, cache, "Packs weights when they have changed; see lstm.h.")

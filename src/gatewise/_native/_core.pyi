@@ -60,6 +60,7 @@ class WeightsF32:
         arg14: int,
         /,
     ) -> None: ...
+    def run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
     def backward(
         self,
         arg0: int,
@@ -147,6 +148,7 @@ class WeightsF64:
         arg14: int,
         /,
     ) -> None: ...
+    def run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
     def backward(
         self,
         arg0: int,

@@ -82,9 +82,10 @@ class LSTM(torch.nn.LSTM):
         Returns:
             output [T, B, D*P] (laid out like the input), (h_n, c_n).
         """
-        tensors: list[Any] = [] if isinstance(input, PackedSequence) else [input]
-        tensors += self._parameters_now()
-        tensors += () if hx is None else hx
+        parameters = self._parameters_now()
+        tensors = parameters if isinstance(input, PackedSequence) else [input, *parameters]
+        if hx is not None:
+            tensors = [*tensors, *hx]
         path = paths.choose(self.cell, tensors, self._is_supported(input, hx))
         if path == "torch":
             return super().forward(input, hx)  # type: ignore[return-value]
@@ -93,7 +94,7 @@ class LSTM(torch.nn.LSTM):
         if not self._is_regular(input, hx):
             super().forward(input, hx)  # raises: its messages are the ones that people know
             raise ShapeError(f"input has shape {tuple(input.shape)}, which this LSTM cannot take.")
-        return self._forward_padded(input, hx, native_path=path == "native")
+        return self._forward_padded(input, hx, parameters if path == "native" else None)
 
     def freeze_weights(self, frozen: bool = True) -> None:
         """Promise that the weights change only in ways that PyTorch counts.
@@ -191,8 +192,9 @@ class LSTM(torch.nn.LSTM):
         )
 
     def _forward_padded(
-        self, input: Tensor, hx: State | None, native_path: bool
+        self, input: Tensor, hx: State | None, parameters: list[Any] | None
     ) -> tuple[Tensor, State]:
+        """On the native path with these parameters, or without on the composite one."""
         batched = input.dim() == 3
         x = input if batched else input.unsqueeze(1)
         transposed = batched and self.batch_first
@@ -200,10 +202,10 @@ class LSTM(torch.nn.LSTM):
             x = x.transpose(0, 1)
         if hx is not None and not batched:
             hx = (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
-        if native_path:
-            y, h_n, c_n = self._run_native(x, hx, transposed)
-        else:
+        if parameters is None:
             y, h_n, c_n = self._run_composite(x, *self._initial_state(x, hx))
+        else:
+            y, h_n, c_n = self._run_native(x, hx, parameters, transposed)
         if transposed:
             y = y.transpose(0, 1)
         if not batched:
@@ -211,10 +213,9 @@ class LSTM(torch.nn.LSTM):
         return y, (h_n, c_n)
 
     def _run_native(
-        self, x: Tensor, hx: State | None, batch_first: bool
+        self, x: Tensor, hx: State | None, parameters: list[Any], batch_first: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         h0, c0 = hx or (None, None)
-        parameters = self._parameters_now()
         if not self.bias:
             parameters = [p for k in range(0, len(parameters), 2)
                           for p in (*parameters[k : k + 2], None, None)]  # fmt: skip

@@ -6,8 +6,7 @@ What is handed to the core are addresses: a tensor's view as an array costs more
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -72,8 +71,7 @@ def _versions(parameters: list[Tensor | None]) -> list[int] | None:
     return [-1 if p is None else p._version for p in parameters]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """How to run; see `gatewise.nn.LSTM`."""
 
     batch_first: bool = False
@@ -153,11 +151,11 @@ def _forward(
     (T, B, _), dtype = x.shape, x.dtype
     weights = engine.pack(parameters, dtype)
     if options.batch_first:
-        y = torch.empty((B, T, D * H), dtype=dtype).transpose(0, 1)
+        y = x.new_empty((B, T, D * H)).transpose(0, 1)
     else:
-        y = torch.empty((T, B, D * H), dtype=dtype)
-    h_n = torch.empty((L * D, B, H), dtype=dtype)
-    c_n = torch.empty((L * D, B, H), dtype=dtype)
+        y = x.new_empty((T, B, D * H))
+    h_n = x.new_empty((L * D, B, H))
+    c_n = torch.empty_like(h_n)
     every = options.checkpoint_every
     tape = _tape(weights, T, B, every, dtype) if keep else None
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
