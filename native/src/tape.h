@@ -1,0 +1,99 @@
+// Where forward keeps what for backward, and the stretches of steps that go through it at a time.
+#pragma once
+
+#include "weights.h"
+
+namespace gatewise {
+
+// Steps whose terms of dW are summed apart (see gradients.h): segments and chunks are whole sums.
+inline int64_t sum_steps(int64_t B) {
+  constexpr int64_t kRowsPerSum = 128;
+  return std::max<int64_t>(1, kRowsPerSum / std::max<int64_t>(B, 1));
+}
+
+// [layer][direction] gates [T steps] and cells [T + 1], or with checkpoints the cell state [B, H]
+// at the start of each segment but the first; then the outputs [T, B, D * H] of each layer but the
+// last.
+template <class Real>
+class TapeLayout {
+ public:
+  TapeLayout(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every)
+      : network_(weights.network),
+        T_(T),
+        B_(B),
+        every_((checkpoint_every + sum_steps(B) - 1) / sum_steps(B) * sum_steps(B)) {
+    const BufferSizes sizes = weights.kernels.sizes(weights.shape(0, T, B));
+    const auto steps = static_cast<size_t>(T);
+    gates_ = every_ ? 0 : steps * sizes.gates;
+    const size_t states = static_cast<size_t>(B * network_.H);
+    cells_ = every_ ? static_cast<size_t>(std::max<int64_t>(segments() - 1, 0)) * states
+                    : (steps + 1) * sizes.cells;
+  }
+
+  size_t size() const { return outputs(network_.L - 1); }
+  size_t gates(int64_t index) const { return static_cast<size_t>(index) * (gates_ + cells_); }
+  size_t cells(int64_t index) const { return gates(index) + gates_; }
+  // The cell state after segment `segment`.
+  size_t checkpoint(int64_t index, int64_t segment) const {
+    return cells(index) + static_cast<size_t>(segment * B_ * network_.H);
+  }
+  size_t outputs(int64_t layer) const {
+    return gates(network_.L * network_.D) +
+           static_cast<size_t>(layer * T_ * B_ * network_.D * network_.H);
+  }
+
+  // Of the longest segment; 0 if every step is kept.
+  int64_t every() const { return std::min(every_, T_); }
+  int64_t segments() const { return every_ ? (T_ + every_ - 1) / every_ : 1; }
+  Range segment(int64_t k) const {
+    return every_ ? Range{k * every_, std::min(T_, (k + 1) * every_)} : Range{0, T_};
+  }
+
+ private:
+  Network network_;
+  int64_t T_, B_, every_;
+  size_t gates_, cells_;
+};
+
+// The part of a sequence that a direction runs through in some of its steps.
+template <class Real>
+Sequence<Real> part(const Sequence<Real>& sequence, Range steps, int64_t T, bool reverse) {
+  if (!sequence.data) return sequence;
+  return {sequence.row(reverse ? T - steps.end : steps.first, 0), sequence.time_stride,
+          sequence.batch_stride};
+}
+
+// The columns of one direction.
+template <class Real>
+Sequence<Real> half(const Sequence<Real>& sequence, int64_t direction, int64_t H) {
+  if (!sequence.data) return sequence;
+  return {sequence.data + direction * H, sequence.time_stride, sequence.batch_stride};
+}
+
+template <class Real>
+Sequence<Real> dense(Real* data, int64_t B, int64_t columns) {
+  return {data, B * columns, columns};
+}
+
+// h before a segment: h0, or what y holds.
+template <class Real>
+State<Real> state_before(const State<Real>& h0, const std::type_identity_t<Sequence<const Real>>& y,
+                         int64_t step, int64_t T, bool reverse) {
+  if (step == 0) return h0;
+  return {y.row(reverse ? T - step : step - 1, 0), y.batch_stride};
+}
+
+// State `index` of an [L * D, B, H] array, or zeros.
+template <class Real>
+State<Real> state_at(const Real* states, int64_t index, const Shape& s) {
+  if (states) return {states + index * s.B * s.H, s.H};
+  Real* zeros = scratch<Real>(Slot::kZeros, static_cast<size_t>(s.H));
+  std::fill_n(zeros, s.H, Real{0});
+  return {zeros, 0};
+}
+
+// What run_layer's plans of one layer need beside their weights.
+template <class Real>
+void run_layer(const KernelTable<Real>& kernels, std::span<ForwardPlan<Real>> plans, int threads);
+
+}  // namespace gatewise

@@ -1,0 +1,112 @@
+#include "weights.h"
+
+namespace gatewise {
+
+namespace {
+
+// Each array starts on a cache line.
+template <class Real>
+size_t rounded(size_t elements) {
+  constexpr size_t unit = kAlignment / sizeof(Real);
+  return (elements + unit - 1) / unit * unit;
+}
+
+}  // namespace
+
+template <class Real>
+Weights<Real>::Weights(const Network& net)
+    : network(net), kernels(gatewise::kernels().table<Real>()) {
+  panels_at_.push_back(0), blocks_at_.push_back(0);
+  for (int64_t k = 0; k < network.L * network.D; ++k) {
+    const BufferSizes sizes = kernels.sizes(shape(k, 0, 0));
+    panels_at_.push_back(panels_at_.back() + rounded<Real>(sizes.bias + sizes.weights));
+    blocks_at_.push_back(blocks_at_.back() + rounded<Real>(sizes.weights_hh) +
+                         rounded<Real>(sizes.weights_ih));
+  }
+  panels_ = Memory(panels_at_.back() * sizeof(Real));
+}
+
+template <class Real>
+void Weights<Real>::pack(std::span<const Parameters<Real>> parameters) {
+  for (size_t k = 0; k < parameters.size(); ++k) {
+    const auto index = static_cast<int64_t>(k);
+    const Panels to = panels(index);
+    kernels.pack_forward(shape(index, 0, 0), parameters[k], const_cast<Real*>(to.weights),
+                         const_cast<Real*>(to.bias));
+  }
+  blocks_packed_ = false;
+}
+
+template <class Real>
+typename Weights<Real>::Panels Weights<Real>::panels(int64_t index) const {
+  const Real* bias = panels_.as<Real>() + panels_at_[static_cast<size_t>(index)];
+  return {bias + kernels.sizes(shape(index, 0, 0)).bias, bias};
+}
+
+template <class Real>
+typename Weights<Real>::Blocks Weights<Real>::blocks(int64_t index) const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!blocks_packed_) pack_blocks();
+  }
+  const Real* hh = blocks_.as<Real>() + blocks_at_[static_cast<size_t>(index)];
+  return {hh, hh + rounded<Real>(kernels.sizes(shape(index, 0, 0)).weights_hh)};
+}
+
+template <class Real>
+void Weights<Real>::pack_blocks() const {
+  if (!blocks_.bytes()) blocks_ = Memory(blocks_at_.back() * sizeof(Real));
+  for (int64_t k = 0; k < network.L * network.D; ++k) {
+    const Shape s = shape(k, 0, 0);
+    const int64_t columns = s.I + s.H;
+    Real* hh = blocks_.as<Real>() + blocks_at_[static_cast<size_t>(k)];
+    Real* ih = hh + rounded<Real>(kernels.sizes(s).weights_hh);
+    kernels.pack_backward(s.H, columns, s.I, s.H, panels(k).weights, hh);
+    kernels.pack_backward(s.H, columns, 0, s.I, panels(k).weights, ih);
+  }
+  blocks_packed_ = true;
+}
+
+template <class Real>
+SharedWeights<Real> pack(const Network& network, std::span<const Parameters<Real>> parameters) {
+  auto weights = std::make_shared<Weights<Real>>(network);
+  weights->pack(parameters);
+  return weights;
+}
+
+template <class Real>
+SharedWeights<Real> WeightsCache<Real>::get(std::span<const Parameters<Real>> parameters,
+                                            bool known) {
+  const KernelTable<Real>& table = kernels().table<Real>();
+  const std::lock_guard lock(mutex_);
+  const bool usable = weights_ && &weights_->kernels == &table;
+  if (usable && known) return weights_;
+  uint64_t now = 0;
+  for (size_t k = 0; k < parameters.size(); ++k) {
+    const Parameters<Real>& p = parameters[k];
+    const int64_t H = network_.H, I = network_.inputs(static_cast<int64_t>(k) / network_.D);
+    now = table.fingerprint(now, p.w_ih, 4 * H * I);
+    now = table.fingerprint(now, p.w_hh, 4 * H * H);
+    now = table.fingerprint(now, p.b_ih, p.b_ih ? 4 * H : 0);
+    now = table.fingerprint(now, p.b_hh, p.b_hh ? 4 * H : 0);
+  }
+  if (usable && now == fingerprint_) return weights_;
+  // A call may still read the old ones, or a backward pass wait for them: by turns two, so that
+  // training does not take new memory at each step.
+  weights_.swap(spare_);
+  if (!weights_ || &weights_->kernels != &table || weights_.use_count() > 1) {
+    weights_ = std::make_shared<Weights<Real>>(network_);
+  }
+  weights_->pack(parameters);
+  fingerprint_ = now;
+  return weights_;
+}
+
+template class Weights<float>;
+template class Weights<double>;
+template SharedWeights<float> pack(const Network&, std::span<const Parameters<float>>);
+template SharedWeights<double> pack(const Network&, std::span<const Parameters<double>>);
+template class WeightsCache<float>;
+template class WeightsCache<double>;
+
+}  // namespace gatewise

@@ -1,0 +1,49 @@
+// Packed weights: see lstm.h for what they are, packing.h for how they lie in memory.
+#pragma once
+
+#include <mutex>
+#include <vector>
+
+#include "kernels.h"
+#include "memory.h"
+
+namespace gatewise {
+
+template <class Real>
+class Weights {
+ public:
+  explicit Weights(const Network& network);
+
+  const Network network;
+  const KernelTable<Real>& kernels;
+
+  // Only while nobody else holds them.
+  void pack(std::span<const Parameters<Real>> parameters);
+
+  // index: layer * D + direction.
+  struct Panels {
+    const Real *weights, *bias;
+  };
+  Panels panels(int64_t index) const;
+
+  struct Blocks {
+    const Real *hh, *ih;
+  };
+  // Packed at the first call after pack(); may be called by several threads at once.
+  Blocks blocks(int64_t index) const;
+
+  Shape shape(int64_t index, int64_t T, int64_t B) const {
+    return {T, B, network.inputs(index / network.D), network.H};
+  }
+
+ private:
+  void pack_blocks() const;
+
+  std::vector<size_t> panels_at_, blocks_at_;  // in elements, the last is the total
+  Memory panels_;
+  mutable std::mutex mutex_;  // guards what follows
+  mutable Memory blocks_;
+  mutable bool blocks_packed_ = false;
+};
+
+}  // namespace gatewise
