@@ -154,7 +154,8 @@ bool run(const PackedWeights<Real>& weights, nb::handle x, nb::handle y, nb::han
          nb::handle c_n, int threads) {
   const Buffer<Real> in(x, PyBUF_SIMPLE), to(y, PyBUF_WRITABLE), h(h_n, PyBUF_WRITABLE),
       c(c_n, PyBUF_WRITABLE);
-  const auto& [L, D, I, H] = weights.network();
+  const auto& [L, D, I, H, bfloat16] = weights.network();
+  static_cast<void>(bfloat16);
   const int64_t T = in.axis(0), B = in.axis(1);
   if (!in.fits({T, B, I}) || !to.fits({T, B, D * H}) || !h.fits({L * D, B, H}) ||
       !c.fits({L * D, B, H})) {
@@ -202,10 +203,10 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
   nb::class_<Cache>(m, cache, "Packs weights when they have changed; see lstm.h.")
       .def(
           "__init__",
-          [](Cache* self, int64_t L, int64_t D, int64_t I, int64_t H) {
-            new (self) Cache(gatewise::Network{L, D, I, H});
+          [](Cache* self, int64_t L, int64_t D, int64_t I, int64_t H, bool bfloat16) {
+            new (self) Cache(gatewise::Network{L, D, I, H, bfloat16});
           },
-          "L"_a, "D"_a, "I"_a, "H"_a)
+          "L"_a, "D"_a, "I"_a, "H"_a, "bfloat16"_a = false)
       .def("pack", pack<Real>, "parameters"_a, "known"_a);
   // An output must not be converted: the converted copy would be written and lost.
   m.def("activate", activate<Real>, "name"_a, nb::arg("x").noconvert(), nb::arg("y").noconvert(),

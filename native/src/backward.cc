@@ -130,7 +130,9 @@ class Backward {
       : args_(args),
         net_(args.weights.network),
         kernels_(args.weights.kernels),
-        layout_(args.weights, args.T, args.B, args.checkpoint_every) {}
+        layout_(args.weights, args.T, args.B, args.checkpoint_every),
+        x_(readable(args.weights.kernels, args.x, args.weights.shape(0, args.T, args.B))),
+        h0_(readable(args.weights.kernels, args.h0, net_.L * net_.D * args.B * net_.H)) {}
 
   void run() {
     Sequence<const Real> dy = args_.dy;
@@ -200,8 +202,8 @@ class Backward {
             .reverse = d == 1,
             .weights_hh = blocks.hh,
             .weights_ih = dx.data ? blocks.ih : nullptr,
-            .x = layer ? output(layer - 1) : args_.x,
-            .h0 = state_at(args_.h0, index, s),
+            .x = layer ? output(layer - 1) : x_,
+            .h0 = state_at(h0_, index, s),
             .y = half(output(layer), d, net_.H),
             .tape = {args_.tape + layout_.gates(index), args_.tape + layout_.cells(index)},
             .dy = half(dy, d, net_.H),
@@ -213,7 +215,7 @@ class Backward {
             .dc = room(Slot::kDc, sizes.cells),
             .dgates = room(Slot::kDGates, chunk * sizes.gates),
             .operand = room(Slot::kOperand, static_cast<size_t>((s.I + s.H) * s.B) * chunk),
-            .dw = room(Slot::kDWeights, sizes.weights),
+            .dw = room(Slot::kDWeights, sizes.gradients),
             .db = room(Slot::kDBias, sizes.bias)};
   }
 
@@ -276,6 +278,8 @@ class Backward {
   const Network& net_;
   const KernelTable<Real>& kernels_;
   const TapeLayout<Real> layout_;
+  const Sequence<const Real> x_;
+  const Real* h0_;
 };
 
 }  // namespace

@@ -46,10 +46,12 @@ class Forward {
   explicit Forward(const ForwardArgs<Real>& args)
       : args_(args),
         net_(args.weights.network),
-        layout_(args.weights, args.T, args.B, args.checkpoint_every) {}
+        layout_(args.weights, args.T, args.B, args.checkpoint_every),
+        x_(readable(args.weights.kernels, args.x, args.weights.shape(0, args.T, args.B))),
+        h0_(readable(args.weights.kernels, args.h0, net_.L * net_.D * args.B * net_.H)) {}
 
   void run() {
-    Sequence<const Real> x = args_.x;
+    Sequence<const Real> x = x_;
     for (int64_t layer = 0; layer < net_.L; ++layer) {
       const Sequence<Real> y = output(layer);
       for (int64_t k = 0; k < layout_.segments(); ++k) run_segment(layer, k, x, y);
@@ -89,7 +91,7 @@ class Forward {
             .weights = panels.weights,
             .bias = panels.bias,
             .x = part(x, steps, args_.T, reverse),
-            .h0 = state_before(state_at(args_.h0, index, s), y, steps.first, args_.T, reverse),
+            .h0 = state_before(state_at(h0_, index, s), y, steps.first, args_.T, reverse),
             .c0 = k ? State<Real>{args_.tape + layout_.checkpoint(index, k - 1), s.H}
                     : state_at(args_.c0, index, s),
             .y = part(y, steps, args_.T, reverse),
@@ -111,6 +113,8 @@ class Forward {
   const ForwardArgs<Real>& args_;
   const Network& net_;
   const TapeLayout<Real> layout_;
+  const Sequence<const Real> x_;
+  const Real* h0_;
 };
 
 }  // namespace

@@ -50,7 +50,8 @@ struct CellRow {
 // In two passes over the rows of a tile (gates and c; then tanh c and h), so that the chains of
 // dependent operations are short and several rows are in flight. pre holds the gates before the
 // nonlinearity; its fourth vector passes o from one pass to the next.
-template <class Real, int kRows, bool kSave>
+// kRound: h is rounded to bfloat16.
+template <class Real, int kRows, bool kSave, bool kRound>
 GATEWISE_INLINE void cell_rows(Vec<Real> (&pre)[kRows][kGates], const CellRow<Real> (&rows)[kRows],
                                int units) {
   constexpr int V = kLanes<Real>;
@@ -77,12 +78,14 @@ GATEWISE_INLINE void cell_rows(Vec<Real> (&pre)[kRows][kGates], const CellRow<Re
   }
 #pragma GCC unroll 1
   for (int r = 0; r < kRows; ++r) {
-    store_first(rows[r].y, pre[r][3] * tanh<Real>(load(rows[r].c)), units);
+    Vec<Real> h = pre[r][3] * tanh<Real>(load(rows[r].c));
+    if constexpr (kRound) h = round_to_bfloat16(h);
+    store_first(rows[r].y, h, units);
   }
 }
 
-// Some rows of the batch, through all steps or through one.
-template <class Real>
+// Some rows of the batch, through all steps or through one. Weight: Real, or Bfloat16Pair.
+template <class Real, class Weight>
 class ForwardRows {
  public:
   // ahead: forward_scratch(rows) elements.
@@ -146,8 +149,15 @@ class ForwardRows {
   int units(int64_t panel) const {
     return static_cast<int>(std::min<int64_t>(V, plan_.shape.H - panel * V));
   }
-  const Real* weights(int64_t panel) const {
-    return plan_.weights + panel * (plan_.shape.I + plan_.shape.H) * W;
+  int64_t panel_stride() const {
+    return (words<Weight>(plan_.shape.I) + words<Weight>(plan_.shape.H)) * W;
+  }
+  const Weight* weights(int64_t panel) const {
+    return reinterpret_cast<const Weight*>(plan_.weights) + panel * panel_stride();
+  }
+  // Of the tile: without the inputs where they are projected ahead.
+  const Weight* weights(int64_t panel, int64_t slot) const {
+    return weights(panel) + (slot < 0 ? 0 : words<Weight>(plan_.shape.I) * W);
   }
   Real* cells(int64_t step, int64_t panel, int64_t b) const {
     return tape_cells(plan_.tape, plan_.shape, step, panel, b);
@@ -179,7 +189,7 @@ class ForwardRows {
           x[r] = plan_.x.row(time(step), b);
         }
         alignas(64) Vec<Real> out[kRows][kGates];
-        gates_tile<Real, kRows>(init, weights(panel), x, plan_.shape.I, x, 0, out);
+        gates_tile<Real, Weight, kRows>(init, weights(panel), x, plan_.shape.I, x, 0, out);
         for (int r = 0; r < kRows; ++r) {
           Real* to = ahead((tile + r) / rows_, (tile + r) % rows_, panel);
           for (int gate = 0; gate < kGates; ++gate) store(to + gate * V, out[r][gate]);
@@ -226,24 +236,23 @@ class ForwardRows {
     }
     const int64_t I = plan_.shape.I;
     alignas(64) Vec<Real> pre[kRows][kGates];
-    gates_tile<Real, kRows>(init, weights(panel) + (slot < 0 ? 0 : I * W), x, slot < 0 ? I : 0, h,
-                            plan_.shape.H, pre);
-    cell_rows<Real, kRows, kSave>(pre, rows, units(panel));
+    gates_tile<Real, Weight, kRows>(init, weights(panel, slot), x, slot < 0 ? I : 0, h,
+                                    plan_.shape.H, pre);
+    cell_rows<Real, kRows, kSave, kIsPair<Weight>>(pre, rows, units(panel));
   }
 
   template <bool kSave>
   __attribute__((noinline)) void run_pair(int64_t step, int64_t slot, int64_t panel) {
     const int64_t I = plan_.shape.I, b = row_;
     alignas(64) Vec<Real> pre[2][kGates];
-    gates_pair<Real>(slot < 0 ? plan_.bias + panel * W : ahead(slot, 0, panel),
-                     weights(panel) + (slot < 0 ? 0 : I * W), (I + plan_.shape.H) * W,
-                     plan_.x.row(time(step), b), slot < 0 ? I : 0, h_prev(step, b), plan_.shape.H,
-                     pre);
+    gates_pair<Real, Weight>(slot < 0 ? plan_.bias + panel * W : ahead(slot, 0, panel),
+                             weights(panel, slot), panel_stride(), plan_.x.row(time(step), b),
+                             slot < 0 ? I : 0, h_prev(step, b), plan_.shape.H, pre);
     for (int p = 0; p < 2; ++p) {
       Vec<Real> one[1][kGates];
       for (int gate = 0; gate < kGates; ++gate) one[0][gate] = pre[p][gate];
       const CellRow<Real> row[1] = {cell_row<kSave>(step, panel + p, b)};
-      cell_rows<Real, 1, kSave>(one, row, units(panel + p));
+      cell_rows<Real, 1, kSave, kIsPair<Weight>>(one, row, units(panel + p));
     }
   }
 
@@ -252,34 +261,37 @@ class ForwardRows {
   Real* ahead_;
 };
 
-template <class Real>
+template <class Real, class Weight>
 void forward_rows(const ForwardPlan<Real>& plan, Range rows, Real* scratch) {
   const FlushSubnormals flush;
-  ForwardRows<Real>(plan, rows, scratch).run();
+  ForwardRows<Real, Weight>(plan, rows, scratch).run();
 }
 
-template <class Real>
+template <class Real, class Weight>
 void forward_step(const ForwardPlan<Real>& plan, int64_t step, Range panels) {
   const FlushSubnormals flush;
-  ForwardRows<Real> rows(plan, {0, plan.shape.B}, plan.ahead);
+  ForwardRows<Real, Weight> rows(plan, {0, plan.shape.B}, plan.ahead);
   rows.run_step(step, panels);
   if (step == plan.shape.T - 1) rows.store_states(panels);
 }
 
-template <class Real>
+template <class Real, class Weight>
 void stream_step(const ForwardPlan<Real>& plan, Range rows, bool descending) {
   const FlushSubnormals flush;
-  ForwardRows<Real>(plan, rows, nullptr).advance(descending);
+  ForwardRows<Real, Weight>(plan, rows, nullptr).advance(descending);
+}
+
+template <class Real>
+ForwardRows<Real, Real> all_rows(const ForwardPlan<Real>& plan) {
+  return {plan, {0, plan.shape.B}, nullptr};
 }
 template <class Real>
 void load_cells(const ForwardPlan<Real>& plan) {
-  ForwardRows<Real>(plan, {0, plan.shape.B}, nullptr)
-      .load_cells({0, panel_count<Real>(plan.shape.H)});
+  all_rows(plan).load_cells({0, panel_count<Real>(plan.shape.H)});
 }
 template <class Real>
 void store_cells(const ForwardPlan<Real>& plan) {
-  ForwardRows<Real>(plan, {0, plan.shape.B}, nullptr)
-      .store_cells({0, panel_count<Real>(plan.shape.H)});
+  all_rows(plan).store_cells({0, panel_count<Real>(plan.shape.H)});
 }
 
 }  // namespace gatewise::GATEWISE_ISA

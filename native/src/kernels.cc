@@ -14,16 +14,17 @@ namespace gatewise::GATEWISE_ISA {
 
 namespace {
 
-template <class Real>
+template <class Real, class Weight>
 BufferSizes sizes(const Shape& s) {
   const int64_t P = panel_count<Real>(s.H), width = kPanelWidth<Real>, V = kLanes<Real>;
   return {.panels = P,
           .blocks = (P + kBlockVectors - 1) / kBlockVectors,
           .operand_columns = kOperandBlock,
-          .weights = static_cast<size_t>(P * (s.I + s.H) * width),
+          .weights = static_cast<size_t>(P * (words<Weight>(s.I) + words<Weight>(s.H)) * width),
           .bias = static_cast<size_t>(P * width),
           .weights_hh = static_cast<size_t>(P * width * padded<Real>(s.H)),
           .weights_ih = static_cast<size_t>(P * width * padded<Real>(s.I)),
+          .gradients = static_cast<size_t>(P * (s.I + s.H) * width),
           .gates = static_cast<size_t>(P * s.B * width),
           .cells = static_cast<size_t>(P * s.B * V),
           .dh = static_cast<size_t>(P * s.B * V)};
@@ -66,6 +67,32 @@ uint64_t fingerprint(uint64_t seed, const Real* data, int64_t n) {
     }
   }
   return result;
+}
+
+// As pack_forward, by way of float panels in `room`: gradients + bias elements.
+void pack_pairs(const Shape& s, const Parameters<float>& parameters, float* weights, float* bias,
+                float* room) {
+  pack_forward(s, parameters, room, bias);
+  auto* to = reinterpret_cast<Bfloat16Pair*>(weights);
+  for (int64_t panel = 0; panel < panel_count<float>(s.H); ++panel) {
+    for (const int64_t columns : {s.I, s.H}) {
+      squeeze(room, columns, to);
+      room += columns * kPanelWidth<float>;
+      to += words<Bfloat16Pair>(columns) * kPanelWidth<float>;
+    }
+  }
+}
+
+// The float panels of which pack_backward makes its blocks.
+void expand_pairs(const Shape& s, const float* weights, float* panels) {
+  const auto* from = reinterpret_cast<const Bfloat16Pair*>(weights);
+  for (int64_t panel = 0; panel < panel_count<float>(s.H); ++panel) {
+    for (const int64_t columns : {s.I, s.H}) {
+      expand(from, columns, panels);
+      panels += columns * kPanelWidth<float>;
+      from += words<Bfloat16Pair>(columns) * kPanelWidth<float>;
+    }
+  }
 }
 
 template <class Real>
@@ -115,34 +142,45 @@ double fma_peak_gflops() {
   return best;
 }
 
-template <class Real>
+template <class Real, class Weight>
 constexpr KernelTable<Real> table() {
-  return {.sizes = sizes<Real>,
-          .fingerprint = fingerprint<Real>,
-          .pack_forward = pack_forward<Real>,
-          .pack_backward = pack_backward<Real>,
-          .forward_scratch = forward_scratch<Real>,
-          .forward_rows = forward_rows<Real>,
-          .forward_step = forward_step<Real>,
-          .stream_step = stream_step<Real>,
-          .load_cells = load_cells<Real>,
-          .store_cells = store_cells<Real>,
-          .start_gradients = start_gradients<Real>,
-          .finish_gradients = finish_gradients<Real>,
-          .gradient_rows = gradient_rows<Real>,
-          .gradient_step = gradient_step<Real>,
-          .pack_operand = pack_operand<Real>,
-          .weight_gradient = weight_gradient<Real>,
-          .bias_gradient = bias_gradient<Real>,
-          .input_gradient = input_gradient<Real>,
-          .unpack_gradients = unpack_panel<Real>,
-          .add = add<Real>,
-          .activate = activate<Real>};
+  KernelTable<Real> t = {.sizes = sizes<Real, Weight>,
+                         .fingerprint = fingerprint<Real>,
+                         .pack_forward = nullptr,
+                         .expand = nullptr,
+                         .round = nullptr,
+                         .pack_backward = pack_backward<Real>,
+                         .forward_scratch = forward_scratch<Real>,
+                         .forward_rows = forward_rows<Real, Weight>,
+                         .forward_step = forward_step<Real, Weight>,
+                         .stream_step = stream_step<Real, Weight>,
+                         .load_cells = load_cells<Real>,
+                         .store_cells = store_cells<Real>,
+                         .start_gradients = start_gradients<Real>,
+                         .finish_gradients = finish_gradients<Real>,
+                         .gradient_rows = gradient_rows<Real>,
+                         .gradient_step = gradient_step<Real>,
+                         .pack_operand = pack_operand<Real>,
+                         .weight_gradient = weight_gradient<Real>,
+                         .bias_gradient = bias_gradient<Real>,
+                         .input_gradient = input_gradient<Real>,
+                         .unpack_gradients = unpack_panel<Real>,
+                         .add = add<Real>,
+                         .activate = activate<Real>};
+  if constexpr (kIsPair<Weight>) {
+    t.pack_forward = pack_pairs;
+    t.expand = expand_pairs;
+    t.round = round_all;
+  } else {
+    t.pack_forward = [](const Shape& s, const Parameters<Real>& parameters, Real* weights,
+                        Real* bias, Real*) { pack_forward(s, parameters, weights, bias); };
+  }
+  return t;
 }
 
 }  // namespace
 
-const Kernels kKernels = {GATEWISE_STRING(GATEWISE_ISA), fma_peak_gflops, table<float>(),
-                          table<double>()};
+const Kernels kKernels = {GATEWISE_STRING(GATEWISE_ISA), fma_peak_gflops, table<float, float>(),
+                          table<double, double>(), table<float, Bfloat16Pair>()};
 
 }  // namespace gatewise::GATEWISE_ISA

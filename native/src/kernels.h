@@ -71,6 +71,7 @@ struct BufferSizes {
   int64_t panels, blocks;   // of V hidden units; of columns in the backward product
   int64_t operand_columns;  // that dW takes together: ranges start at multiples of them
   size_t weights, bias, weights_hh, weights_ih;
+  size_t gradients;         // of the weights; as many as weights where these are of full precision
   size_t gates, cells, dh;  // of one step; dgates are as large as gates, dc as cells
 };
 
@@ -78,7 +79,13 @@ template <class Real>
 struct KernelTable {
   BufferSizes (*sizes)(const Shape&);
   uint64_t (*fingerprint)(uint64_t seed, const Real* data, int64_t n);
-  void (*pack_forward)(const Shape&, const Parameters<Real>&, Real* weights, Real* bias);
+  // room: `gradients` elements.
+  void (*pack_forward)(const Shape&, const Parameters<Real>&, Real* weights, Real* bias,
+                       Real* room);
+  // For bfloat16 weights, else null: makes panels of full precision of them, which is what
+  // pack_backward takes; and rounds the activations that meet them.
+  void (*expand)(const Shape&, const Real* weights, Real* panels);
+  void (*round)(const Real* from, int64_t n, Real* to);
   // The columns [first, first + N) of a panel's `columns`, transposed; see packing.h.
   void (*pack_backward)(int64_t H, int64_t columns, int64_t first, int64_t N, const Real* panels,
                         Real* out);
@@ -117,10 +124,11 @@ struct Kernels {
   double (*fma_peak_gflops)();
   KernelTable<float> f32;
   KernelTable<double> f64;
+  KernelTable<float> bf16;  // float32 but for the weights, and the activations that meet them
   template <class Real>
-  const KernelTable<Real>& table() const {
+  const KernelTable<Real>& table(bool bfloat16 = false) const {
     if constexpr (sizeof(Real) == sizeof(float)) {
-      return f32;
+      return bfloat16 ? bf16 : f32;
     } else {
       return f64;
     }

@@ -33,6 +33,8 @@ class Memory {
 // work. Each purpose has its own slot, since a call uses several at once.
 enum class Slot {
   kZeros,
+  kInput,  // rounded
+  kInputState,
   kEven,  // what passes between layers, by the layer's parity
   kOdd,
   kOther,  // dx of the reverse direction

@@ -39,6 +39,7 @@ Stream<Real>::Stream(SharedWeights<Real> weights, int64_t B) : weights_(std::mov
                  .ahead = nullptr};
     layers_.push_back(std::move(made));
   }
+  if (weights_->kernels.round) input_ = std::make_unique<Real[]>(static_cast<size_t>(B * net.I));
   set_state(nullptr, nullptr);
 }
 
@@ -50,6 +51,10 @@ Stream<Real>::~Stream() = default;
 template <class Real>
 void Stream<Real>::step(const Real* x, Real* y, int threads) {
   const auto& kernels = weights_->kernels;
+  if (kernels.round) {
+    kernels.round(x, B_ * weights_->network.I, input_.get());
+    x = input_.get();
+  }
   for (Layer& layer : layers_) {
     ForwardPlan<Real>& plan = layer.plan;
     plan.x.data = x;
@@ -90,6 +95,7 @@ void Stream<Real>::set_state(const Real* h, const Real* c) {
   for (Layer& layer : layers_) {
     if (h) {
       std::copy_n(h, size, layer.h());
+      if (weights_->kernels.round) weights_->kernels.round(h, size, layer.h());
       h += size;
     } else {
       std::fill_n(layer.h(), size, Real{0});

@@ -92,6 +92,27 @@ State<Real> state_at(const Real* states, int64_t index, const Shape& s) {
   return {zeros, 0};
 }
 
+// x and h0 as the kernels read them: rounded copies where the weights are bfloat16.
+template <class Real>
+Sequence<const Real> readable(const KernelTable<Real>& kernels, const Sequence<const Real>& x,
+                              const Shape& s) {
+  if (!kernels.round) return x;
+  Real* copy = scratch<Real>(Slot::kInput, static_cast<size_t>(s.T * s.B * s.I));
+  for (int64_t t = 0; t < s.T; ++t) {
+    for (int64_t b = 0; b < s.B; ++b) {
+      kernels.round(x.row(t, b), s.I, copy + (t * s.B + b) * s.I);
+    }
+  }
+  return dense<const Real>(copy, s.B, s.I);
+}
+template <class Real>
+const Real* readable(const KernelTable<Real>& kernels, const Real* h0, int64_t n) {
+  if (!kernels.round || !h0) return h0;
+  Real* copy = scratch<Real>(Slot::kInputState, static_cast<size_t>(n));
+  kernels.round(h0, n, copy);
+  return copy;
+}
+
 // What run_layer's plans of one layer need beside their weights.
 template <class Real>
 void run_layer(const KernelTable<Real>& kernels, std::span<ForwardPlan<Real>> plans, int threads);

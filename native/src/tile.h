@@ -4,7 +4,7 @@
 // why the bits do not depend on how rows are grouped into tiles, blocks or threads.
 #pragma once
 
-#include "packing.h"
+#include "bfloat16.h"
 
 namespace gatewise::GATEWISE_ISA {
 
@@ -33,14 +33,42 @@ GATEWISE_INLINE void multiply(Vec<Real> (&acc)[kRows][kVectors], const Real* w,
   }
 }
 
+// The same with two columns to a word of w.
+template <class Real, int kRows, int kVectors, int kStride>
+GATEWISE_INLINE void multiply(VecF (&acc)[kRows][kVectors], const Bfloat16Pair* w,
+                              const float* const* rows, int64_t K) {
+  constexpr int V = kLanes<float>;
+  const float* row[kRows];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) row[r] = rows[r];
+  const auto add = [&](int64_t k, const VecF(&wk)[kVectors]) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const VecF a = splat(row[r][k]);
+#pragma GCC unroll 8
+      for (int n = 0; n < kVectors; ++n) acc[r][n] = fma(a, wk[n], acc[r][n]);
+    }
+  };
+  for (int64_t k = 0; k < K; k += 2, w += kStride * V) {
+    VecF wk[kVectors];
+#pragma GCC unroll 8
+    for (int n = 0; n < kVectors; ++n) wk[n] = first_of(load_pairs(w + n * V));
+    add(k, wk);
+    if (k + 1 == K) break;
+#pragma GCC unroll 8
+    for (int n = 0; n < kVectors; ++n) wk[n] = second_of(load_pairs(w + n * V));
+    add(k + 1, wk);
+  }
+}
+
 // Gates that fit the registers in one pass over k, for a tile of so many rows (or panels).
 constexpr int gates_per_pass(int rows) { return rows * 4 + 5 <= kRegisters ? 4 : 2; }
 
 // The gates before their nonlinearity, for kRows rows of one panel:
 //   out[r][gate] = init[r][gate] + x[r] W_x + h[r] W_h
 // init: one vector of four gates per row (the bias, or a projection done ahead).
-template <class Real, int kRows>
-GATEWISE_INLINE void gates_tile(const Real* const* init, const Real* w, const Real* const* x,
+template <class Real, class Weight, int kRows>
+GATEWISE_INLINE void gates_tile(const Real* const* init, const Weight* w, const Real* const* x,
                                 int64_t I, const Real* const* h, int64_t H,
                                 Vec<Real> (&out)[kRows][kGates]) {
   constexpr int V = kLanes<Real>, kPass = gates_per_pass(kRows);
@@ -53,7 +81,8 @@ GATEWISE_INLINE void gates_tile(const Real* const* init, const Real* w, const Re
       for (int n = 0; n < kPass; ++n) acc[r][n] = load(init[r] + (gate + n) * V);
     }
     multiply<Real, kRows, kPass, kGates>(acc, w + gate * V, x, I);
-    multiply<Real, kRows, kPass, kGates>(acc, w + gate * V + I * kPanelWidth<Real>, h, H);
+    multiply<Real, kRows, kPass, kGates>(acc, w + gate * V + words<Weight>(I) * kPanelWidth<Real>,
+                                         h, H);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -62,10 +91,43 @@ GATEWISE_INLINE void gates_tile(const Real* const* init, const Real* w, const Re
   }
 }
 
+// acc[p][n] += sum over k of row[k] * w[p][k][n], for two panels that lie w_stride apart.
+template <class Real>
+GATEWISE_INLINE void multiply_pair(Vec<Real> (&acc)[2][kGates], const Real* w, int64_t w_stride,
+                                   const Real* row, int64_t K) {
+  constexpr int V = kLanes<Real>;
+#pragma GCC unroll 2
+  for (int64_t k = 0; k < K; ++k, w += kPanelWidth<Real>) {
+    const Vec<Real> a = splat(row[k]);
+#pragma GCC unroll 2
+    for (int p = 0; p < 2; ++p) {
+#pragma GCC unroll 4
+      for (int n = 0; n < kGates; ++n)
+        acc[p][n] = fma(a, load(w + p * w_stride + n * V), acc[p][n]);
+    }
+  }
+}
+GATEWISE_INLINE void multiply_pair(VecF (&acc)[2][kGates], const Bfloat16Pair* w, int64_t w_stride,
+                                   const float* row, int64_t K) {
+  constexpr int V = kLanes<float>;
+  for (int64_t k = 0; k < K; k += 2, w += kPanelWidth<float>) {
+    const VecF first = splat(row[k]), second = splat(k + 1 < K ? row[k + 1] : 0.0f);
+#pragma GCC unroll 2
+    for (int p = 0; p < 2; ++p) {
+#pragma GCC unroll 4
+      for (int n = 0; n < kGates; ++n) {
+        const BitVec<float> pair = load_pairs(w + p * w_stride + n * V);
+        acc[p][n] = fma(first, first_of(pair), acc[p][n]);
+        if (k + 1 < K) acc[p][n] = fma(second, second_of(pair), acc[p][n]);
+      }
+    }
+  }
+}
+
 // One row, two panels at once: enough independent chains to hide the latency of fma.
 // w, init: of the first panel; the second lies w_stride and kPanelWidth further.
-template <class Real>
-GATEWISE_INLINE void gates_pair(const Real* init, const Real* w, int64_t w_stride, const Real* x,
+template <class Real, class Weight>
+GATEWISE_INLINE void gates_pair(const Real* init, const Weight* w, int64_t w_stride, const Real* x,
                                 int64_t I, const Real* h, int64_t H, Vec<Real> (&out)[2][kGates]) {
   constexpr int V = kLanes<Real>;
   Vec<Real> acc[2][kGates];
@@ -74,22 +136,8 @@ GATEWISE_INLINE void gates_pair(const Real* init, const Real* w, int64_t w_strid
 #pragma GCC unroll 4
     for (int n = 0; n < kGates; ++n) acc[p][n] = load(init + p * kPanelWidth<Real> + n * V);
   }
-  const auto run = [&](const Real* panel, const Real* row,
-                       int64_t K) __attribute__((always_inline)) {
-#pragma GCC unroll 2
-    for (int64_t k = 0; k < K; ++k) {
-      const Vec<Real> a = splat(row[k]);
-#pragma GCC unroll 2
-      for (int p = 0; p < 2; ++p) {
-#pragma GCC unroll 4
-        for (int n = 0; n < kGates; ++n) {
-          acc[p][n] = fma(a, load(panel + p * w_stride + k * kPanelWidth<Real> + n * V), acc[p][n]);
-        }
-      }
-    }
-  };
-  run(w, x, I);
-  run(w + I * kPanelWidth<Real>, h, H);
+  multiply_pair(acc, w, w_stride, x, I);
+  multiply_pair(acc, w + words<Weight>(I) * kPanelWidth<Real>, w_stride, h, H);
 #pragma GCC unroll 2
   for (int p = 0; p < 2; ++p) {
 #pragma GCC unroll 4

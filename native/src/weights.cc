@@ -15,7 +15,7 @@ size_t rounded(size_t elements) {
 
 template <class Real>
 Weights<Real>::Weights(const Network& net)
-    : network(net), kernels(gatewise::kernels().table<Real>()) {
+    : network(net), kernels(gatewise::kernels().table<Real>(network.bfloat16)) {
   panels_at_.push_back(0), blocks_at_.push_back(0);
   for (int64_t k = 0; k < network.L * network.D; ++k) {
     const BufferSizes sizes = kernels.sizes(shape(k, 0, 0));
@@ -31,10 +31,16 @@ void Weights<Real>::pack(std::span<const Parameters<Real>> parameters) {
   for (size_t k = 0; k < parameters.size(); ++k) {
     const auto index = static_cast<int64_t>(k);
     const Panels to = panels(index);
-    kernels.pack_forward(shape(index, 0, 0), parameters[k], const_cast<Real*>(to.weights),
-                         const_cast<Real*>(to.bias));
+    const Shape s = shape(index, 0, 0);
+    kernels.pack_forward(s, parameters[k], const_cast<Real*>(to.weights),
+                         const_cast<Real*>(to.bias), room_for_panels(s));
   }
   blocks_packed_ = false;
+}
+
+template <class Real>
+Real* Weights<Real>::room_for_panels(const Shape& s) const {
+  return kernels.expand ? scratch<Real>(Slot::kAgain, kernels.sizes(s).gradients) : nullptr;
 }
 
 template <class Real>
@@ -61,8 +67,14 @@ void Weights<Real>::pack_blocks() const {
     const int64_t columns = s.I + s.H;
     Real* hh = blocks_.as<Real>() + blocks_at_[static_cast<size_t>(k)];
     Real* ih = hh + rounded<Real>(kernels.sizes(s).weights_hh);
-    kernels.pack_backward(s.H, columns, s.I, s.H, panels(k).weights, hh);
-    kernels.pack_backward(s.H, columns, 0, s.I, panels(k).weights, ih);
+    const Real* from = panels(k).weights;
+    if (kernels.expand) {
+      Real* room = room_for_panels(s);
+      kernels.expand(s, from, room);
+      from = room;
+    }
+    kernels.pack_backward(s.H, columns, s.I, s.H, from, hh);
+    kernels.pack_backward(s.H, columns, 0, s.I, from, ih);
   }
   blocks_packed_ = true;
 }
@@ -77,7 +89,7 @@ SharedWeights<Real> pack(const Network& network, std::span<const Parameters<Real
 template <class Real>
 SharedWeights<Real> WeightsCache<Real>::get(std::span<const Parameters<Real>> parameters,
                                             bool known) {
-  const KernelTable<Real>& table = kernels().table<Real>();
+  const KernelTable<Real>& table = kernels().table<Real>(network_.bfloat16);
   const std::lock_guard lock(mutex_);
   const bool usable = weights_ && &weights_->kernels == &table;
   if (usable && known) return weights_;

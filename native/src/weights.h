@@ -38,6 +38,7 @@ class Weights {
 
  private:
   void pack_blocks() const;
+  Real* room_for_panels(const Shape& s) const;
 
   std::vector<size_t> panels_at_, blocks_at_;  // in elements, the last is the total
   Memory panels_;

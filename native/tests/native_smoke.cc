@@ -37,7 +37,7 @@ struct Problem {
       for (auto& e : v) e = static_cast<Real>(static_cast<float>(scale * uniform(random)));
       return v;
     };
-    const auto& [L, D, I, H] = c.net;
+    const int64_t L = c.net.L, D = c.net.D, I = c.net.I, H = c.net.H;
     x = filled(c.T * c.B * I), h0 = filled(L * D * c.B * H), c0 = filled(L * D * c.B * H);
     for (int64_t k = 0; k < L * D; ++k) {
       w_ih.push_back(filled(4 * H * c.net.inputs(k / D)));

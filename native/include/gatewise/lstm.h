@@ -31,6 +31,10 @@ inline constexpr double kMaxActivationUlp = 2.0;
 
 struct Network {
   int64_t L, D, I, H;
+  // float32 only: weights, inputs and hidden states are rounded to bfloat16, which halves the bytes
+  // of the weights; sums, gates and cell states stay float32. Backward gives the gradients of that
+  // network, rounding taken for the identity.
+  bool bfloat16 = false;
   // Inputs of a layer: x, or what the layer below puts out.
   int64_t inputs(int64_t layer) const { return layer ? D * H : I; }
   bool operator==(const Network&) const = default;
@@ -175,7 +179,8 @@ class Stream {
   SharedWeights<Real> weights_;
   int64_t B_;
   std::vector<Layer> layers_;
-  bool descending_ = false;  // the order of panels, by turns: see forward.h
+  std::unique_ptr<Real[]> input_;  // x, rounded, where the weights are bfloat16
+  bool descending_ = false;        // the order of panels, by turns: see forward.h
 };
 
 // y[j] = sigmoid(x[j]) or tanh(x[j]), exactly as the kernels compute it. x may alias y.

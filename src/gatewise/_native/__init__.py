@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, Literal, get_args
 
 from gatewise._native import _core
 from gatewise._native._core import (
@@ -26,13 +26,30 @@ __all__ = [
     "MAX_ACTIVATION_ULP",
     "CacheF32",
     "CacheF64",
+    "Precision",
     "activate",
+    "check_precision",
     "isa_name",
     "native_info",
     "peak_gflops",
     "select_isa",
     "thread_count",
 ]
+
+
+Precision = Literal["full", "bfloat16"]
+
+
+def check_precision(precision: str) -> None:
+    """Refuse what is no `Precision`.
+
+    Raises:
+        ConfigError: it is another word.
+    """
+    if precision not in get_args(Precision):
+        raise ConfigError(
+            f"precision is {precision!r}: expected one of {', '.join(get_args(Precision))}."
+        )
 
 
 def select_isa(name: str) -> None:
@@ -76,15 +93,17 @@ def native_info() -> dict[str, Any]:
     """Tell what the native core runs on.
 
     Returns:
-        ``isa`` (in use), ``available`` (best first; GATEWISE_ISA forces one), ``threads``, and
-        ``max_activation_ulp`` (the bound on float32 sigmoid and tanh).
+        ``isa`` (in use), ``available`` (best first; GATEWISE_ISA forces one), ``threads``,
+        ``max_activation_ulp`` (the bound on float32 sigmoid and tanh), and ``bfloat16``: how its
+        products are computed ("emulated": by float32 multiply-adds).
 
     >>> sorted(native_info())
-    ['available', 'isa', 'max_activation_ulp', 'threads']
+    ['available', 'bfloat16', 'isa', 'max_activation_ulp', 'threads']
     """
     return {
         "isa": isa_name(),
         "available": _core.isa_available().split(),
         "threads": thread_count(),
+        "bfloat16": "emulated",
         "max_activation_ulp": MAX_ACTIVATION_ULP,
     }

@@ -21,9 +21,15 @@ class Network:
         parameters: for each layer, and within it for each direction: w_ih [4H, inputs],
             w_hh [4H, H], b_ih and b_hh [4H] or None.
         directions: D.
+        bfloat16: round weights and what meets them; float32 only.
     """
 
-    def __init__(self, parameters: Sequence[Sequence[Array | None]], directions: int = 1) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[Sequence[Array | None]],
+        directions: int = 1,
+        bfloat16: bool = False,
+    ) -> None:
         w_ih = parameters[0][0]
         assert w_ih is not None
         self.dtype = w_ih.dtype
@@ -35,9 +41,8 @@ class Network:
             for name, array, shape in zip(PER_DIRECTION, given, shapes, strict=True):
                 if array is not None:
                     self._check(name, array, shape)
-        cache = (_core.CacheF32 if self.dtype == np.float32 else _core.CacheF64)(
-            self.L, self.D, self.I, self.H
-        )
+        made = _core.CacheF32 if self.dtype == np.float32 else _core.CacheF64
+        cache = made(self.L, self.D, self.I, self.H, bfloat16 and self.dtype == np.float32)
         self.weights = cache.pack(tuple(_address(a) for p in parameters for a in p), False)
 
     def tape(self, T: int, B: int, checkpoint_every: int = 0) -> Array:

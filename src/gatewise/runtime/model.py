@@ -24,16 +24,20 @@ Array = NDArray[Any]
 State = tuple[Array, Array]
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(path: str | os.PathLike[str], precision: _native.Precision = "full") -> Model:
     """Load an LSTM that `gatewise.weights.save_lstm` wrote.
 
     Args:
         path: a safetensors file.
+        precision: "full" (default) or "bfloat16", as in `gatewise.nn.LSTM`: half the bytes of
+            weights, for streams of wide layers.
 
     Raises:
         ModelFileError: the file is missing, damaged, or not an LSTM of ours.
+        ConfigError: `precision` is another.
     """
-    return Model(load_lstm(path))
+    _native.check_precision(precision)
+    return Model(load_lstm(path), precision)
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,11 @@ class Model:
 
     Args:
         weights: parameters and configuration.
+        precision: see `load`.
     """
 
     weights: LSTMWeights
+    precision: _native.Precision = "full"
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -121,7 +127,7 @@ class Model:
             for direction in range(config.directions)
         ]
         parameters = [[own.get(name) for name in arrays.PER_DIRECTION] for own in layers]
-        return arrays.Network(parameters, config.directions)
+        return arrays.Network(parameters, config.directions, self.precision == "bfloat16")
 
     def _run_layers(self, x: Array, h: Array, c: Array, y: Array) -> State:
         """Fill y; return the states after the last step."""
