@@ -94,8 +94,7 @@ class PackedWeights {
 
 // parameters: of each layer and direction w_ih, w_hh, b_ih, b_hh.
 template <class Real>
-PackedWeights<Real> pack(gatewise::WeightsCache<Real>& cache, const nb::tuple& parameters,
-                         bool known) {
+PackedWeights<Real> pack(gatewise::WeightsCache<Real>& cache, const nb::tuple& parameters) {
   std::vector<gatewise::Parameters<Real>> in;
   for (size_t k = 0; k + 3 < parameters.size(); k += 4) {
     in.push_back({at<const Real>(address_at(parameters, k)),
@@ -104,7 +103,7 @@ PackedWeights<Real> pack(gatewise::WeightsCache<Real>& cache, const nb::tuple& p
                   at<const Real>(address_at(parameters, k + 3))});
   }
   const nb::gil_scoped_release release;
-  return {cache.get(in, known), cache.network()};
+  return {cache.get(in), cache.network()};
 }
 
 // A C-contiguous array through the buffer protocol, which takes no memory.
@@ -207,7 +206,7 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
             new (self) Cache(gatewise::Network{L, D, I, H, bfloat16});
           },
           "L"_a, "D"_a, "I"_a, "H"_a, "bfloat16"_a = false)
-      .def("pack", pack<Real>, "parameters"_a, "known"_a);
+      .def("pack", pack<Real>, "parameters"_a);
   // An output must not be converted: the converted copy would be written and lost.
   m.def("activate", activate<Real>, "name"_a, nb::arg("x").noconvert(), nb::arg("y").noconvert(),
         "y = sigmoid(x) or tanh(x), as the kernels compute it.");

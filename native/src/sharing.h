@@ -11,7 +11,7 @@ namespace gatewise {
 // brings.
 inline int useful_threads(const Shape& s, int64_t directions, int threads,
                           double operations_per_weight) {
-  constexpr double kOperationsPerThread = 2e7;
+  constexpr double kOperationsPerThread = 1e7;
   const double operations = operations_per_weight * static_cast<double>(directions) * 4.0 *
                             static_cast<double>(s.H) * static_cast<double>(s.I + s.H) *
                             static_cast<double>(s.T * s.B);

@@ -78,9 +78,15 @@ class Pool {
     }
     wake_.notify_all();
     job.run();
-    std::unique_lock lock(mutex_);
-    job_ = nullptr;  // whoever has not begun finds nothing
-    idle_.wait(lock, [this] { return active_ == 0; });
+    {
+      const std::lock_guard lock(mutex_);
+      job_ = nullptr;  // whoever has not begun finds nothing
+    }
+    for (int spin = 0; spin < kSpins && active_.load(std::memory_order_acquire); ++spin) pause();
+    if (active_.load(std::memory_order_acquire)) {
+      std::unique_lock lock(mutex_);
+      idle_.wait(lock, [this] { return active_.load() == 0; });
+    }
     return true;
   }
 
@@ -101,7 +107,7 @@ class Pool {
       lock.unlock();
       job->run();
       lock.lock();
-      if (--active_ == 0) idle_.notify_one();
+      if (active_.fetch_sub(1, std::memory_order_acq_rel) == 1) idle_.notify_one();
     }
   }
 
@@ -110,7 +116,8 @@ class Pool {
   std::condition_variable wake_, idle_;
   std::atomic<uint64_t> generation_{0};
   Job* job_ = nullptr;
-  int workers_ = 0, joined_ = 0, active_ = 0;
+  int workers_ = 0, joined_ = 0;
+  std::atomic<int> active_{0};  // rises only while job_ is set
 };
 
 std::atomic<Pool*> the_pool{nullptr};

@@ -87,12 +87,10 @@ SharedWeights<Real> pack(const Network& network, std::span<const Parameters<Real
 }
 
 template <class Real>
-SharedWeights<Real> WeightsCache<Real>::get(std::span<const Parameters<Real>> parameters,
-                                            bool known) {
+SharedWeights<Real> WeightsCache<Real>::get(std::span<const Parameters<Real>> parameters) {
   const KernelTable<Real>& table = kernels().table<Real>(network_.bfloat16);
   const std::lock_guard lock(mutex_);
   const bool usable = weights_ && &weights_->kernels == &table;
-  if (usable && known) return weights_;
   uint64_t now = 0;
   for (size_t k = 0; k < parameters.size(); ++k) {
     const Parameters<Real>& p = parameters[k];

@@ -10,7 +10,7 @@ from gatewise.nn import LSTM
 from gatewise.weights import save_lstm
 
 ERROR = 0.02
-"""Largest difference of outputs from float32's that the docs allow for (they are within -1 .. 1)."""
+"""Largest difference of outputs from float32's that is allowed for; they lie in -1 .. 1."""
 
 
 class Round(torch.autograd.Function):
@@ -40,7 +40,7 @@ def rounded_run(lstm, x):
 
 
 def assert_nearly_all_near(got, expected):
-    """A sum in another order may round h to the neighbour now and then, and what follows a little."""
+    """A sum in another order rounds h to the neighbour now and then."""
     scale = expected.abs().max()
     difference = (got - expected).abs() / scale
     assert difference.median() < 1e-4

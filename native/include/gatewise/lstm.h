@@ -83,8 +83,7 @@ template <class Real>
 class WeightsCache {
  public:
   explicit WeightsCache(const Network& network) : network_(network) {}
-  // known: the caller vouches that nothing has changed since the last call, which skips the look.
-  SharedWeights<Real> get(std::span<const Parameters<Real>> parameters, bool known);
+  SharedWeights<Real> get(std::span<const Parameters<Real>> parameters);
   const Network& network() const { return network_; }
 
  private:

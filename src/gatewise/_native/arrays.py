@@ -43,7 +43,7 @@ class Network:
                     self._check(name, array, shape)
         made = _core.CacheF32 if self.dtype == np.float32 else _core.CacheF64
         cache = made(self.L, self.D, self.I, self.H, bfloat16 and self.dtype == np.float32)
-        self.weights = cache.pack(tuple(_address(a) for p in parameters for a in p), False)
+        self.weights = cache.pack(tuple(_address(a) for p in parameters for a in p))
 
     def tape(self, T: int, B: int, checkpoint_every: int = 0) -> Array:
         """Room for what `forward` keeps for `backward`."""

@@ -53,14 +53,14 @@ class Engine:
             packed = self._caches.setdefault(dtype, made(*self.sizes, bfloat16))
         addresses = tuple([0 if p is None else p.data_ptr() for p in parameters])
         if not self.frozen:
-            return packed.pack(addresses, False)
+            return packed.pack(addresses)
         versions = _versions(parameters)
         now = dtype, addresses, versions, _optimiser_steps()[0], _native.isa_name()
         seen = self._seen
         if seen is not None and seen.now == now and versions is not None:
             return seen.weights
         self._seen = seen = None  # lets go of the old weights, whose memory the cache uses again
-        weights = packed.pack(addresses, False)
+        weights = packed.pack(addresses)
         storages = [None if p is None else p.untyped_storage() for p in parameters]
         self._seen = _Seen(now, weights, storages)
         return weights
