@@ -163,6 +163,23 @@ bool check_lockstep() {
   return alone.same_as(together);
 }
 
+// Steps of a stream against the whole sequence, from the same states.
+bool check_stream(bool bfloat16) {
+  const Case c{5, 3, {2, 1, 7, 33, bfloat16}};
+  Problem<float> whole(c);
+  whole.loss();
+  gatewise::Stream<float> stream(whole.packed, c.B);
+  stream.set_state(whole.h0.data(), whole.c0.data());
+  std::vector<float> y(whole.y.size()), h(whole.h_n.size()), cells(whole.c_n.size());
+  for (int64_t t = 0; t < c.T; ++t) {
+    stream.step(whole.x.data() + t * c.B * c.net.I, y.data() + t * c.B * c.net.H, 1);
+  }
+  stream.get_state(h.data(), cells.data());
+  const bool same = y == whole.y && h == whole.h_n && cells == whole.c_n;
+  std::printf("  stream%s: %s\n", bfloat16 ? ", bfloat16" : "", same ? "same bits" : "DIFFER");
+  return same;
+}
+
 // Several callers at once: one has the workers, the others run alone, all get the same bits.
 bool check_concurrent_callers() {
   const Case c{40, 64, {1, 1, 16, 40}};
@@ -188,16 +205,22 @@ bool check_concurrent_callers() {
 
 }  // namespace
 
-int main() {
+// `native_smoke small`: less of it, for where every instruction costs.
+int main(int count, char**) {
+  const bool small = count > 1;
   bool ok = true;
   std::istringstream names{gatewise::isa_available()};
   for (std::string isa; names >> isa;) {
     gatewise::isa_select(isa.c_str());
     std::printf("%s\n", isa.c_str());
+    for (const Case& c : {Case{1, 1, {1, 1, 1, 1}}, Case{3, 1, {2, 2, 7, 17}},
+                          Case{5, 2, {1, 1, 5, 33}}, Case{4, 7, {3, 1, 3, 16}}}) {
+      ok = check(c) && ok;
+    }
+    ok = check_stream(false) && check_stream(true) && ok;
+    if (small) continue;
     for (const Case& c :
-         {Case{1, 1, {1, 1, 1, 1}}, Case{3, 1, {2, 2, 7, 17}}, Case{5, 2, {1, 1, 5, 33}},
-          Case{4, 7, {3, 1, 3, 16}}, Case{9, 33, {1, 2, 2, 7}}, Case{40, 37, {1, 1, 9, 19}},
-          Case{7, 64, {2, 2, 16, 130}}}) {
+         {Case{9, 33, {1, 2, 2, 7}}, Case{40, 37, {1, 1, 9, 19}}, Case{7, 64, {2, 2, 16, 130}}}) {
       ok = check(c) && ok;
     }
     ok = check_lockstep() && ok;
