@@ -49,8 +49,9 @@ stubs: install  ## _core.pyi anew from the compiled module
 	{ echo "# Generated from native/bindings/module.cc by \`make stubs\`; a test holds it current."; \
 	  printf '# ruff: noqa\n\n'; cat build/_core.pyi; } > src/gatewise/_native/_core.pyi
 
-docs: install  ## what docs/ holds of the program itself: help pages, the picture of the README
+docs: install  ## what docs/ holds of the program itself: help pages, pictures
 	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/images/make_engine.py
 	$(BIN)/python docs/images/make_demo.py
 
 bench: $(PEERS)  ## side by side with the peers, a quarter of an hour; writes results, page, picture
@@ -80,7 +81,7 @@ test-sanitize: install  ## the core under AddressSanitizer and ThreadSanitizer
 test-valgrind: install  ## the core under memcheck (needs valgrind, which knows no AVX-512)
 	$(BIN)/cmake -G Ninja -S . -B build/valgrind -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 	$(BIN)/cmake --build build/valgrind --target native_smoke
-	valgrind --quiet --error-exitcode=1 build/valgrind/native_smoke
+	valgrind --quiet --error-exitcode=1 build/valgrind/native_smoke small
 
 test-neon: install  ## the core under qemu (needs g++-aarch64-linux-gnu and qemu-user-static)
 	$(BIN)/cmake -G Ninja -S . -B build/neon -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
