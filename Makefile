@@ -88,7 +88,7 @@ test-neon: install  ## the core under qemu (needs g++-aarch64-linux-gnu and qemu
 	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
 	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static
 	$(BIN)/cmake --build build/neon --target native_smoke
-	qemu-aarch64-static build/neon/native_smoke
+	qemu-aarch64-static build/neon/native_smoke small
 
 clean:
 	rm -rf build out .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis

@@ -78,7 +78,7 @@ class Stream:
         Raises:
             ShapeError, DtypeError: x or out does not fit the LSTM; the state is as it was.
 
-        >>> import torch, gatewise.runtime, gatewise.weights, tempfile, os
+        >>> import os, tempfile, torch, numpy as np, gatewise.runtime, gatewise.weights
         >>> path = os.path.join(tempfile.mkdtemp(), "lstm.safetensors")
         >>> gatewise.weights.save_lstm(torch.nn.LSTM(3, 4), path)
         >>> stream, y = gatewise.runtime.load(path).stream(), np.empty(4, np.float32)
