@@ -191,7 +191,7 @@ def _forward(
         y = x.new_empty((T, B, D * H))
     h_n = x.new_empty((L * D, B, H))
     c_n = torch.empty_like(h_n)
-    every = options.checkpoint_every
+    every = options.checkpoint_every if keep else 0
     tape = _tape(weights, T, B, every, dtype) if keep else None
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     weights.forward(
