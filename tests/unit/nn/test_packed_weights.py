@@ -8,6 +8,7 @@ import torch
 from weight_changes import COUNTED, UNCOUNTED, assert_current, data, flat, made, new, weights_of
 
 from gatewise import _native, native_info
+from gatewise.nn import LSTM
 
 
 @pytest.mark.parametrize("change", [*COUNTED.values(), *UNCOUNTED.values()],
