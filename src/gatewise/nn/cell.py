@@ -17,8 +17,8 @@ from gatewise.nn.composite import LayerWeights
 class LSTMCell(torch.nn.LSTMCell):
     """A drop-in `torch.nn.LSTMCell` that takes any `Cell`.
 
-    The default cell runs through PyTorch's own kernel: a look at the weights costs a single step what
-    the core would gain. Give `LSTM` whole sequences, or stream through `gatewise.runtime`.
+    The default cell runs through PyTorch's own kernel: to look at the weights costs a single step
+    what the core would gain. Give `LSTM` whole sequences, or stream through `gatewise.runtime`.
 
     Args:
         input_size, hidden_size, bias, device, dtype: as in `torch.nn.LSTMCell`.
