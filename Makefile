@@ -10,7 +10,7 @@ NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/ga
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
 .PHONY: install demo test check clean format stubs docs bench \
-        test-exhaustive test-calibration test-sanitize test-valgrind test-neon
+        test-exhaustive test-calibration test-leaks test-sanitize test-valgrind test-neon
 
 install: $(STAMP)  ## set up only
 
@@ -69,7 +69,10 @@ test-exhaustive: install  ## sigmoid and tanh over all finite float32 inputs
 	$(BUILD)/exhaustive_activations
 
 test-calibration: install  ## false claims on random walks, signs of planted drivers
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast
+
+test-leaks: install  ## a million streaming steps, a thousand training steps: memory stays flat
+	$(BIN)/python -m pytest -m slow tests/unit/test_flat_memory.py
 
 test-sanitize: install  ## the core under AddressSanitizer and ThreadSanitizer
 	for kind in address thread; do \

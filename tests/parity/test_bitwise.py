@@ -1,8 +1,9 @@
 """The same bits for any number of threads, any run and (not dW) any split of the batch.
 
-The shape is large enough that the core really uses three threads (`useful_threads` in api.cc).
+The shapes are large enough that the core really uses so many threads: see native/src/sharing.h.
 """
 
+import itertools
 import os
 import subprocess
 import sys
@@ -35,10 +36,10 @@ def rows(name, array, part):
 
 @pytest.mark.parametrize("shape", [LARGE, ODD], ids=["even", "odd"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_one_two_and_three_threads_give_the_same_bits(isa, dtype, shape):
+def test_any_number_of_threads_gives_the_same_bits(isa, dtype, shape):
     inputs, grads = draw(**shape, dtype=dtype)
     alone = native(inputs, grads, threads=1)
-    for threads in (2, 3, 16):
+    for threads in (2, 3, 4, 16):
         assert_same_bits(native(inputs, grads, threads=threads), alone)
 
 
@@ -69,9 +70,10 @@ def test_a_batch_in_two_parts_gives_the_same_bits(isa, dtype, cut, shape):
 def test_every_run_gives_the_same_bits(isa, dtype):
     inputs, grads = draw(**LARGE, dtype=dtype)
     first = native(inputs, grads, threads=3)
-    # Another shape in between leaves its numbers in the scratch memory.
-    native(*draw(9, 70, 50, 90, dtype=dtype, seed=5), threads=3)
-    assert_same_bits(native(inputs, grads, threads=3), first)
+    for _ in range(5):
+        # Another shape in between leaves its numbers in the scratch memory.
+        native(*draw(9, 70, 50, 90, dtype=dtype, seed=5), threads=3)
+        assert_same_bits(native(inputs, grads, threads=3), first)
 
 
 def module_pass(lstm, x):
@@ -91,7 +93,50 @@ def test_the_module_gives_the_same_bits_for_any_number_of_threads(isa, threads, 
     x = torch.randn(40, 64, 32, dtype=dtype)
     threads(1)
     alone = module_pass(lstm, x)
-    for count in (2, 3):
+    for count in (2, 3, 4, 4, 4, 4, 4):
+        threads(count)
+        assert_same_bits(module_pass(lstm, x), alone)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_batch_in_two_parts_gives_the_module_s_bits(isa, threads, dtype):
+    torch.manual_seed(0)
+    lstm = LSTM(32, 64, num_layers=2, bidirectional=True, dtype=dtype)
+    x = torch.randn(40, 64, 32, dtype=dtype)
+    threads(1)
+    whole = module_pass(lstm, x)
+    for count, cut in itertools.product((1, 4), (1, 37)):
+        threads(count)
+        for part in (slice(0, cut), slice(cut, None)):
+            found = module_pass(lstm, x[:, part])
+            expected = {k: whole[k][:, part] for k in ("y", "h", "c", "dx")}
+            assert_same_bits(found, expected)
+
+
+# Few rows and many hidden units: the threads share out the units of each step, in lockstep.
+@pytest.mark.parametrize(("B", "H"), [(1, 256), (2, 241), (3, 230), (4, 233)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_lockstep_gives_the_same_bits_for_any_number_of_threads(isa, dtype, B, H):
+    inputs, grads = draw(200 // B, B, 33, H, dtype=dtype)
+    alone = native(inputs, grads, threads=1)
+    for threads in (2, 3, 4):
+        for _ in range(2):
+            assert_same_bits(native(inputs, grads, threads=threads), alone)
+    for row in range(B):
+        part = slice(row, row + 1)
+        own = {k: v if k[0] in "wb" else rows(k, v, part) for k, v in inputs.items()}
+        dy, dh, dc = grads
+        found = native(own, (dy[:, part], dh[part], dc[part]), threads=2)
+        assert_same_bits(found, {k: rows(k, alone[k], part) for k in FREE_OF_THE_SPLIT})
+
+
+def test_lockstep_of_layers_and_directions_gives_the_same_bits(isa, threads):
+    torch.manual_seed(0)
+    lstm = LSTM(33, 235, num_layers=2, bidirectional=True)
+    x = torch.randn(70, 2, 33)
+    threads(1)
+    alone = module_pass(lstm, x)
+    for count in (2, 3, 4):
         threads(count)
         assert_same_bits(module_pass(lstm, x), alone)
 
