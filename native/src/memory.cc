@@ -25,6 +25,12 @@ std::array<Memory, static_cast<size_t>(Slot::kCount)>& slots() {
   return own;
 }
 
+size_t unit_of(size_t bytes) { return bytes >= kHugeFrom ? kHugePage : kAlignment; }
+size_t rounded(size_t bytes) {
+  const size_t unit = unit_of(bytes);
+  return (bytes + unit - 1) / unit * unit;
+}
+
 // Blocks not in use, the one given back last at the end.
 struct Pool {
   static constexpr size_t kMaxBytes = size_t{256} << 20;
@@ -38,9 +44,8 @@ Pool& pool() {
 
 }  // namespace
 
-Memory::Memory(size_t bytes) {
-  const size_t unit = bytes >= kHugeFrom ? kHugePage : kAlignment;
-  bytes_ = (bytes + unit - 1) / unit * unit;
+Memory::Memory(size_t bytes) : bytes_(rounded(bytes)) {
+  const size_t unit = unit_of(bytes);
   pointer_.reset(std::aligned_alloc(unit, bytes_));
   if (!pointer_ && bytes_) throw std::bad_alloc();
 #if defined(__linux__)
@@ -59,7 +64,7 @@ TapeMemory::TapeMemory(size_t bytes) : block_(std::make_unique<Block>()) {
     const std::lock_guard lock(pool().mutex);
     auto& blocks = pool().blocks;
     const auto found = std::find_if(blocks.begin(), blocks.end(), [&](const Memory& m) {
-      return m.bytes() >= bytes && m.bytes() / 5 * 4 <= bytes;
+      return m.bytes() >= bytes && m.bytes() / 5 * 4 <= rounded(bytes);
     });
     if (found != blocks.end()) {
       block_->memory = std::move(*found);

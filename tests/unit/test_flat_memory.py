@@ -67,10 +67,6 @@ def test_fifty_training_steps_leave_memory_flat(kw):
     assert_training_is_flat(50, T=20, **kw)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the pool rounds a block up to 2 MB, and then finds it too large for the same tape",
-)
 def test_tapes_of_just_over_a_megabyte_are_used_again():
     assert_training_is_flat(30, T=30)
 
