@@ -5,8 +5,10 @@
     peers/         how each peer runs a case
     timing.py      one turn: many calls, timed
     worker.py      one peer in its own process, asked turn by turn
+    pairs.py       ours and each peer back to back, turn after turn
     measure.py     a whole plan: peers checked against PyTorch, then timed in turns
     contention.py  the same while another process holds one of the cores
+    scaling.py     what two cores reach at work that shares nothing
     machine.py     what it ran on, and the machine's own limits
     summary.py     ratios and means of a result, for tables and tests
     files.py       a result as JSON text

@@ -90,13 +90,18 @@ def _shapes(*names: str) -> tuple[Shape, ...]:
     return tuple(Shape.parse(name) for name in names)
 
 
-_SEQUENCES: Final = _shapes(
+MAIN: Final = _shapes(
     "1x100x1x32", "1x100x64x64", "1x100x256x256", "32x50x1x32", "32x100x16x64", "32x100x64x64",
     "32x100x128x128", "64x100x256x256", "128x50x512x512", "32x500x16x128", "256x24x32x128",
+)  # fmt: skip
+"""Sequences of one layer, from the smallest to the largest: the grid that means are taken over."""
+
+_EXTRA: Final = _shapes(
     "2x100x64x64", "4x100x64x64", "8x100x64x64", "2x100x128x128", "4x100x128x128",
     "8x100x128x128", "2x100x256x256", "4x100x256x256", "8x100x256x256",
     "1x100x64x64-l2", "32x100x16x64-l2", "1x100x64x64-bi", "32x100x64x64-bi",
 )  # fmt: skip
+_SEQUENCES: Final = MAIN + _EXTRA
 _STEPS: Final = _shapes("1x1x1x32", "1x1x16x64", "1x1x64x128", "1x1x256x256")
 _WHOLE: Final = _shapes("32x100x16x64-l2")
 

@@ -6,18 +6,18 @@ import contextlib
 import datetime
 import multiprocessing
 import statistics
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from gatewise.bench import machine
+from gatewise.bench import machine, pairs, scaling
 from gatewise.bench.contention import Spinner
 from gatewise.bench.grid import CONTENDED, Case, cases
+from gatewise.bench.pairs import Crew, Tell
 from gatewise.bench.peers import OURS, PEERS, REFERENCE
 from gatewise.bench.problem import Array
 from gatewise.bench.timing import spread
@@ -25,12 +25,6 @@ from gatewise.bench.worker import Worker, child_settings
 from gatewise.errors import BenchmarkError, ConfigError, MissingExtraError, nearest
 
 Progress = Callable[[str, int, int], None]
-Tell = Callable[[str, str], None]
-Crew = dict[str, Worker]
-
-FEWEST_TURNS: Final = 3
-PATIENCE_S: Final = 12.0
-"""A case that has lasted longer than this ends after `FEWEST_TURNS` turns."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +35,16 @@ class Plan:
         cases: modes and shapes.
         threads: numbers of threads, one after the other.
         peers: names from `PEERS`; those that are not installed are left out, and named.
-        turns: of each peer in each case.
+        turns: of each peer in each case, beside one of ours.
         turn_s: length of a turn, in seconds.
-        contended: measure, too, with another process on one of the cores.
+        contended: measure, too, with another process on one of the cores, and what two cores reach.
     """
 
     cases: tuple[Case, ...] = cases()
     threads: tuple[int, ...] = (1, 2)
     peers: tuple[str, ...] = tuple(PEERS)
-    turns: int = 7
-    turn_s: float = 0.06
+    turns: int = 9
+    turn_s: float = 0.05
     contended: bool = False
 
     def __post_init__(self) -> None:
@@ -74,7 +68,7 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
     Returns:
         JSON values: ``machine``, ``peaks``, ``versions`` of the peers, ``missing`` (why a peer is
         not there), ``faults`` (numbers that differ from PyTorch's, failures), ``rows`` (seconds per
-        call), ``contended``, and how it was measured.
+        call, and the pairs of each turn), ``contended``, ``side_by_side``, and how it was measured.
 
     Raises:
         MissingExtraError: PyTorch, whose numbers all others must compute, is not installed.
@@ -91,6 +85,7 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
         "faults": [],
         "rows": [],
         "contended": [],
+        "side_by_side": None,
     }
     total, done = len(plan.cases) * len(plan.threads), 0
     for threads in plan.threads:
@@ -99,11 +94,13 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
             for case in plan.cases:
                 tell = partial(_tell, result["faults"], case, threads)
                 ready = _prepared(crew, case, plan.peers, tell)
-                row = {**case.to_dict(), "threads": threads, **_timed(ready, plan, tell)}
+                found = pairs.timed(ready, case.mode, plan.turns, plan.turn_s, tell)
+                row = {**case.to_dict(), "threads": threads, **found}
                 result["rows"].append(row)
                 done += 1
                 progress("measure", done, total)
     if plan.contended:
+        result["side_by_side"] = scaling.side_by_side(plan.turns, 2 * plan.turn_s)
         result["contended"] = _contended(plan, result, progress)
     result["peaks"] = machine.merge(result["peaks"], _peaks())
     return result
@@ -172,32 +169,6 @@ def deviation(outputs: dict[str, Array], reference: dict[str, Array]) -> float:
     return worst
 
 
-def _timed(crew: Crew, plan: Plan, tell: Tell) -> dict[str, Any]:
-    """Let all take turns, in one order and then in the other; who fails is out.
-
-    The machine's peak is measured among the turns, so that both ran at the speed of the moment.
-    """
-    meter = next((crew[peer] for peer in OURS if peer in crew), None)
-    peaks: list[float] = []
-    times: dict[str, list[float]] = {peer: [] for peer in crew}
-    start = time.perf_counter()
-    for turn in range(plan.turns):
-        if turn >= FEWEST_TURNS and time.perf_counter() - start > PATIENCE_S:
-            break
-        for peer in list(times) if turn % 2 else list(reversed(times)):
-            try:
-                times[peer] += crew[peer].turn(plan.turn_s)
-            except BenchmarkError as error:
-                tell(peer, str(error))
-                del times[peer]
-        if meter is not None and (peak := meter.peak_gflops()) is not None:
-            peaks.append(peak)
-    return {
-        "peak_gflops": statistics.median(peaks) if peaks else None,
-        "times": _spreads(times),
-    }
-
-
 def _contended(plan: Plan, result: dict[str, Any], progress: Progress) -> list[dict[str, Any]]:
     """Time ours and PyTorch's on two threads, by turns alone and beside a spinning process."""
     rows = []
@@ -208,18 +179,23 @@ def _contended(plan: Plan, result: dict[str, Any], progress: Progress) -> list[d
             ready = _prepared(crew, case, peers, partial(_tell, result["faults"], case, 2))
             quiet: dict[str, list[float]] = {peer: [] for peer in ready}
             contended: dict[str, list[float]] = {peer: [] for peer in ready}
+            growths: dict[str, list[float]] = {peer: [] for peer in ready}
             for _ in range(plan.turns):
                 for peer, worker in ready.items():
-                    quiet[peer] += worker.turn(plan.turn_s)
+                    alone = worker.turn(plan.turn_s)
                     spinner.start()
-                    contended[peer] += worker.turn(plan.turn_s)
+                    beside = worker.turn(plan.turn_s)
                     spinner.stop()
+                    quiet[peer] += alone
+                    contended[peer] += beside
+                    growths[peer].append(statistics.median(beside) / statistics.median(alone))
             rows.append(
                 {
                     **case.to_dict(),
                     "threads": 2,
                     "quiet": _spreads(quiet),
                     "contended": _spreads(contended),
+                    "growth": {k: round(statistics.median(v), 3) for k, v in growths.items()},
                 }
             )
         progress("contended", len(CONTENDED), len(CONTENDED))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from gatewise.bench.grid import MODES, Mode, Shape
+from gatewise.bench.grid import MAIN, MODES, Mode, Shape
 from gatewise.bench.peers.registry import OURS, PEERS
 
 Row = dict[str, Any]
@@ -20,27 +21,36 @@ def ours(row: Row) -> str | None:
 
     Another of ours stands in where that one was not measured; None if none was.
     """
-    preferred = (_FIRST.get(row["mode"], OURS[0]), *OURS)
-    return next((name for name in preferred if name in row["times"]), None)
+    return first_of_ours(row["mode"], row["times"])
+
+
+def first_of_ours(mode: str, names: Iterable[str]) -> str | None:
+    """Return which of ours is compared in a mode, if any is among the names."""
+    preferred, found = (_FIRST.get(mode, OURS[0]), *OURS), set(names)
+    return next((name for name in preferred if name in found), None)
 
 
 def peers(row: Row) -> dict[str, float]:
-    """Return the medians of all that are not ours, in seconds."""
-    return {k: v["median"] for k, v in row["times"].items() if k not in OURS}
+    """Return the ratios to all that are not ours."""
+    found = {peer: ratio(row, peer) for peer in row["times"] if peer not in OURS}
+    return {peer: value for peer, value in found.items() if value is not None}
 
 
 def best_peer(row: Row) -> str | None:
-    """Return the quickest peer, if one was measured."""
-    medians = peers(row)
-    return min(medians, key=medians.__getitem__) if medians else None
+    """Return the peer of the smallest ratio, if one was measured."""
+    found = peers(row)
+    return min(found, key=found.__getitem__) if found else None
 
 
 def ratio(row: Row, peer: str | None = None) -> float | None:
-    """Return how many times quicker than a peer we are, by medians; None if not measured.
+    """Return how many times quicker than a peer we are; None if not measured.
+
+    That is the median over turns of the ratio of the two that ran back to back; in a row without
+    pairs, the ratio of the medians.
 
     Args:
         row: of a result.
-        peer: default: the quickest.
+        peer: default: the one of the smallest ratio.
 
     >>> times = {"gatewise": {"median": 2.0}, "torch": {"median": 3.0}, "jax": {"median": 5.0}}
     >>> row = {"mode": "inference", "times": times}
@@ -50,6 +60,8 @@ def ratio(row: Row, peer: str | None = None) -> float | None:
     us, them = ours(row), peer or best_peer(row)
     if us is None or them not in row["times"]:
         return None
+    if found := row.get("pairs", {}).get(them):
+        return statistics.median(theirs / own for own, theirs in found)
     return row["times"][them]["median"] / row["times"][us]["median"]
 
 
@@ -88,6 +100,20 @@ def groups(result: dict[str, Any]) -> Iterator[tuple[Mode, int, list[Row]]]:
             rows = [r for r in result["rows"] if (r["mode"], r["threads"]) == (mode, threads)]
             if rows:
                 yield mode, threads, rows
+
+
+def parts(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Yield the rows of the main grid and the others, each with a word for them, if there are any.
+
+    A mode whose shapes are none of the grid's has one part, without a word.
+    """
+    found: dict[str, list[Row]] = {"grid": [], "extra shapes": []}
+    for row in rows:
+        found["grid" if shape(row) in MAIN else "extra shapes"].append(row)
+    if not found["grid"]:
+        yield "", found["extra shapes"]
+        return
+    yield from ((name, part) for name, part in found.items() if part)
 
 
 def columns(rows: Iterable[Row]) -> list[str]:

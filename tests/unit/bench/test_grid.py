@@ -2,7 +2,7 @@
 
 import pytest
 
-from gatewise.bench.grid import CONTENDED, GRID, MODES, QUICK, Case, Shape, cases
+from gatewise.bench.grid import CONTENDED, GRID, MAIN, MODES, QUICK, Case, Shape, cases
 from gatewise.errors import ConfigError
 
 
@@ -33,6 +33,8 @@ def test_the_grid_holds_what_is_promised():
     assert {f"{b}x100x{h}x{h}" for b in (2, 4, 8) for h in (64, 128, 256)} < names
     assert {"1x100x64x64-l2", "32x100x16x64-l2", "1x100x64x64-bi", "32x100x64x64-bi"} < names
     assert len(names) == 24
+    assert len(MAIN) == 11
+    assert GRID["inference"][:11] == MAIN
     assert GRID["training"] == GRID["inference"]
     assert {case.shape.name for case in CONTENDED} == {"32x100x128x128"}
 

@@ -5,7 +5,7 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from gatewise.bench import PEERS, Case, Plan, Shape, cases, measure
+from gatewise.bench import PEERS, Case, Plan, Shape, cases, measure, pairs, scaling, summary
 from gatewise.bench.worker import Worker
 from gatewise.errors import BenchmarkError, ConfigError, MissingExtraError
 
@@ -91,11 +91,13 @@ def test_a_peer_that_fails_says_why_and_goes_on():
 
 def test_ours_and_torch_are_timed_beside_a_busy_process(monkeypatch):
     monkeypatch.setattr(measure, "CONTENDED", cases(["training"], SHAPES[:1]))
+    monkeypatch.setattr(scaling, "side_by_side", lambda *_: None)
     plan = Plan((), contended=True, peers=("gatewise",), **QUICK)
     (row,) = measure.run(plan)["contended"]
     assert row["mode"] == "training"
     assert row["quiet"].keys() == row["contended"].keys() == {"gatewise", "torch"}
     assert row["contended"]["torch"]["median"] > 0
+    assert row["growth"]["torch"] > 0
 
 
 class Stub:
@@ -140,11 +142,66 @@ def test_who_computes_something_else_is_left_out_and_told():
 def test_who_fails_in_a_turn_is_out_and_the_others_go_on():
     told = {}
     crew = {"gatewise": Stub(), "jax": Stub(lasting=False)}
-    row = measure._timed(crew, Plan(turns=3), told.__setitem__)
+    row = pairs.timed(crew, "inference", 3, 0.1, told.__setitem__)
     assert {*row["times"]} == {"gatewise"}
     assert row["times"]["gatewise"]["samples"] == 3
+    assert row["pairs"] == {}
     assert row["peak_gflops"] == 100.0
     assert told == {"jax": "broke down"}
+
+
+class Drifting(Stub):
+    """A worker on a machine that is three times slower in every second stretch of four turns."""
+
+    clock = 0
+
+    def __init__(self, seconds):
+        super().__init__()
+        self._seconds = seconds
+
+    def turn(self, budget_s):
+        slow = Drifting.clock // 4 % 2
+        Drifting.clock += 1
+        return [self._seconds * (3 if slow else 1)] * 5
+
+
+def test_ratios_hold_on_a_machine_whose_speed_drifts():
+    crew = {"torch": Drifting(2.0), "gatewise": Drifting(1.0), "gatewise-runtime": Drifting(0.5),
+            "jax": Drifting(1.5), "openvino": Drifting(4.0)}  # fmt: skip
+    timed = pairs.timed(crew, "inference", 9, 0.1, lambda *_: None)
+    row = {"mode": "inference", **timed}
+    assert {len(found) for found in timed["pairs"].values()} == {9}
+    expected = {"torch": 2.0, "jax": 1.5, "openvino": 4.0, "gatewise-runtime": 0.5}
+    assert {peer: summary.ratio(row, peer) for peer in timed["pairs"]} == expected
+    assert summary.best_peer(row) == "jax"
+    assert timed["times"]["jax"]["samples"] == 45
+    assert timed["times"]["gatewise"]["samples"] == 4 * 45
+
+
+def test_the_runtime_is_what_peers_stand_beside_when_streaming():
+    crew = {"gatewise": Stub(), "gatewise-runtime": Stub(), "torch": Stub()}
+    timed = pairs.timed(crew, "streaming", 2, 0.1, lambda *_: None)
+    assert timed["pairs"].keys() == {"gatewise", "torch"}
+
+
+def test_without_ours_there_are_no_pairs():
+    crew = {"gatewise": Stub(lasting=False), "gatewise-runtime": Stub(), "torch": Stub()}
+    timed = pairs.timed(crew, "inference", 3, 0.1, lambda *_: None)
+    assert timed["pairs"] == {}
+    assert timed["times"].keys() == {"gatewise-runtime", "torch"}
+
+
+def test_ours_alone_is_timed_too():
+    timed = pairs.timed({"gatewise": Stub()}, "training", 2, 0.1, lambda *_: None)
+    assert timed["times"]["gatewise"]["samples"] == 2
+
+
+def test_two_cores_are_timed_at_once():
+    if measure.machine.core_count() < 2:
+        pytest.skip("one core")
+    found = scaling.side_by_side(2, 0.01, cases(["inference"], SHAPES)[0])
+    assert len(found["speeds"]) == 2
+    assert 0.2 < found["median"] < 5
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,21 @@ def test_the_module_answers_and_the_runtime_when_streaming():
     assert summary.ratio(row(**medians), "torch") == 2.0
 
 
+def test_pairs_count_and_not_the_medians_over_all_turns():
+    found = row(gatewise=2.0, torch=3.0, jax=4.0)
+    found["pairs"] = {"torch": [[1.0, 3.0], [2.0, 5.0], [1.0, 9.0]], "jax": [[1.0, 2.0]] * 3}
+    assert summary.ratio(found, "torch") == 3.0
+    assert summary.best_peer(found) == "jax"
+    assert summary.ratio(found) == 2.0
+
+
+def test_the_grid_and_the_extra_shapes_are_apart():
+    inside, outside = row(), row()
+    inside["shape"] = outside["shape"] | {"B": 32, "T": 100, "I": 16, "H": 64}
+    assert [*summary.parts([inside, outside])] == [("grid", [inside]), ("extra shapes", [outside])]
+    assert [*summary.parts([outside])] == [("", [outside])]
+
+
 def test_another_of_ours_stands_in():
     assert summary.ours(row(gatewise_runtime=1.0, torch=2.0)) == "gatewise-runtime"
     assert summary.ours(row("streaming", gatewise=1.0)) == "gatewise"
