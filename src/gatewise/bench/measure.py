@@ -44,7 +44,7 @@ class Plan:
     threads: tuple[int, ...] = (1, 2)
     peers: tuple[str, ...] = tuple(PEERS)
     turns: int = 9
-    turn_s: float = 0.05
+    turn_s: float = 0.04
     contended: bool = False
 
     def __post_init__(self) -> None:
