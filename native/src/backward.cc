@@ -28,10 +28,7 @@ class LayerBackward {
         D_(static_cast<int64_t>(plans.size())),
         threads_(useful_threads(s_, D_, threads, 4.0)),
         lockstep_(in_lockstep(s_, D_, threads_)),
-        row_items_(row_items(s_.B, D_, threads_)) {
-    constexpr int64_t kRowsOfOneTile = 6;
-    for (auto& plan : plans_) plan.dx_apart = lockstep_ || s_.B / row_items_ < kRowsOfOneTile;
-  }
+        row_items_(row_items(s_.B, D_, threads_)) {}
 
   void run() {
     const int64_t chunk = plans_[0].chunk_steps;
@@ -90,9 +87,9 @@ class LayerBackward {
     });
   }
 
-  // dW, db, and dx where it was not taken with the dgates.
+  // What the dgates of a chunk give: dW, db and dx.
   void products(Range steps) {
-    const bool input = plans_[0].dx_apart && plans_[0].weights_ih;
+    const bool input = plans_[0].weights_ih;
     const int64_t blocks = operand_blocks(), per_thread = 4;
     const int64_t groups =
         std::clamp<int64_t>(per_thread * threads_ / (D_ * blocks), 1, sizes_.panels);
@@ -210,7 +207,6 @@ class Backward {
             .dx = own_dx,
             .sum_steps = sum_steps(s.B),
             .chunk_steps = chunk_steps(s.B),
-            .dx_apart = false,
             .dh = room(Slot::kDh, sizes.dh),
             .dc = room(Slot::kDc, sizes.cells),
             .dgates = room(Slot::kDGates, chunk * sizes.gates),

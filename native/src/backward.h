@@ -40,10 +40,8 @@ class Backward {
   void run_rows(Range steps, Range rows) {
     for (int64_t step = steps.end - 1; step >= steps.first; --step) {
       for (int64_t panel = 0; panel < panels_; ++panel) cell_gradients(step, panel, rows);
-      const Rows here{{step, step + 1}, rows};
-      product(here, plan_.weights_hh, s_.H, {0, blocks(s_.H)},
+      product({{step, step + 1}, rows}, plan_.weights_hh, s_.H, {0, blocks(s_.H)},
               [&](int64_t, int64_t b) { return dh_row(b); });
-      if (plan_.weights_ih && !plan_.dx_apart) input_gradient(here);
     }
   }
 

@@ -46,7 +46,7 @@ class Forward {
   explicit Forward(const ForwardArgs<Real>& args)
       : args_(args),
         net_(args.weights.network),
-        layout_(args.weights, args.T, args.B, args.checkpoint_every),
+        layout_(args.weights, args.T, args.B, args.tape ? args.checkpoint_every : 0),
         x_(readable(args.weights.kernels, args.x, args.weights.shape(0, args.T, args.B))),
         h0_(readable(args.weights.kernels, args.h0, net_.L * net_.D * args.B * net_.H)) {}
 

@@ -53,7 +53,6 @@ struct BackwardPlan {
   Sequence<Real> dx;
   int64_t sum_steps;    // steps whose terms of dW and db are summed apart
   int64_t chunk_steps;  // steps whose dgates are kept before they go into dW: whole sums
-  bool dx_apart;        // dx is not taken with the dgates, but by input_gradient
   // Working memory, all rows of the batch: gradients of the states [b][padded H] and [panel][b][V],
   // dgates [step in chunk][panel][b][gate][V], packed operands of dW (see pack_operand), and dW
   // [panel][I, then H][gate][V] and db [panel][gate][V] as they grow.

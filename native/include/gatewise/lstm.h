@@ -103,7 +103,7 @@ struct ForwardArgs {
   Sequence<Real> y;              // [T, B, D * H] out
   Real *h_n, *c_n;               // [L * D, B, H] out
   Real* tape;                    // tape_size elements out, or null: nothing is kept for backward
-  int64_t checkpoint_every = 0;  // see tape_size
+  int64_t checkpoint_every = 0;  // see tape_size; of no account without a tape
 };
 
 template <class Real>

@@ -72,9 +72,9 @@ class LSTM(torch.nn.LSTM):
             raise ConfigError(
                 f"cell is a {type(cell).__name__}: expected gatewise.Cell. Pass cell=Cell(...)."
             )
-        if checkpoint_every < 0:
+        if type(checkpoint_every) is not int or checkpoint_every < 0:
             raise ConfigError(
-                f"checkpoint_every is {checkpoint_every}: expected 0 (keep all) or a number of "
+                f"checkpoint_every is {checkpoint_every!r}: expected 0 (keep all) or a number of "
                 "steps."
             )
         check_precision(precision)

@@ -128,7 +128,7 @@ def test_without_gradients_nothing_is_kept():
     assert torch.equal(y, lstm(x)[0])
 
 
-@pytest.mark.parametrize("every", [-1, -7])
-def test_a_negative_number_of_steps_is_refused(every):
-    with pytest.raises(ConfigError, match=f"checkpoint_every is {every}: expected 0"):
+@pytest.mark.parametrize("every", [-1, -7, 1.5, True, "3", None])
+def test_what_is_no_number_of_steps_is_refused(every):
+    with pytest.raises(ConfigError, match=f"checkpoint_every is {every!r}: expected 0"):
         LSTM(5, 9, checkpoint_every=every)
