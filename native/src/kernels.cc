@@ -128,6 +128,7 @@ double fma_peak_gflops() {
   for (int run = 0; run < kRuns; ++run) {
     VecF chain[kChains];
     for (VecF& c : chain) c = a;
+    asm volatile("" : "+m"(chain));  // or the compiler sees that all are equal, and computes one
     const auto start = Clock::now();
     for (int repeat = 0; repeat < kRepeats; ++repeat) {
 #pragma GCC unroll 32
