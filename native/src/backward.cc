@@ -186,8 +186,7 @@ class Backward {
     const BufferSizes sizes = kernels_.sizes(s);
     const auto chunk = static_cast<size_t>(std::min(chunk_steps(s.B), std::max<int64_t>(s.T, 1)));
     const auto room = [&](Slot slot, size_t elements) {
-      const size_t unit = kAlignment / sizeof(Real);
-      elements = (elements + unit - 1) / unit * unit;
+      elements = whole_lines<Real>(elements);
       return scratch<Real>(slot, elements * static_cast<size_t>(net_.D)) +
              static_cast<size_t>(d) * elements;
     };

@@ -26,10 +26,7 @@ std::array<Memory, static_cast<size_t>(Slot::kCount)>& slots() {
 }
 
 size_t unit_of(size_t bytes) { return bytes >= kHugeFrom ? kHugePage : kAlignment; }
-size_t rounded(size_t bytes) {
-  const size_t unit = unit_of(bytes);
-  return (bytes + unit - 1) / unit * unit;
-}
+size_t in_units(size_t bytes) { return rounded_up(bytes, unit_of(bytes)); }
 
 // Blocks not in use, the one given back last at the end.
 struct Pool {
@@ -44,7 +41,7 @@ Pool& pool() {
 
 }  // namespace
 
-Memory::Memory(size_t bytes) : bytes_(rounded(bytes)) {
+Memory::Memory(size_t bytes) : bytes_(in_units(bytes)) {
   const size_t unit = unit_of(bytes);
   pointer_.reset(std::aligned_alloc(unit, bytes_));
   if (!pointer_ && bytes_) throw std::bad_alloc();
@@ -64,7 +61,7 @@ TapeMemory::TapeMemory(size_t bytes) : block_(std::make_unique<Block>()) {
     const std::lock_guard lock(pool().mutex);
     auto& blocks = pool().blocks;
     const auto found = std::find_if(blocks.begin(), blocks.end(), [&](const Memory& m) {
-      return m.bytes() >= bytes && m.bytes() / 5 * 4 <= rounded(bytes);
+      return m.bytes() >= bytes && m.bytes() / 5 * 4 <= in_units(bytes);
     });
     if (found != blocks.end()) {
       block_->memory = std::move(*found);

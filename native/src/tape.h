@@ -113,7 +113,7 @@ const Real* readable(const KernelTable<Real>& kernels, const Real* h0, int64_t n
   return copy;
 }
 
-// What run_layer's plans of one layer need beside their weights.
+// Runs the directions of a layer, one plan each, through all steps of their shape (forward.cc).
 template <class Real>
 void run_layer(const KernelTable<Real>& kernels, std::span<ForwardPlan<Real>> plans, int threads);
 

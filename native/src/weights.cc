@@ -2,26 +2,15 @@
 
 namespace gatewise {
 
-namespace {
-
-// Each array starts on a cache line.
-template <class Real>
-size_t rounded(size_t elements) {
-  constexpr size_t unit = kAlignment / sizeof(Real);
-  return (elements + unit - 1) / unit * unit;
-}
-
-}  // namespace
-
 template <class Real>
 Weights<Real>::Weights(const Network& net)
     : network(net), kernels(gatewise::kernels().table<Real>(network.bfloat16)) {
   panels_at_.push_back(0), blocks_at_.push_back(0);
   for (int64_t k = 0; k < network.L * network.D; ++k) {
     const BufferSizes sizes = kernels.sizes(shape(k, 0, 0));
-    panels_at_.push_back(panels_at_.back() + rounded<Real>(sizes.bias + sizes.weights));
-    blocks_at_.push_back(blocks_at_.back() + rounded<Real>(sizes.weights_hh) +
-                         rounded<Real>(sizes.weights_ih));
+    panels_at_.push_back(panels_at_.back() + whole_lines<Real>(sizes.bias + sizes.weights));
+    blocks_at_.push_back(blocks_at_.back() + whole_lines<Real>(sizes.weights_hh) +
+                         whole_lines<Real>(sizes.weights_ih));
   }
   panels_ = Memory(panels_at_.back() * sizeof(Real));
 }
@@ -56,7 +45,7 @@ typename Weights<Real>::Blocks Weights<Real>::blocks(int64_t index) const {
     if (!blocks_packed_) pack_blocks();
   }
   const Real* hh = blocks_.as<Real>() + blocks_at_[static_cast<size_t>(index)];
-  return {hh, hh + rounded<Real>(kernels.sizes(shape(index, 0, 0)).weights_hh)};
+  return {hh, hh + whole_lines<Real>(kernels.sizes(shape(index, 0, 0)).weights_hh)};
 }
 
 template <class Real>
@@ -66,7 +55,7 @@ void Weights<Real>::pack_blocks() const {
     const Shape s = shape(k, 0, 0);
     const int64_t columns = s.I + s.H;
     Real* hh = blocks_.as<Real>() + blocks_at_[static_cast<size_t>(k)];
-    Real* ih = hh + rounded<Real>(kernels.sizes(s).weights_hh);
+    Real* ih = hh + whole_lines<Real>(kernels.sizes(s).weights_hh);
     const Real* from = panels(k).weights;
     if (kernels.expand) {
       Real* room = room_for_panels(s);

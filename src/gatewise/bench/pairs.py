@@ -71,8 +71,9 @@ def timed(crew: Crew, mode: Mode, turns: int, turn_s: float, tell: Tell) -> dict
             # Which of the two comes first alternates: what drifts then favours neither.
             order = [peer] if us is None else [us, peer] if k % 2 else [peer, us]
             medians = {name: turn(name) for name in order}
-            if us is not None and None not in medians.values():
-                pairs[peer].append([medians[us], medians[peer]])  # type: ignore[list-item]
+            ours, theirs = medians.get(us or ""), medians[peer]
+            if ours is not None and theirs is not None:
+                pairs[peer].append([ours, theirs])
         if us is not None and not others:
             turn(us)
         if us in times and (peak := crew[us].peak_gflops()) is not None:

@@ -14,7 +14,8 @@ from gatewise.cell import Cell
 from gatewise.errors import ConfigError, ShapeError
 from gatewise.nn import composite, native, paths
 from gatewise.nn.composite import LayerWeights
-from gatewise.nn.native import Engine, Options
+from gatewise.nn.engine import Engine
+from gatewise.nn.native import Options
 from gatewise.weights import PARAMETER_NAMES, parameter_suffix
 
 State = tuple[Tensor, Tensor]
@@ -102,7 +103,7 @@ class LSTM(torch.nn.LSTM):
             tensors = [*tensors, *hx]
         path = paths.choose(self.cell, tensors, self._is_supported(input, hx))
         if path == "torch":
-            return super().forward(input, hx)  # type: ignore[return-value]
+            return cast(Any, super().forward(input, hx))
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if not self._is_regular(input, hx):

@@ -81,13 +81,15 @@ class Model:
             ShapeError, DtypeError: x, lengths, state or out do not fit the LSTM.
         """
         config, core = self.weights.config, self.network
-        if lengths is None and state is None and core and isinstance(x, np.ndarray) and x.ndim == 3:
+        plain = lengths is None and state is None and not config.batch_first
+        if plain and core and isinstance(x, np.ndarray) and x.ndim == 3:
             # The core looks at the arrays itself; what it does not take goes the long way.
             T, B, _ = x.shape
             y = np.empty((T, B, core.D * core.H), self.dtype) if out is None else out
             h, c = (np.empty((core.L * core.D, B, core.H), self.dtype) for _ in range(2))
             threads = _native.thread_count()
-            if not config.batch_first and core.weights.run(x, y, h, c, threads):
+            apart = out is None or not np.may_share_memory(x, out)
+            if apart and core.weights.run(x, y, h, c, threads):
                 return y, (h, c)
         rows = self._checked(x, "x")
         if rows.ndim not in (2, 3) or rows.shape[-1] != config.input_size:
@@ -96,6 +98,11 @@ class Model:
                 f"input_size={config.input_size}."
             )
         y = self._room_for(rows, out)
+        if np.may_share_memory(rows, y):
+            raise ShapeError(
+                "out overlaps x: expected an array of its own, since x is read to the end while y "
+                "is written. Pass out=np.empty_like(...) or leave it out."
+            )
         x_steps, y_steps = _time_first(rows, config.batch_first), _time_first(y, config.batch_first)
         batched = rows.ndim == 3
         h, c = self._checked_state(state, x_steps.shape[1], batched)

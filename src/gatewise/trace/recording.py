@@ -67,7 +67,8 @@ def record(
         raise MissingExtraError("Tracing", "trace") from None
     weights = lstm if isinstance(lstm, LSTMWeights) else from_module(lstm)
     config = weights.config
-    rows = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=np.float64)  # type: ignore[union-attr]
+    detach = getattr(x, "detach", None)  # a tensor's
+    rows = np.asarray(detach().cpu() if detach else x, dtype=np.float64)
     if rows.ndim not in (2, 3) or rows.shape[-1] != config.input_size:
         raise ShapeError(
             f"x has shape {rows.shape}: expected [T, B, I] or [T, I] with last axis "

@@ -188,3 +188,13 @@ def test_streams_of_one_model_run_in_threads_of_their_own(tmp_path):
 
     with ThreadPoolExecutor(4) as pool:
         same(pool.map(steps, inputs), expected)
+
+
+@pytest.mark.parametrize("lengths", [None, [3, 2]])
+def test_an_out_that_overlaps_x_is_refused(tmp_path, lengths):
+    model = loaded(tmp_path, I=18)
+    room = draw(model, 4, 2)
+    before = room.copy()
+    with pytest.raises(ShapeError, match="out overlaps x"):
+        model.run(room[:3], lengths, out=room[1:])
+    assert np.array_equal(room, before)

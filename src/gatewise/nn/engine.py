@@ -1,0 +1,94 @@
+"""The packed weights of an LSTM's layers, kept from call to call."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from gatewise import _native
+
+
+class Engine:
+    """The packed weights of some layers, kept from call to call.
+
+    They are packed again when the bits of the parameters have changed, however that came about.
+    With `frozen`, the look at the bits is skipped while PyTorch counts no change: see
+    `gatewise.nn.LSTM.freeze_weights`. A copy or pickle of it starts afresh. Threads may share it.
+
+    Args:
+        L, D, I, H: layers, directions, input and hidden size.
+        bfloat16: round weights and what meets them (float32 only).
+    """
+
+    def __init__(self, L: int, D: int, I: int, H: int, bfloat16: bool = False) -> None:
+        self.sizes = (L, D, I, H)
+        self.bfloat16 = bfloat16
+        self.frozen = False
+        self._caches: dict[torch.dtype, Any] = {}
+        self._seen: _Seen | None = None
+
+    def pack(self, parameters: list[Tensor | None], dtype: torch.dtype) -> Any:
+        """Return the packed weights of the parameters, 4 for each layer and direction."""
+        parameters = [p if p is None or p.is_contiguous() else p.contiguous() for p in parameters]
+        packed = self._caches.get(dtype)
+        if packed is None:
+            made = _native.CacheF32 if dtype == torch.float32 else _native.CacheF64
+            bfloat16 = self.bfloat16 and dtype == torch.float32
+            packed = self._caches.setdefault(dtype, made(*self.sizes, bfloat16))
+        addresses = tuple([0 if p is None else p.data_ptr() for p in parameters])
+        if not self.frozen:
+            return packed.pack(addresses)
+        versions = _versions(parameters)
+        now = dtype, addresses, versions, _optimiser_steps()[0], _native.isa_name()
+        seen = self._seen
+        if seen is not None and seen.now == now and versions is not None:
+            return seen.weights
+        self._seen = seen = None  # lets go of the old weights, whose memory the cache uses again
+        weights = packed.pack(addresses)
+        storages = [None if p is None else p.untyped_storage() for p in parameters]
+        self._seen = _Seen(now, weights, storages)
+        return weights
+
+    def __reduce__(self) -> Any:
+        return _thawed, (self.sizes, self.bfloat16, self.frozen)
+
+
+class _Seen(NamedTuple):
+    """What was packed last; one value, so that threads see all of it or nothing.
+
+    The storages are held so that no new parameter can come to lie at an old one's address: those of
+    a parametrised module are new tensors, with a count of 0, at each call.
+    """
+
+    now: tuple[object, ...]
+    weights: Any
+    storages: list[Any]
+
+
+def _thawed(sizes: tuple[int, int, int, int], bfloat16: bool, frozen: bool) -> Engine:
+    engine = Engine(*sizes, bfloat16)
+    engine.frozen = frozen
+    return engine
+
+
+@cache
+def _optimiser_steps() -> list[int]:
+    """Count the steps of all optimisers from now on: fused ones write past PyTorch's count."""
+    count = [0]
+
+    def after_step(*_: object) -> None:
+        count[0] += 1
+
+    register_optimizer_step_post_hook(after_step)
+    return count
+
+
+def _versions(parameters: list[Tensor | None]) -> list[int] | None:
+    """PyTorch's count of changes; None if it does not count (inference tensors)."""
+    if any(p is not None and p.is_inference() for p in parameters):
+        return None
+    return [-1 if p is None else p._version for p in parameters]
