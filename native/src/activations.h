@@ -111,4 +111,25 @@ GATEWISE_INLINE Vec<Real> tanh(Vec<Real> x) {
   return f.numerator / f.denominator;
 }
 
+template <class Real>
+GATEWISE_INLINE Vec<Real> magnitude(Vec<Real> x) {
+  return (Vec<Real>)((BitVec<Real>)x & ~(BitVec<Real>)splat(Real{-0.0}));
+}
+
+template <class Real>
+GATEWISE_INLINE Vec<Real> hard_sigmoid(Vec<Real> x) {
+  return at_most(at_least(x / splat(Real{6}) + splat(Real{0.5}), Real{0}), Real{1});
+}
+
+template <class Real>
+GATEWISE_INLINE Vec<Real> softsign(Vec<Real> x) {
+  return x / (splat(Real{1}) + magnitude<Real>(x));
+}
+
+// `value` where low < y < high (or y is NaN), else 0.
+template <class Real>
+GATEWISE_INLINE Vec<Real> inside(Vec<Real> y, Real low, Real high, Real value) {
+  return (y <= splat(low)) | (y >= splat(high)) ? splat(Real{0}) : splat(value);
+}
+
 }  // namespace gatewise::GATEWISE_ISA

@@ -50,15 +50,18 @@ class LayerBackward {
       kernels_.unpack_gradients(plans_[d], item % sizes_.panels, to[d].dw_ih, to[d].dw_hh,
                                 to[d].db);
     });
+    for (size_t d = 0; d < plans_.size(); ++d) {
+      if (plans_[d].dpeephole) kernels_.unpack_units(s_.H, 3, plans_[d].dpeephole, to[d].dpeephole);
+    }
   }
 
  private:
   int64_t operand_blocks() const {
-    return (s_.I + s_.H + sizes_.operand_columns - 1) / sizes_.operand_columns;
+    return (s_.I + s_.P + sizes_.operand_columns - 1) / sizes_.operand_columns;
   }
   Range operand_columns(int64_t block) const {
     const int64_t first = block * sizes_.operand_columns;
-    return {first, std::min(first + sizes_.operand_columns, s_.I + s_.H)};
+    return {first, std::min(first + sizes_.operand_columns, s_.I + s_.P)};
   }
 
   void gradients_by_rows(Range steps) {
@@ -67,7 +70,7 @@ class LayerBackward {
       const auto& plan = plans_[static_cast<size_t>(item % D_)];
       const int64_t k = item / D_;
       if (k < row_items_) {
-        kernels_.gradient_rows(plan, steps, share(s_.B, k, row_items_));
+        kernels_.gradient_rows(plan, steps, share_rows(s_, k, row_items_));
       } else {
         kernels_.pack_operand(plan, steps, operand_columns(k - row_items_));
       }
@@ -127,9 +130,11 @@ class Backward {
       : args_(args),
         net_(args.weights.network),
         kernels_(args.weights.kernels),
-        layout_(args.weights, args.T, args.B, args.checkpoint_every),
-        x_(readable(args.weights.kernels, args.x, args.weights.shape(0, args.T, args.B))),
-        h0_(readable(args.weights.kernels, args.h0, net_.L * net_.D * args.B * net_.H)) {}
+        shape_(args.weights.shape(0, args.T, args.B, args.ragged)),
+        every_(args.ragged ? 0 : args.checkpoint_every),
+        layout_(args.weights, shape_, every_),
+        x_(readable(args.weights.kernels, args.x, shape_)),
+        h0_(readable(args.weights.kernels, args.h0, net_.L * net_.D * args.B * net_.P())) {}
 
   void run() {
     Sequence<const Real> dy = args_.dy;
@@ -143,38 +148,38 @@ class Backward {
  private:
   Sequence<const Real> output(int64_t layer) const {
     if (layer == net_.L - 1) return args_.y;
-    return dense<const Real>(args_.tape + layout_.outputs(layer), args_.B, net_.D * net_.H);
+    return dense<const Real>(args_.tape + layout_.outputs(layer), shape_, net_.D * net_.P());
   }
   Sequence<Real> input_gradient(int64_t layer) const {
     if (layer == 0) return args_.dx;
-    const int64_t columns = net_.D * net_.H;
-    const auto size = static_cast<size_t>(args_.T * args_.B * columns);
-    return dense(scratch<Real>(layer % 2 ? Slot::kOdd : Slot::kEven, size), args_.B, columns);
+    const int64_t columns = net_.D * net_.P();
+    const auto size = static_cast<size_t>(shape_.rows_before(args_.T) * columns);
+    return dense(scratch<Real>(layer % 2 ? Slot::kOdd : Slot::kEven, size), shape_, columns);
   }
 
   void run_layer(int64_t layer, const Sequence<const Real>& dy, const Sequence<Real>& dx) {
-    const Shape s = args_.weights.shape(layer * net_.D, args_.T, args_.B);
+    const Shape s = args_.weights.shape(layer * net_.D, args_.T, args_.B, args_.ragged);
     std::array<BackwardPlan<Real>, 2> whole;
     for (int64_t d = 0; d < net_.D; ++d) {
       auto& plan = whole[static_cast<size_t>(d)];
       plan = make_plan(layer, d, s, dy, dx);
-      const int64_t states = (layer * net_.D + d) * s.B * s.H;
-      kernels_.start_gradients(plan, args_.dh_n ? args_.dh_n + states : nullptr,
-                               args_.dc_n ? args_.dc_n + states : nullptr);
+      const int64_t before = (layer * net_.D + d) * s.B;
+      kernels_.start_gradients(plan, args_.dh_n ? args_.dh_n + before * s.P : nullptr,
+                               args_.dc_n ? args_.dc_n + before * s.H : nullptr);
     }
     const auto D = static_cast<size_t>(net_.D);
     for (int64_t k = layout_.segments() - 1; k >= 0; --k) {
       std::array<BackwardPlan<Real>, 2> plans = whole;
       for (size_t d = 0; d < D; ++d) enter_segment(plans[d], d, k);
-      if (args_.checkpoint_every) recompute(layer, k, plans);
+      if (every_) recompute(layer, k, plans);
       LayerBackward<Real>(kernels_, {plans.data(), D}, args_.threads).run();
     }
     const auto gradients = args_.gradients.subspan(static_cast<size_t>(layer) * D, D);
     LayerBackward<Real>(kernels_, {whole.data(), D}, args_.threads).unpack(gradients);
     for (int64_t d = 0; d < net_.D; ++d) {
-      const int64_t states = (layer * net_.D + d) * s.B * s.H;
-      kernels_.finish_gradients(whole[static_cast<size_t>(d)], args_.dh0 + states,
-                                args_.dc0 + states);
+      const int64_t before = (layer * net_.D + d) * s.B;
+      kernels_.finish_gradients(whole[static_cast<size_t>(d)], args_.dh0 + before * s.P,
+                                args_.dc0 + before * s.H);
     }
     if (net_.D == 2 && dx.data) add_directions(s, dx, whole[1].dx);
   }
@@ -183,6 +188,7 @@ class Backward {
                                const Sequence<const Real>& dy, const Sequence<Real>& dx) const {
     const int64_t index = layer * net_.D + d;
     const auto blocks = args_.weights.blocks(index);
+    const Extras<Real> extras = args_.weights.panels(index).extras;
     const BufferSizes sizes = kernels_.sizes(s);
     const auto chunk = static_cast<size_t>(std::min(chunk_steps(s.B), std::max<int64_t>(s.T, 1)));
     const auto room = [&](Slot slot, size_t elements) {
@@ -192,26 +198,30 @@ class Backward {
     };
     Sequence<Real> own_dx = dx;
     if (d == 1 && dx.data) {
-      own_dx = dense(scratch<Real>(Slot::kOther, static_cast<size_t>(s.T * s.B * s.I)), s.B, s.I);
+      const auto size = static_cast<size_t>(s.rows_before(s.T) * s.I);
+      own_dx = dense(scratch<Real>(Slot::kOther, size), s, s.I);
     }
     return {.shape = s,
             .reverse = d == 1,
+            .cell = net_.cell,
+            .extras = extras,
             .weights_hh = blocks.hh,
             .weights_ih = dx.data ? blocks.ih : nullptr,
             .x = layer ? output(layer - 1) : x_,
-            .h0 = state_at(h0_, index, s),
-            .y = half(output(layer), d, net_.H),
+            .h0 = state_at(h0_, index, s, s.P),
+            .y = half(output(layer), d, net_.P()),
             .tape = {args_.tape + layout_.gates(index), args_.tape + layout_.cells(index)},
-            .dy = half(dy, d, net_.H),
+            .dy = half(dy, d, net_.P()),
             .dx = own_dx,
             .sum_steps = sum_steps(s.B),
             .chunk_steps = chunk_steps(s.B),
             .dh = room(Slot::kDh, sizes.dh),
             .dc = room(Slot::kDc, sizes.cells),
             .dgates = room(Slot::kDGates, chunk * sizes.gates),
-            .operand = room(Slot::kOperand, static_cast<size_t>((s.I + s.H) * s.B) * chunk),
+            .operand = room(Slot::kOperand, static_cast<size_t>((s.I + s.P) * s.B) * chunk),
             .dw = room(Slot::kDWeights, sizes.gradients),
-            .db = room(Slot::kDBias, sizes.bias)};
+            .db = room(Slot::kDBias, sizes.bias),
+            .dpeephole = extras.peephole ? room(Slot::kDPeephole, sizes.peephole) : nullptr};
   }
 
   void enter_segment(BackwardPlan<Real>& plan, size_t d, int64_t k) const {
@@ -220,7 +230,7 @@ class Backward {
     plan.h0 = state_before(plan.h0, plan.y, steps.first, args_.T, d == 1);
     plan.x = cut(plan.x), plan.y = cut(plan.y), plan.dy = cut(plan.dy), plan.dx = cut(plan.dx);
     plan.shape.T = steps.size();
-    if (!args_.checkpoint_every) return;
+    if (!every_) return;
     const Tape<Real> own = segment_tape(plan.shape, d);
     plan.tape = {own.gates, own.cells};
   }
@@ -250,11 +260,13 @@ class Backward {
                   .reverse = plan.reverse,
                   .weights = panels.weights,
                   .bias = panels.bias,
+                  .cell = net_.cell,
+                  .extras = panels.extras,
                   .x = plan.x,
                   .h0 = plan.h0,
                   .c0 = k ? State<Real>{args_.tape + layout_.checkpoint(index, k - 1), s.H}
-                          : state_at(args_.c0, index, s),
-                  .y = dense(room + states, s.B, s.H),
+                          : state_at(args_.c0, index, s, s.H),
+                  .y = dense(room + states, s, s.H),
                   .h_n = nullptr,
                   .c_n = room,
                   .tape = segment_tape(s, d),
@@ -265,13 +277,15 @@ class Backward {
 
   void add_directions(const Shape& s, const Sequence<Real>& to, const Sequence<Real>& from) const {
     parallel_for(useful_threads(s, 1, args_.threads, 0.5), s.T, [&](int64_t t) {
-      for (int64_t b = 0; b < s.B; ++b) kernels_.add(to.row(t, b), from.row(t, b), s.I);
+      for (int64_t b = 0; b < s.rows_at(t); ++b) kernels_.add(to.row(t, b), from.row(t, b), s.I);
     });
   }
 
   const BackwardArgs<Real>& args_;
   const Network& net_;
   const KernelTable<Real>& kernels_;
+  const Shape shape_;  // of the first layer
+  const int64_t every_;
   const TapeLayout<Real> layout_;
   const Sequence<const Real> x_;
   const Real* h0_;

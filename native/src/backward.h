@@ -16,20 +16,21 @@ class Backward {
 
   void start(const Real* dh_n, const Real* dc_n) {
     for (int64_t b = 0; b < s_.B; ++b) {
+      std::fill_n(dh_row(b), padded<Real>(s_.P), Real{0});
+      if (dh_n) std::copy_n(dh_n + b * s_.P, s_.P, dh_row(b));
       for (int64_t panel = 0; panel < panels_; ++panel) {
         const int64_t at = b * s_.H + panel * V;
-        const int n = units(panel);
-        store(dh_row(b) + panel * V, dh_n ? load_first(dh_n + at, n) : Vec<Real>{});
-        store(dc(panel, b), dc_n ? load_first(dc_n + at, n) : Vec<Real>{});
+        store(dc(panel, b), dc_n ? load_first(dc_n + at, units(panel)) : Vec<Real>{});
       }
     }
-    std::fill_n(plan_.dw, panels_ * (s_.I + s_.H) * W, Real{0});
+    std::fill_n(plan_.dw, panels_ * (s_.I + s_.P) * W, Real{0});
     std::fill_n(plan_.db, panels_ * W, Real{0});
+    if (plan_.dpeephole) std::fill_n(plan_.dpeephole, panels_ * 3 * V, Real{0});
   }
 
   void finish(Real* dh0, Real* dc0) {
     for (int64_t b = 0; b < s_.B; ++b) {
-      std::copy_n(dh_row(b), s_.H, dh0 + b * s_.H);
+      std::copy_n(dh_row(b), s_.P, dh0 + b * s_.P);
       for (int64_t panel = 0; panel < panels_; ++panel) {
         store_first(dc0 + b * s_.H + panel * V, load(dc(panel, b)), units(panel));
       }
@@ -39,20 +40,22 @@ class Backward {
   // Some rows through some steps, with no barrier.
   void run_rows(Range steps, Range rows) {
     for (int64_t step = steps.end - 1; step >= steps.first; --step) {
-      for (int64_t panel = 0; panel < panels_; ++panel) cell_gradients(step, panel, rows);
-      product({{step, step + 1}, rows}, plan_.weights_hh, s_.H, {0, blocks(s_.H)},
+      const Range running{rows.first, std::min(rows.end, s_.rows_at(step))};
+      if (running.size() <= 0) continue;
+      for (int64_t panel = 0; panel < panels_; ++panel) cell_gradients(step, panel, running);
+      product({{step, step + 1}, running}, plan_.weights_hh, s_.P, {0, blocks(s_.P)},
               [&](int64_t, int64_t b) { return dh_row(b); });
     }
   }
 
   // All rows through one step, one block of columns: dh from the step after, then its dgates.
   void run_block(int64_t step, int64_t block) {
-    const Range rows{0, s_.B};
     if (step + 1 < s_.T) {
-      product({{step + 1, step + 2}, rows}, plan_.weights_hh, s_.H, {block, block + 1},
+      product({{step + 1, step + 2}, {0, s_.B}}, plan_.weights_hh, s_.P, {block, block + 1},
               [&](int64_t, int64_t b) { return dh_row(b); });
     }
     if (step < 0) return;
+    const Range rows{0, s_.rows_at(step)};
     const int64_t end = std::min(panels_, (block + 1) * kBlockVectors);
     for (int64_t panel = block * kBlockVectors; panel < end; ++panel) {
       cell_gradients(step, panel, rows);
@@ -65,13 +68,13 @@ class Backward {
 
   void input_gradient(const Rows& rows) {
     product(rows, plan_.weights_ih, s_.I, {0, blocks(s_.I)},
-            [&](int64_t step, int64_t b) { return plan_.dx.row(time(step), b); });
+            [&](int64_t step, int64_t b) { return plan_.dx.row(time(step, b), b); });
   }
 
   Real* dgates(int64_t step, int64_t panel, int64_t b) const {
     return plan_.dgates + (((step % plan_.chunk_steps) * panels_ + panel) * s_.B + b) * W;
   }
-  int64_t time(int64_t step) const { return plan_.reverse ? s_.T - 1 - step : step; }
+  int64_t time(int64_t step, int64_t b) const { return s_.time(step, b, plan_.reverse); }
 
  private:
   static constexpr int V = kLanes<Real>;
@@ -82,12 +85,59 @@ class Backward {
   int units(int64_t panel) const {
     return static_cast<int>(std::min<int64_t>(V, s_.H - panel * V));
   }
-  Real* dh_row(int64_t b) const { return plan_.dh + b * panels_ * V; }
+  Real* dh_row(int64_t b) const { return plan_.dh + b * padded<Real>(s_.P); }
   Real* dc(int64_t panel, int64_t b) const { return plan_.dc + (panel * s_.B + b) * V; }
 
   // One step and panel: dh and dc become dgates (before the nonlinearity) and the dc of the step
   // before.
-  __attribute__((noinline)) void cell_gradients(int64_t step, int64_t panel, Range rows) {
+  void cell_gradients(int64_t step, int64_t panel, Range rows) {
+    if (plan_.cell == Cell{}) {
+      default_cell_gradients(step, panel, rows);
+    } else {
+      any_cell_gradients(step, panel, rows);
+    }
+  }
+
+  __attribute__((noinline)) void any_cell_gradients(int64_t step, int64_t panel, Range rows) {
+    const int n = units(panel);
+    const Cell& cell = plan_.cell;
+    Vec<Real> see[3] = {};
+    for (int k = 0; plan_.extras.peephole && k < 3; ++k) {
+      see[k] = load(plan_.extras.peephole + (panel * 3 + k) * V);
+    }
+    constexpr int kAtOnce = 8;
+    Vec<Real> outputs[kAtOnce];
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      const int64_t k = (b - rows.first) % kAtOnce;
+      if (k == 0) {
+        const int count = static_cast<int>(std::min<int64_t>(kAtOnce, rows.end - b));
+        const Real* c = tape_cells(plan_.tape, s_, step + 1, panel, b);
+        for (int j = 0; j < count; ++j) outputs[j] = load(c + j * V);
+        apply<Real, 1>(cell.cell_output, outputs, count);
+      }
+      const Real* gates = tape_gates(plan_.tape, s_, step, panel, b);
+      const Vec<Real> i = load(gates), f = load(gates + V), g = load(gates + 2 * V),
+                      o = load(gates + 3 * V);
+      const Vec<Real> c_prev = load(tape_cells(plan_.tape, s_, step, panel, b)), m = outputs[k];
+      Vec<Real> dh = load_first(dh_row(b) + panel * V, n);
+      if (plan_.dy.data) dh += load_first(plan_.dy.row(time(step, b), b) + panel * V, n);
+
+      const Vec<Real> d_o = dh * m * slope<Real>(cell.output_gate, o);
+      Vec<Real> dcell = fma(dh * o, slope<Real>(cell.cell_output, m), load(dc(panel, b)));
+      dcell = fma(d_o, see[2], dcell);
+      Vec<Real> di = dcell * g, df = dcell * c_prev;
+      if (cell.coupled) di -= df, df = Vec<Real>{};
+      di *= slope<Real>(cell.input_gate, i), df *= slope<Real>(cell.forget_gate, f);
+      Vec<Real> d[kGates] = {di, df, dcell * i * slope<Real>(cell.candidate, g), d_o};
+      Vec<Real> dc_prev = fma(di, see[0], fma(df, see[1], dcell * f));
+      for (Vec<Real>& lane : d) lane = keep_first<Real>(lane, n);
+      store(dc(panel, b), keep_first<Real>(dc_prev, n));
+      Real* out = dgates(step, panel, b);
+      for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, d[gate]);
+    }
+  }
+
+  __attribute__((noinline)) void default_cell_gradients(int64_t step, int64_t panel, Range rows) {
     const int n = units(panel);
     constexpr int64_t kRowsAhead = 12;  // of the tape, which comes from main memory
     const Vec<Real> one = splat(Real{1});
@@ -103,7 +153,7 @@ class Backward {
       const Vec<Real> c_prev = load(cells);
       const Vec<Real> m = tanh<Real>(load(tape_cells(plan_.tape, s_, step + 1, panel, b)));
       Vec<Real> dh = load(dh_row(b) + panel * V);
-      if (plan_.dy.data) dh += load_first(plan_.dy.row(time(step), b) + panel * V, n);
+      if (plan_.dy.data) dh += load_first(plan_.dy.row(time(step, b), b) + panel * V, n);
 
       const Vec<Real> dcell = fma(dh * o, one - m * m, load(dc(panel, b)));
       Vec<Real> d[kGates] = {dcell * g * (i - i * i), dcell * c_prev * (f - f * f),
@@ -123,7 +173,7 @@ class Backward {
   // target(step, row) = dgates x W for some blocks of W's columns: W is [4H, N] packed.
   template <class Target>
   void product(const Rows& at, const Real* packed, int64_t N, Range blocks, Target target) {
-    const int64_t B = at.rows.size();
+    const int64_t count = RowCursor::count(s_, at.steps, at.rows);
     packed += blocks.first * panels_ * W * kColumns;
     for (int64_t column = blocks.first * kColumns; column < std::min(N, blocks.end * kColumns);
          column += kColumns) {
@@ -132,15 +182,14 @@ class Backward {
         constexpr int kVectors = decltype(vectors)::value;
         // As many rows as leave a register for each vector of W and for the broadcast.
         constexpr int kRows = std::min(12, (kRegisters - kVectors - 1) / kVectors);
-        for_tiles<kRows>(at.steps.size() * B, [&](int64_t tile, auto n) {
+        RowCursor row(s_, at.steps, at.rows);
+        for_tiles<kRows>(count, [&](int64_t, auto n) {
           constexpr int kTile = decltype(n)::value;
           const Real* in[kTile];
           Real* out[kTile];
-          for (int k = 0; k < kTile; ++k) {
-            const int64_t step = at.steps.first + (tile + k) / B;
-            const int64_t b = at.rows.first + (tile + k) % B;
-            in[k] = dgates(step, 0, b);
-            out[k] = target(step, b) + column;
+          for (int k = 0; k < kTile; ++k, row.next()) {
+            in[k] = dgates(row.step(), 0, row.b());
+            out[k] = target(row.step(), row.b()) + column;
           }
           dgates_tile<Real, kTile, kVectors>(in, s_.B * W, panels_, packed, out, used);
         });

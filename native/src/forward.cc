@@ -1,12 +1,22 @@
 // Forward: layer by layer, both directions side by side, rows or hidden units over threads.
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 #include "sharing.h"
 #include "tape.h"
 #include "threads.h"
 
 namespace gatewise {
+
+Ragged::Ragged(std::span<const int64_t> batch_sizes)
+    : rows(batch_sizes.begin(), batch_sizes.end()), before(batch_sizes.size() + 1) {
+  std::partial_sum(rows.begin(), rows.end(), before.begin() + 1);
+  lengths.resize(static_cast<size_t>(rows.empty() ? 0 : rows.front()));
+  for (const int64_t running : rows) {
+    for (int64_t b = 0; b < running; ++b) ++lengths[static_cast<size_t>(b)];
+  }
+}
 
 template <class Real>
 void run_layer(const KernelTable<Real>& kernels, std::span<ForwardPlan<Real>> plans, int threads) {
@@ -32,7 +42,7 @@ void run_layer(const KernelTable<Real>& kernels, std::span<ForwardPlan<Real>> pl
   }
   const int64_t items = row_items(s.B, D, threads);
   parallel_for(threads, D * items, [&](int64_t item) {
-    const Range rows = share(s.B, item % items, items);
+    const Range rows = share_rows(s, item % items, items);
     Real* own = scratch<Real>(Slot::kRows, kernels.forward_scratch(s, rows.size()));
     kernels.forward_rows(plans[static_cast<size_t>(item / items)], rows, own);
   });
@@ -46,9 +56,10 @@ class Forward {
   explicit Forward(const ForwardArgs<Real>& args)
       : args_(args),
         net_(args.weights.network),
-        layout_(args.weights, args.T, args.B, args.tape ? args.checkpoint_every : 0),
-        x_(readable(args.weights.kernels, args.x, args.weights.shape(0, args.T, args.B))),
-        h0_(readable(args.weights.kernels, args.h0, net_.L * net_.D * args.B * net_.H)) {}
+        shape_(args.weights.shape(0, args.T, args.B, args.ragged)),
+        layout_(args.weights, shape_, args.tape ? args.checkpoint_every : 0),
+        x_(readable(args.weights.kernels, args.x, shape_)),
+        h0_(readable(args.weights.kernels, args.h0, net_.L * net_.D * args.B * net_.P())) {}
 
   void run() {
     Sequence<const Real> x = x_;
@@ -62,18 +73,18 @@ class Forward {
  private:
   Sequence<Real> output(int64_t layer) const {
     if (layer == net_.L - 1) return args_.y;
-    const int64_t columns = net_.D * net_.H;
-    const auto size = static_cast<size_t>(args_.T * args_.B * columns);
+    const int64_t columns = net_.D * net_.P();
+    const auto size = static_cast<size_t>(shape_.rows_before(args_.T) * columns);
     Real* data = args_.tape ? args_.tape + layout_.outputs(layer)
                             : scratch<Real>(layer % 2 ? Slot::kOdd : Slot::kEven, size);
-    return dense(data, args_.B, columns);
+    return dense(data, shape_, columns);
   }
 
   void run_segment(int64_t layer, int64_t k, const Sequence<const Real>& x,
                    const Sequence<Real>& y) {
     std::array<ForwardPlan<Real>, 2> plans;
     for (int64_t d = 0; d < net_.D; ++d) {
-      plans[static_cast<size_t>(d)] = plan(layer * net_.D + d, k, x, half(y, d, net_.H), d == 1);
+      plans[static_cast<size_t>(d)] = plan(layer * net_.D + d, k, x, half(y, d, net_.P()), d == 1);
     }
     run_layer<Real>(args_.weights.kernels, {plans.data(), static_cast<size_t>(net_.D)},
                     args_.threads);
@@ -83,19 +94,21 @@ class Forward {
                          const Sequence<Real>& y, bool reverse) const {
     const Range steps = layout_.segment(k);
     const bool last = k == layout_.segments() - 1;
-    const Shape s = args_.weights.shape(index, steps.size(), args_.B);
+    const Shape s = args_.weights.shape(index, steps.size(), args_.B, args_.ragged);
     const auto panels = args_.weights.panels(index);
     const int64_t states = s.B * s.H;
     return {.shape = s,
             .reverse = reverse,
             .weights = panels.weights,
             .bias = panels.bias,
+            .cell = net_.cell,
+            .extras = panels.extras,
             .x = part(x, steps, args_.T, reverse),
-            .h0 = state_before(state_at(h0_, index, s), y, steps.first, args_.T, reverse),
+            .h0 = state_before(state_at(h0_, index, s, s.P), y, steps.first, args_.T, reverse),
             .c0 = k ? State<Real>{args_.tape + layout_.checkpoint(index, k - 1), s.H}
-                    : state_at(args_.c0, index, s),
+                    : state_at(args_.c0, index, s, s.H),
             .y = part(y, steps, args_.T, reverse),
-            .h_n = last ? args_.h_n + index * states : nullptr,
+            .h_n = last ? args_.h_n + index * s.B * s.P : nullptr,
             .c_n = last ? args_.c_n + index * states : args_.tape + layout_.checkpoint(index, k),
             .tape = tape(index, s),
             .ahead = nullptr};
@@ -112,6 +125,7 @@ class Forward {
 
   const ForwardArgs<Real>& args_;
   const Network& net_;
+  const Shape shape_;  // of the first layer
   const TapeLayout<Real> layout_;
   const Sequence<const Real> x_;
   const Real* h0_;
@@ -120,8 +134,9 @@ class Forward {
 }  // namespace
 
 template <class Real>
-size_t tape_size(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every) {
-  return TapeLayout<Real>(weights, T, B, checkpoint_every).size();
+size_t tape_size(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every,
+                 const Ragged* ragged) {
+  return TapeLayout<Real>(weights, weights.shape(0, T, B, ragged), checkpoint_every).size();
 }
 
 template <class Real>
@@ -133,8 +148,9 @@ void forward(const ForwardArgs<Real>& args) {
 
 template void run_layer<float>(const KernelTable<float>&, std::span<ForwardPlan<float>>, int);
 template void run_layer<double>(const KernelTable<double>&, std::span<ForwardPlan<double>>, int);
-template size_t tape_size<float>(const Weights<float>&, int64_t, int64_t, int64_t);
-template size_t tape_size<double>(const Weights<double>&, int64_t, int64_t, int64_t);
+template size_t tape_size<float>(const Weights<float>&, int64_t, int64_t, int64_t, const Ragged*);
+template size_t tape_size<double>(const Weights<double>&, int64_t, int64_t, int64_t,
+                                  const Ragged*);
 template void forward<float>(const ForwardArgs<float>&);
 template void forward<double>(const ForwardArgs<double>&);
 

@@ -1,7 +1,7 @@
 // Forward: for each step and panel, tiles of rows go through products, gates, cell and output.
 #pragma once
 
-#include "activations.h"
+#include "cells.h"
 #include "kernels.h"
 #include "tile.h"
 
@@ -28,64 +28,51 @@ size_t forward_scratch(const Shape& s, int64_t rows) {
 template <class Real>
 GATEWISE_INLINE Real* tape_gates(const Tape<Real>& tape, const Shape& s, int64_t step,
                                  int64_t panel, int64_t b) {
-  return tape.gates + ((step * panel_count<Real>(s.H) + panel) * s.B + b) * kPanelWidth<Real>;
+  const int64_t row = s.rows_before(step) * panel_count<Real>(s.H) + panel * s.rows_at(step) + b;
+  return tape.gates + row * kPanelWidth<Real>;
 }
 // c after `step` steps.
 template <class Real>
 GATEWISE_INLINE Real* tape_cells(const Tape<Real>& tape, const Shape& s, int64_t step,
                                  int64_t panel, int64_t b) {
-  const int64_t slot = tape.gates ? step : 0;
-  return tape.cells + ((slot * panel_count<Real>(s.H) + panel) * s.B + b) * kLanes<Real>;
+  const bool first = step == 0 || !tape.gates;
+  const int64_t before = first ? 0 : s.B + s.rows_before(step - 1);
+  const int64_t rows = first ? s.B : s.rows_at(step - 1);
+  return tape.cells + (before * panel_count<Real>(s.H) + panel * rows + b) * kLanes<Real>;
 }
 
-// Where the pointwise part of one row reads and writes.
-template <class Real>
-struct CellRow {
-  const Real* c_prev;
-  Real* c;
-  Real* y;
-  Real* gates;  // tape, or null
+// The rows of some steps, one after the other: of each step those within `rows` that run.
+class RowCursor {
+ public:
+  RowCursor(const Shape& shape, Range steps, Range rows)
+      : shape_(shape), rows_(rows), step_(steps.first), b_(rows.first) {
+    end_ = std::min(rows_.end, shape_.rows_at(step_));
+  }
+  int64_t step() const { return step_; }
+  int64_t b() const { return b_; }
+  void next() {
+    if (++b_ < end_ || ++step_ >= shape_.T) return;
+    b_ = rows_.first;
+    end_ = std::min(rows_.end, shape_.rows_at(step_));
+  }
+  static int64_t count(const Shape& shape, Range steps, Range rows) {
+    if (!shape.ragged) return steps.size() * rows.size();
+    int64_t n = 0;
+    for (int64_t step = steps.first; step < steps.end; ++step) {
+      n += std::max<int64_t>(0, std::min(rows.end, shape.rows_at(step)) - rows.first);
+    }
+    return n;
+  }
+
+ private:
+  const Shape& shape_;
+  const Range rows_;
+  int64_t step_, b_, end_;
 };
 
-// In two passes over the rows of a tile (gates and c; then tanh c and h), so that the chains of
-// dependent operations are short and several rows are in flight. pre holds the gates before the
-// nonlinearity; its fourth vector passes o from one pass to the next.
-// kRound: h is rounded to bfloat16.
-template <class Real, int kRows, bool kSave, bool kRound>
-GATEWISE_INLINE void cell_rows(Vec<Real> (&pre)[kRows][kGates], const CellRow<Real> (&rows)[kRows],
-                               int units) {
-  constexpr int V = kLanes<Real>;
-  asm volatile("" ::: "memory");  // keeps the tile in memory: unrolling it all would spill
-#pragma GCC unroll 1
-  for (int r = 0; r < kRows; ++r) {
-    Vec<Real>* a = pre[r];
-    const Vec<Real> c_prev = load(rows[r].c_prev);
-    if constexpr (kSave) {
-      const Vec<Real> i = sigmoid<Real>(a[0]), f = sigmoid<Real>(a[1]), g = tanh<Real>(a[2]),
-                      o = sigmoid<Real>(a[3]);
-      store(rows[r].gates, i);
-      store(rows[r].gates + V, f);
-      store(rows[r].gates + 2 * V, g);
-      store(rows[r].gates + 3 * V, o);
-      a[3] = o;
-      store(rows[r].c, fma(f, c_prev, i * g));
-    } else {
-      // The same bits as with a tape, so that evaluation and training agree.
-      const Vec<Real> i = sigmoid<Real>(a[0]), f = sigmoid<Real>(a[1]), g = tanh<Real>(a[2]);
-      a[3] = sigmoid<Real>(a[3]);
-      store(rows[r].c, fma(f, c_prev, i * g));
-    }
-  }
-#pragma GCC unroll 1
-  for (int r = 0; r < kRows; ++r) {
-    Vec<Real> h = pre[r][3] * tanh<Real>(load(rows[r].c));
-    if constexpr (kRound) h = round_to_bfloat16(h);
-    store_first(rows[r].y, h, units);
-  }
-}
-
 // Some rows of the batch, through all steps or through one. Weight: Real, or Bfloat16Pair.
-template <class Real, class Weight>
+// kAnyCell: the cell is not the default one, which is compiled for itself.
+template <class Real, class Weight, bool kAnyCell>
 class ForwardRows {
  public:
   // ahead: forward_scratch(rows) elements.
@@ -115,7 +102,7 @@ class ForwardRows {
   void store_states(Range panels) {
     const auto& s = plan_.shape;
     for (int64_t b = row_; plan_.h_n && b < row_ + rows_; ++b) {
-      const Real* h = h_prev(s.T, b);
+      const Real* h = h_prev(s.steps_of(b), b);
       for (int64_t panel = panels.first; panel < panels.end; ++panel) {
         const int n = units(panel);
         store_first(plan_.h_n + b * s.H + panel * V, load_first(h + panel * V, n), n);
@@ -133,7 +120,8 @@ class ForwardRows {
   void store_cells(Range panels) {
     const auto& s = plan_.shape;
     for_cells(panels, [&](int64_t panel, int64_t b) {
-      store_first(plan_.c_n + b * s.H + panel * V, load(cells(s.T, panel, b)), units(panel));
+      const Vec<Real> c = load(cells(s.steps_of(b), panel, b));
+      store_first(plan_.c_n + b * s.H + panel * V, c, units(panel));
     });
   }
 
@@ -144,13 +132,13 @@ class ForwardRows {
   static constexpr int V = kLanes<Real>;
   static constexpr int64_t W = kPanelWidth<Real>;
 
-  int64_t time(int64_t step) const { return plan_.reverse ? plan_.shape.T - 1 - step : step; }
+  int64_t time(int64_t step, int64_t b) const { return plan_.shape.time(step, b, plan_.reverse); }
   int64_t panels() const { return panel_count<Real>(plan_.shape.H); }
   int units(int64_t panel) const {
     return static_cast<int>(std::min<int64_t>(V, plan_.shape.H - panel * V));
   }
   int64_t panel_stride() const {
-    return (words<Weight>(plan_.shape.I) + words<Weight>(plan_.shape.H)) * W;
+    return (words<Weight>(plan_.shape.I) + words<Weight>(plan_.shape.P)) * W;
   }
   const Weight* weights(int64_t panel) const {
     return reinterpret_cast<const Weight*>(plan_.weights) + panel * panel_stride();
@@ -163,7 +151,7 @@ class ForwardRows {
     return tape_cells(plan_.tape, plan_.shape, step, panel, b);
   }
   const Real* h_prev(int64_t step, int64_t b) const {
-    return step ? plan_.y.row(time(step - 1), b) : plan_.h0.row(b);
+    return step ? plan_.y.row(time(step - 1, b), b) : plan_.h0.row(b);
   }
   Real* ahead(int64_t slot, int64_t r, int64_t panel) const {
     return ahead_ + ((slot * rows_ + r) * panels() + panel) * W;
@@ -178,21 +166,24 @@ class ForwardRows {
 
   // ahead[step][r] = bias + x W_x.
   void project(Range steps, Range panels) {
+    const Range own{row_, row_ + rows_};
+    const int64_t count = RowCursor::count(plan_.shape, steps, own);
     for (int64_t panel = panels.first; panel < panels.end; ++panel) {
       const Real* bias = plan_.bias + panel * W;
-      for_tiles<kTileRows>(steps.size() * rows_, [&](int64_t tile, auto n) {
+      RowCursor at(plan_.shape, steps, own);
+      for_tiles<kTileRows>(count, [&](int64_t, auto n) {
         constexpr int kRows = decltype(n)::value;
         const Real *init[kRows], *x[kRows];
-        for (int r = 0; r < kRows; ++r) {
-          const int64_t step = steps.first + (tile + r) / rows_, b = row_ + (tile + r) % rows_;
+        Real* to[kRows];
+        for (int r = 0; r < kRows; ++r, at.next()) {
           init[r] = bias;
-          x[r] = plan_.x.row(time(step), b);
+          x[r] = plan_.x.row(time(at.step(), at.b()), at.b());
+          to[r] = ahead(at.step() - steps.first, at.b() - row_, panel);
         }
         alignas(64) Vec<Real> out[kRows][kGates];
         gates_tile<Real, Weight, kRows>(init, weights(panel), x, plan_.shape.I, x, 0, out);
         for (int r = 0; r < kRows; ++r) {
-          Real* to = ahead((tile + r) / rows_, (tile + r) % rows_, panel);
-          for (int gate = 0; gate < kGates; ++gate) store(to + gate * V, out[r][gate]);
+          for (int gate = 0; gate < kGates; ++gate) store(to[r] + gate * V, out[r][gate]);
         }
       });
     }
@@ -202,13 +193,15 @@ class ForwardRows {
   // the cache, what was read last is still there.
   template <bool kSave>
   void run_panels(int64_t step, int64_t slot, Range panels, bool descending) {
-    const int64_t at_once = rows_ == 1 ? 2 : 1, groups = (panels.size() + at_once - 1) / at_once;
+    const int64_t rows = std::min(rows_, plan_.shape.rows_at(step) - row_);
+    if (rows <= 0) return;
+    const int64_t at_once = rows == 1 ? 2 : 1, groups = (panels.size() + at_once - 1) / at_once;
     for (int64_t k = 0; k < groups; ++k) {
       const int64_t panel = panels.first + (descending ? groups - 1 - k : k) * at_once;
-      if (rows_ == 1 && panel + 2 <= panels.end) {
+      if (rows == 1 && panel + 2 <= panels.end) {
         run_pair<kSave>(step, slot, panel);
       } else {
-        for_tiles<kTileRows>(rows_, [&](int64_t first, auto n) {
+        for_tiles<kTileRows>(rows, [&](int64_t first, auto n) {
           run_tile<decltype(n)::value, kSave>(step, slot, panel, first);
         });
       }
@@ -218,7 +211,7 @@ class ForwardRows {
   template <bool kSave>
   CellRow<Real> cell_row(int64_t step, int64_t panel, int64_t b) const {
     return {cells(step, panel, b), cells(step + 1, panel, b),
-            plan_.y.row(time(step), b) + panel * V,
+            plan_.y.row(time(step, b), b) + panel * V,
             kSave ? tape_gates(plan_.tape, plan_.shape, step, panel, b) : nullptr};
   }
 
@@ -230,15 +223,27 @@ class ForwardRows {
     for (int r = 0; r < kRows; ++r) {
       const int64_t b = row_ + first + r;
       init[r] = slot < 0 ? plan_.bias + panel * W : ahead(slot, first + r, panel);
-      x[r] = plan_.x.row(time(step), b);
+      x[r] = plan_.x.row(time(step, b), b);
       h[r] = h_prev(step, b);
       rows[r] = cell_row<kSave>(step, panel, b);
     }
     const int64_t I = plan_.shape.I;
     alignas(64) Vec<Real> pre[kRows][kGates];
     gates_tile<Real, Weight, kRows>(init, weights(panel, slot), x, slot < 0 ? I : 0, h,
-                                    plan_.shape.H, pre);
-    cell_rows<Real, kRows, kSave, kIsPair<Weight>>(pre, rows, units(panel));
+                                    plan_.shape.P, pre);
+    run_cells<kRows, kSave>(pre, rows, panel);
+  }
+
+  template <int kRows, bool kSave>
+  GATEWISE_INLINE void run_cells(Vec<Real> (&pre)[kRows][kGates],
+                                 const CellRow<Real> (&rows)[kRows], int64_t panel) {
+    constexpr bool kRound = kIsPair<Weight>;
+    if constexpr (kAnyCell) {
+      any_cell_rows<Real, kRound>(plan_.cell, plan_.extras.peephole, panel, pre, rows, kRows,
+                                  units(panel));
+    } else {
+      cell_rows<Real, kRows, kSave, kRound>(pre, rows, units(panel));
+    }
   }
 
   template <bool kSave>
@@ -246,13 +251,13 @@ class ForwardRows {
     const int64_t I = plan_.shape.I, b = row_;
     alignas(64) Vec<Real> pre[2][kGates];
     gates_pair<Real, Weight>(slot < 0 ? plan_.bias + panel * W : ahead(slot, 0, panel),
-                             weights(panel, slot), panel_stride(), plan_.x.row(time(step), b),
-                             slot < 0 ? I : 0, h_prev(step, b), plan_.shape.H, pre);
+                             weights(panel, slot), panel_stride(), plan_.x.row(time(step, b), b),
+                             slot < 0 ? I : 0, h_prev(step, b), plan_.shape.P, pre);
     for (int p = 0; p < 2; ++p) {
       Vec<Real> one[1][kGates];
       for (int gate = 0; gate < kGates; ++gate) one[0][gate] = pre[p][gate];
       const CellRow<Real> row[1] = {cell_row<kSave>(step, panel + p, b)};
-      cell_rows<Real, 1, kSave, kIsPair<Weight>>(one, row, units(panel + p));
+      run_cells<1, kSave>(one, row, panel + p);
     }
   }
 
@@ -261,28 +266,44 @@ class ForwardRows {
   Real* ahead_;
 };
 
+// Calls function with the class for the plan's cell.
+template <class Real, class Weight, class Function>
+GATEWISE_INLINE void with_cell(const ForwardPlan<Real>& plan, Function&& function) {
+  if (plan.cell == Cell{}) {
+    function(std::type_identity<ForwardRows<Real, Weight, false>>{});
+  } else {
+    function(std::type_identity<ForwardRows<Real, Weight, true>>{});
+  }
+}
+
 template <class Real, class Weight>
 void forward_rows(const ForwardPlan<Real>& plan, Range rows, Real* scratch) {
   const FlushSubnormals flush;
-  ForwardRows<Real, Weight>(plan, rows, scratch).run();
+  with_cell<Real, Weight>(plan, [&](auto type) {
+    typename decltype(type)::type(plan, rows, scratch).run();
+  });
 }
 
 template <class Real, class Weight>
 void forward_step(const ForwardPlan<Real>& plan, int64_t step, Range panels) {
   const FlushSubnormals flush;
-  ForwardRows<Real, Weight> rows(plan, {0, plan.shape.B}, plan.ahead);
-  rows.run_step(step, panels);
-  if (step == plan.shape.T - 1) rows.store_states(panels);
+  with_cell<Real, Weight>(plan, [&](auto type) {
+    typename decltype(type)::type rows(plan, {0, plan.shape.B}, plan.ahead);
+    rows.run_step(step, panels);
+    if (step == plan.shape.T - 1) rows.store_states(panels);
+  });
 }
 
 template <class Real, class Weight>
 void stream_step(const ForwardPlan<Real>& plan, Range rows, bool descending) {
   const FlushSubnormals flush;
-  ForwardRows<Real, Weight>(plan, rows, nullptr).advance(descending);
+  with_cell<Real, Weight>(plan, [&](auto type) {
+    typename decltype(type)::type(plan, rows, nullptr).advance(descending);
+  });
 }
 
 template <class Real>
-ForwardRows<Real, Real> all_rows(const ForwardPlan<Real>& plan) {
+ForwardRows<Real, Real, false> all_rows(const ForwardPlan<Real>& plan) {
   return {plan, {0, plan.shape.B}, nullptr};
 }
 template <class Real>

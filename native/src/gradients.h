@@ -31,11 +31,11 @@ class WeightGradient {
         constexpr int kColumns = decltype(n)::value;
         Real* to = copied(column);
         for (int64_t step = steps_.end - 1; step >= steps_.first; --step) {
-          const Real* from = operand_row(step, column);
-          const int64_t stride = operand_stride(step, column);
-          for (int64_t b = 0; b < plan_.shape.B; ++b, to += kColumns, from += stride) {
-            __builtin_memcpy(to, from, kColumns * sizeof(Real));
+          Real* row = to;
+          for (int64_t b = 0; b < plan_.shape.rows_at(step); ++b, row += kColumns) {
+            __builtin_memcpy(row, operand_row(step, b, column), kColumns * sizeof(Real));
           }
+          to += plan_.shape.B * kColumns;
         }
       });
     });
@@ -57,7 +57,7 @@ class WeightGradient {
       Vec<Real> sum[kGates] = {};
       for (int64_t step = end - 1; step >= first; --step) {
         const Real* d = backward_.dgates(step, panel, 0);
-        for (int64_t b = 0; b < plan_.shape.B; ++b, d += W) {
+        for (int64_t b = 0; b < plan_.shape.rows_at(step); ++b, d += W) {
 #pragma GCC unroll 4
           for (int gate = 0; gate < kGates; ++gate) sum[gate] += load(d + gate * V);
         }
@@ -69,11 +69,33 @@ class WeightGradient {
     }
   }
 
+  // From c of the step before to i and f, and from c to o.
+  void run_peephole(int64_t panel) {
+    const Shape& s = plan_.shape;
+    Real* out = plan_.dpeephole + panel * 3 * V;
+    for (int64_t end = steps_.end; end > steps_.first;) {
+      const int64_t first = (end - 1) / plan_.sum_steps * plan_.sum_steps;
+      Vec<Real> sum[3] = {};
+      for (int64_t step = end - 1; step >= first; --step) {
+        for (int64_t b = 0; b < s.rows_at(step); ++b) {
+          const Real* d = backward_.dgates(step, panel, b);
+          const Vec<Real> c_prev = load(tape_cells(plan_.tape, s, step, panel, b));
+          sum[0] = fma(load(d), c_prev, sum[0]);
+          sum[1] = fma(load(d + V), c_prev, sum[1]);
+          sum[2] = fma(load(d + 3 * V), load(tape_cells(plan_.tape, s, step + 1, panel, b)), sum[2]);
+        }
+      }
+      for (int k = 0; k < 3; ++k) store(out + k * V, load(out + k * V) + sum[k]);
+      end = first;
+    }
+  }
+
  private:
   static constexpr int V = kLanes<Real>;
   static constexpr int64_t W = kPanelWidth<Real>;
 
-  bool copies() const { return panels_ >= kCopyOperandPanels; }
+  // Of a ragged batch in reverse, rows of one step are of different times: no stride leads along.
+  bool copies() const { return panels_ >= kCopyOperandPanels || plan_.shape.ragged; }
 
   template <class Function>
   static void for_blocks(Range columns, Function&& function) {
@@ -94,11 +116,11 @@ class WeightGradient {
     }
   }
 
-  // What the cell read at a step, row 0: x, then h of the step before.
-  const Real* operand_row(int64_t step, int64_t column) const {
+  // What the cell read at a step: x, then h of the step before.
+  const Real* operand_row(int64_t step, int64_t b, int64_t column) const {
     const int64_t I = plan_.shape.I;
-    if (column < I) return plan_.x.row(backward_.time(step), 0) + column;
-    const Real* h = step ? plan_.y.row(backward_.time(step - 1), 0) : plan_.h0.row(0);
+    if (column < I) return plan_.x.row(backward_.time(step, b), b) + column;
+    const Real* h = step ? plan_.y.row(backward_.time(step - 1, b), b) : plan_.h0.row(b);
     return h + (column - I);
   }
   int64_t operand_stride(int64_t step, int64_t column) const {
@@ -111,17 +133,18 @@ class WeightGradient {
 
   template <int kColumns>
   __attribute__((noinline)) void run_tile(int64_t column, int64_t panel) {
-    const int64_t B = plan_.shape.B, K = plan_.shape.I + plan_.shape.H;
+    const int64_t B = plan_.shape.B, K = plan_.shape.I + plan_.shape.P;
     const Real* copy = copies() ? copied(column) : nullptr;
     weight_gradient_tile<Real, kColumns>(
-        plan_.dw + (panel * K + column) * W, steps_, plan_.sum_steps, B, [&](int64_t step) {
+        plan_.dw + (panel * K + column) * W, steps_, plan_.sum_steps, [&](int64_t step) {
           const Real* dgates = backward_.dgates(step, panel, 0);
+          const int64_t rows = plan_.shape.rows_at(step);
           if (!copy) {
-            return StepOperands<Real>{operand_row(step, column), operand_stride(step, column),
-                                      dgates};
+            return StepOperands<Real>{operand_row(step, 0, column), operand_stride(step, column),
+                                      dgates, rows};
           }
           return StepOperands<Real>{copy + (steps_.end - 1 - step) * B * kColumns, kColumns,
-                                    dgates};
+                                    dgates, rows};
         });
   }
 
@@ -144,7 +167,10 @@ template <class Real>
 void bias_gradient(const BackwardPlan<Real>& plan, Range steps, Range panels) {
   const FlushSubnormals flush;
   WeightGradient<Real> gradient(plan, steps);
-  for (int64_t panel = panels.first; panel < panels.end; ++panel) gradient.run_bias(panel);
+  for (int64_t panel = panels.first; panel < panels.end; ++panel) {
+    gradient.run_bias(panel);
+    if (plan.dpeephole) gradient.run_peephole(panel);
+  }
 }
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -20,14 +20,15 @@ BufferSizes sizes(const Shape& s) {
   return {.panels = P,
           .blocks = (P + kBlockVectors - 1) / kBlockVectors,
           .operand_columns = kOperandBlock,
-          .weights = static_cast<size_t>(P * (words<Weight>(s.I) + words<Weight>(s.H)) * width),
+          .weights = static_cast<size_t>(P * (words<Weight>(s.I) + words<Weight>(s.P)) * width),
           .bias = static_cast<size_t>(P * width),
-          .weights_hh = static_cast<size_t>(P * width * padded<Real>(s.H)),
+          .weights_hh = static_cast<size_t>(P * width * padded<Real>(s.P)),
           .weights_ih = static_cast<size_t>(P * width * padded<Real>(s.I)),
-          .gradients = static_cast<size_t>(P * (s.I + s.H) * width),
+          .gradients = static_cast<size_t>(P * (s.I + s.P) * width),
+          .peephole = static_cast<size_t>(P * 3 * V),
           .gates = static_cast<size_t>(P * s.B * width),
           .cells = static_cast<size_t>(P * s.B * V),
-          .dh = static_cast<size_t>(P * s.B * V)};
+          .dh = static_cast<size_t>(padded<Real>(s.P) * s.B)};
 }
 
 // Any change of a single element changes it for certain, others but once in 2^64. Mixed at each
@@ -75,7 +76,7 @@ void pack_pairs(const Shape& s, const Parameters<float>& parameters, float* weig
   pack_forward(s, parameters, room, bias);
   auto* to = reinterpret_cast<Bfloat16Pair*>(weights);
   for (int64_t panel = 0; panel < panel_count<float>(s.H); ++panel) {
-    for (const int64_t columns : {s.I, s.H}) {
+    for (const int64_t columns : {s.I, s.P}) {
       squeeze(room, columns, to);
       room += columns * kPanelWidth<float>;
       to += words<Bfloat16Pair>(columns) * kPanelWidth<float>;
@@ -87,7 +88,7 @@ void pack_pairs(const Shape& s, const Parameters<float>& parameters, float* weig
 void expand_pairs(const Shape& s, const float* weights, float* panels) {
   const auto* from = reinterpret_cast<const Bfloat16Pair*>(weights);
   for (int64_t panel = 0; panel < panel_count<float>(s.H); ++panel) {
-    for (const int64_t columns : {s.I, s.H}) {
+    for (const int64_t columns : {s.I, s.P}) {
       expand(from, columns, panels);
       panels += columns * kPanelWidth<float>;
       from += words<Bfloat16Pair>(columns) * kPanelWidth<float>;
@@ -112,8 +113,9 @@ void activate(Activation which, int64_t n, const Real* x, Real* y) {
   const FlushSubnormals flush;
   for (int64_t j = 0; j < n; j += kLanes<Real>) {
     const int lanes = static_cast<int>(std::min<int64_t>(kLanes<Real>, n - j));
-    const Vec<Real> v = load_first(x + j, lanes);
-    store_first(y + j, which == Activation::kSigmoid ? sigmoid<Real>(v) : tanh<Real>(v), lanes);
+    Vec<Real> v = load_first(x + j, lanes);
+    apply<Real, 1>(which, &v, 1);
+    store_first(y + j, v, lanes);
   }
 }
 
@@ -148,6 +150,8 @@ constexpr KernelTable<Real> table() {
   KernelTable<Real> t = {.sizes = sizes<Real, Weight>,
                          .fingerprint = fingerprint<Real>,
                          .pack_forward = nullptr,
+                         .pack_units = pack_units<Real>,
+                         .unpack_units = unpack_units<Real>,
                          .expand = nullptr,
                          .round = nullptr,
                          .pack_backward = pack_backward<Real>,

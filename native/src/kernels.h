@@ -6,10 +6,25 @@
 
 namespace gatewise {
 
-// One layer in one direction. Steps count in the direction of running: step s is time s, or T-1-s
-// in reverse.
+// One layer in one direction. Steps count in the direction of running: step s is time s, or in
+// reverse as far from the row's last.
 struct Shape {
-  int64_t T, B, I, H;
+  int64_t T, B, I, H, P;
+  const Ragged* ragged = nullptr;
+
+  // Rows that run at a step (the first ones), at all steps before it, and the steps of a row.
+  int64_t rows_at(int64_t step) const {
+    return ragged ? ragged->rows[static_cast<size_t>(step)] : B;
+  }
+  int64_t rows_before(int64_t step) const {
+    return ragged ? ragged->before[static_cast<size_t>(step)] : step * B;
+  }
+  int64_t steps_of(int64_t b) const {
+    return ragged ? ragged->lengths[static_cast<size_t>(b)] : T;
+  }
+  int64_t time(int64_t step, int64_t b, bool reverse) const {
+    return reverse ? steps_of(b) - 1 - step : step;
+  }
 };
 
 // State rows: row b lies at data + b * stride; stride 0 repeats one row for all.
@@ -21,10 +36,17 @@ struct State {
 };
 
 // Gates after their activation [step][panel][b][gate][V], or null, and cell states
-// [step + 1][panel][b][V], where state 0 is c0; without gates only one state is kept.
+// [step + 1][panel][b][V], where state 0 is c0; without gates only one state is kept. Of each step
+// only the rows that run.
 template <class Real>
 struct Tape {
   Real *gates, *cells;
+};
+
+// What a cell has beside weights and biases, in the kernels' order; null where it has it not.
+template <class Real>
+struct Extras {
+  const Real* peephole;  // [panel][i, f, o][V]
 };
 
 template <class Real>
@@ -32,10 +54,12 @@ struct ForwardPlan {
   Shape shape;
   bool reverse;
   const Real *weights, *bias;  // pack_forward
+  Cell cell;
+  Extras<Real> extras;
   Sequence<const Real> x;
   State<Real> h0, c0;
   Sequence<Real> y;
-  Real *h_n, *c_n;  // [B, H]; h_n may be null
+  Real *h_n, *c_n;  // [B, P], [B, H]; h_n may be null
   Tape<Real> tape;
   Real* ahead;  // forward_scratch(B) elements, for forward_step only
 };
@@ -44,6 +68,8 @@ template <class Real>
 struct BackwardPlan {
   Shape shape;
   bool reverse;
+  Cell cell;
+  Extras<Real> extras;
   const Real *weights_hh, *weights_ih;  // pack_backward; weights_ih null: dx is not wanted
   Sequence<const Real> x;
   State<Real> h0;
@@ -53,10 +79,11 @@ struct BackwardPlan {
   Sequence<Real> dx;
   int64_t sum_steps;    // steps whose terms of dW and db are summed apart
   int64_t chunk_steps;  // steps whose dgates are kept before they go into dW: whole sums
-  // Working memory, all rows of the batch: gradients of the states [b][padded H] and [panel][b][V],
+  // Working memory, all rows of the batch: gradients of the states [b][padded P] and [panel][b][V],
   // dgates [step in chunk][panel][b][gate][V], packed operands of dW (see pack_operand), and dW
-  // [panel][I, then H][gate][V] and db [panel][gate][V] as they grow.
+  // [panel][I, then P][gate][V] and db [panel][gate][V] as they grow.
   Real *dh, *dc, *dgates, *operand, *dw, *db;
+  Real* dpeephole;  // [panel][i, f, o][V], as it grows; or null
 };
 
 // A range of whatever is counted.
@@ -71,6 +98,7 @@ struct BufferSizes {
   int64_t operand_columns;  // that dW takes together: ranges start at multiples of them
   size_t weights, bias, weights_hh, weights_ih;
   size_t gradients;         // of the weights; as many as weights where these are of full precision
+  size_t peephole;
   size_t gates, cells, dh;  // of one step; dgates are as large as gates, dc as cells
 };
 
@@ -81,6 +109,9 @@ struct KernelTable {
   // room: `gradients` elements.
   void (*pack_forward)(const Shape&, const Parameters<Real>&, Real* weights, Real* bias,
                        Real* room);
+  // [panel][k][V] of w [count, H], and back.
+  void (*pack_units)(int64_t H, int64_t count, const Real* w, Real* out);
+  void (*unpack_units)(int64_t H, int64_t count, const Real* in, Real* w);
   // For bfloat16 weights, else null: makes panels of full precision of them, which is what
   // pack_backward takes; and rounds the activations that meet them.
   void (*expand)(const Shape&, const Real* weights, Real* panels);

@@ -53,6 +53,7 @@ enum class Slot {
   kOperand,
   kDWeights,
   kDBias,
+  kDPeephole,
   kSegment,  // the tape of one segment, and its outputs once more
   kAgain,
   kRows,  // of a single item of work

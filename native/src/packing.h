@@ -1,7 +1,7 @@
 // Weights in the order in which the kernels read them, and back.
 //
 // A panel is the V = kLanes hidden units that one vector holds. Forward, "panels":
-//   weights [panel][k][gate][V], k over the I inputs and then the H hidden units; bias
+//   weights [panel][k][gate][V], k over the I inputs and then the P of h; bias
 //   [panel][gate][V]
 // so that one register tile yields i, f, g and o of the same units. Backward, "column blocks":
 //   [block of n vectors][panel][gate][V][n * V], the transposed operand of dgates x W.
@@ -54,6 +54,24 @@ void transpose_into_panel(const Real* w, int64_t H, int64_t columns, int64_t pan
   }
 }
 
+// out: [panel][k][V] of w [count, H], zero past the last unit; and back.
+template <class Real>
+void pack_units(int64_t H, int64_t count, const Real* w, Real* out) {
+  constexpr int V = kLanes<Real>;
+  for (int64_t unit = 0; unit < H; unit += V) {
+    const int n = static_cast<int>(std::min<int64_t>(V, H - unit));
+    for (int64_t k = 0; k < count; ++k, out += V) store(out, load_first(w + k * H + unit, n));
+  }
+}
+template <class Real>
+void unpack_units(int64_t H, int64_t count, const Real* in, Real* w) {
+  constexpr int V = kLanes<Real>;
+  for (int64_t unit = 0; unit < H; unit += V) {
+    const int n = static_cast<int>(std::min<int64_t>(V, H - unit));
+    for (int64_t k = 0; k < count; ++k, in += V) store_first(w + k * H + unit, load(in), n);
+  }
+}
+
 // The inverse of transpose_into_panel.
 template <class Real>
 void transpose_from_panel(const Real* in, int64_t H, int64_t columns, int64_t panel, Real* w) {
@@ -74,14 +92,14 @@ void transpose_from_panel(const Real* in, int64_t H, int64_t columns, int64_t pa
   }
 }
 
-// weights: panels * (I + H) * kPanelWidth elements; bias: panels * kPanelWidth.
+// weights: panels * (I + P) * kPanelWidth elements; bias: panels * kPanelWidth.
 template <class Real>
 void pack_forward(const Shape& s, const Parameters<Real>& w, Real* weights, Real* bias) {
   constexpr int V = kLanes<Real>;
   for (int64_t p = 0; p < panel_count<Real>(s.H); ++p) {
-    Real* panel = weights + p * (s.I + s.H) * kPanelWidth<Real>;
+    Real* panel = weights + p * (s.I + s.P) * kPanelWidth<Real>;
     transpose_into_panel(w.w_ih, s.H, s.I, p, panel);
-    transpose_into_panel(w.w_hh, s.H, s.H, p, panel + s.I * kPanelWidth<Real>);
+    transpose_into_panel(w.w_hh, s.H, s.P, p, panel + s.I * kPanelWidth<Real>);
     for (int gate = 0; gate < kGates; ++gate) {
       for (int lane = 0; lane < V; ++lane) {
         const int64_t unit = p * V + lane, row = gate * s.H + unit;
@@ -126,9 +144,9 @@ template <class Real>
 void unpack_gradients(const Shape& s, int64_t panel, const Real* dw, const Real* db, Real* dw_ih,
                       Real* dw_hh, Real* db_out) {
   constexpr int V = kLanes<Real>;
-  const Real* own = dw + panel * (s.I + s.H) * kPanelWidth<Real>;
+  const Real* own = dw + panel * (s.I + s.P) * kPanelWidth<Real>;
   transpose_from_panel(own, s.H, s.I, panel, dw_ih);
-  transpose_from_panel(own + s.I * kPanelWidth<Real>, s.H, s.H, panel, dw_hh);
+  transpose_from_panel(own + s.I * kPanelWidth<Real>, s.H, s.P, panel, dw_hh);
   const int units = static_cast<int>(std::min<int64_t>(V, s.H - panel * V));
   for (int gate = 0; gate < kGates; ++gate) {
     store_first(db_out + gate * s.H + panel * V, load(db + panel * kPanelWidth<Real> + gate * V),

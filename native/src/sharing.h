@@ -13,8 +13,8 @@ inline int useful_threads(const Shape& s, int64_t directions, int threads,
                           double operations_per_weight) {
   constexpr double kOperationsPerThread = 1e7;
   const double operations = operations_per_weight * static_cast<double>(directions) * 4.0 *
-                            static_cast<double>(s.H) * static_cast<double>(s.I + s.H) *
-                            static_cast<double>(s.T * s.B);
+                            static_cast<double>(s.H) * static_cast<double>(s.I + s.P) *
+                            static_cast<double>(s.rows_before(s.T));
   return std::clamp(static_cast<int>(operations / kOperationsPerThread), 1, std::max(threads, 1));
 }
 
@@ -37,6 +37,20 @@ inline int64_t row_items(int64_t B, int64_t directions, int threads) {
 // Part `part` of [0, n) in `parts` even ones.
 inline Range share(int64_t n, int64_t part, int64_t parts) {
   return {n * part / parts, n * (part + 1) / parts};
+}
+
+// The same of the rows of a batch, where they differ in length with as many steps in each part.
+inline Range share_rows(const Shape& s, int64_t part, int64_t parts) {
+  if (!s.ragged) return share(s.B, part, parts);
+  const int64_t total = s.rows_before(s.T);
+  Range own{0, 0};
+  for (int64_t b = 0, steps = 0; b < s.B; ++b) {
+    const int64_t middle = steps + s.steps_of(b) / 2;
+    own.first += middle < total * part / parts;
+    own.end += middle < total * (part + 1) / parts;
+    steps += s.steps_of(b);
+  }
+  return own;
 }
 
 }  // namespace gatewise

@@ -12,22 +12,26 @@ inline int64_t sum_steps(int64_t B) {
 }
 
 // [layer][direction] gates [T steps] and cells [T + 1], or with checkpoints the cell state [B, H]
-// at the start of each segment but the first; then the outputs [T, B, D * H] of each layer but the
+// at the start of each segment but the first; then the outputs [T, B, D * P] of each layer but the
 // last.
 template <class Real>
 class TapeLayout {
  public:
-  TapeLayout(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every)
+  // s: of any layer.
+  TapeLayout(const Weights<Real>& weights, const Shape& s, int64_t checkpoint_every)
       : network_(weights.network),
-        T_(T),
-        B_(B),
-        every_((checkpoint_every + sum_steps(B) - 1) / sum_steps(B) * sum_steps(B)) {
-    const BufferSizes sizes = weights.kernels.sizes(weights.shape(0, T, B));
-    const auto steps = static_cast<size_t>(T);
-    gates_ = every_ ? 0 : steps * sizes.gates;
-    const size_t states = static_cast<size_t>(B * network_.H);
+        T_(s.T),
+        B_(s.B),
+        rows_(s.rows_before(s.T)),
+        every_((checkpoint_every + sum_steps(B_) - 1) / sum_steps(B_) * sum_steps(B_)) {
+    if (s.ragged) every_ = 0;
+    Shape one = s;
+    one.B = 1;
+    const BufferSizes row = weights.kernels.sizes(one);
+    gates_ = every_ ? 0 : static_cast<size_t>(rows_) * row.gates;
+    const size_t states = static_cast<size_t>(B_ * network_.H);
     cells_ = every_ ? static_cast<size_t>(std::max<int64_t>(segments() - 1, 0)) * states
-                    : (steps + 1) * sizes.cells;
+                    : static_cast<size_t>(B_ + rows_) * row.cells;
   }
 
   size_t size() const { return outputs(network_.L - 1); }
@@ -39,7 +43,7 @@ class TapeLayout {
   }
   size_t outputs(int64_t layer) const {
     return gates(network_.L * network_.D) +
-           static_cast<size_t>(layer * T_ * B_ * network_.D * network_.H);
+           static_cast<size_t>(layer * rows_ * network_.D * network_.P());
   }
 
   // Of the longest segment; 0 if every step is kept.
@@ -51,28 +55,28 @@ class TapeLayout {
 
  private:
   Network network_;
-  int64_t T_, B_, every_;
+  int64_t T_, B_, rows_, every_;
   size_t gates_, cells_;
 };
 
-// The part of a sequence that a direction runs through in some of its steps.
+// The part of a sequence that a direction runs through in some of its steps; of a ragged batch, all.
 template <class Real>
 Sequence<Real> part(const Sequence<Real>& sequence, Range steps, int64_t T, bool reverse) {
-  if (!sequence.data) return sequence;
+  if (!sequence.data || sequence.ragged) return sequence;
   return {sequence.row(reverse ? T - steps.end : steps.first, 0), sequence.time_stride,
           sequence.batch_stride};
 }
 
-// The columns of one direction.
+// The P columns of one direction.
 template <class Real>
-Sequence<Real> half(const Sequence<Real>& sequence, int64_t direction, int64_t H) {
-  if (!sequence.data) return sequence;
-  return {sequence.data + direction * H, sequence.time_stride, sequence.batch_stride};
+Sequence<Real> half(Sequence<Real> sequence, int64_t direction, int64_t P) {
+  if (sequence.data) sequence.data += direction * P;
+  return sequence;
 }
 
 template <class Real>
-Sequence<Real> dense(Real* data, int64_t B, int64_t columns) {
-  return {data, B * columns, columns};
+Sequence<Real> dense(Real* data, const Shape& s, int64_t columns) {
+  return {data, s.B * columns, columns, s.ragged};
 }
 
 // h before a segment: h0, or what y holds.
@@ -83,12 +87,12 @@ State<Real> state_before(const State<Real>& h0, const std::type_identity_t<Seque
   return {y.row(reverse ? T - step : step - 1, 0), y.batch_stride};
 }
 
-// State `index` of an [L * D, B, H] array, or zeros.
+// State `index` of an [L * D, B, size] array, or zeros.
 template <class Real>
-State<Real> state_at(const Real* states, int64_t index, const Shape& s) {
-  if (states) return {states + index * s.B * s.H, s.H};
-  Real* zeros = scratch<Real>(Slot::kZeros, static_cast<size_t>(s.H));
-  std::fill_n(zeros, s.H, Real{0});
+State<Real> state_at(const Real* states, int64_t index, const Shape& s, int64_t size) {
+  if (states) return {states + index * s.B * size, size};
+  Real* zeros = scratch<Real>(Slot::kZeros, static_cast<size_t>(std::max(s.H, s.P)));
+  std::fill_n(zeros, std::max(s.H, s.P), Real{0});
   return {zeros, 0};
 }
 
@@ -97,13 +101,13 @@ template <class Real>
 Sequence<const Real> readable(const KernelTable<Real>& kernels, const Sequence<const Real>& x,
                               const Shape& s) {
   if (!kernels.round) return x;
-  Real* copy = scratch<Real>(Slot::kInput, static_cast<size_t>(s.T * s.B * s.I));
+  Real* copy = scratch<Real>(Slot::kInput, static_cast<size_t>(s.rows_before(s.T) * s.I));
   for (int64_t t = 0; t < s.T; ++t) {
-    for (int64_t b = 0; b < s.B; ++b) {
-      kernels.round(x.row(t, b), s.I, copy + (t * s.B + b) * s.I);
+    for (int64_t b = 0; b < s.rows_at(t); ++b) {
+      kernels.round(x.row(t, b), s.I, copy + (s.rows_before(t) + b) * s.I);
     }
   }
-  return dense<const Real>(copy, s.B, s.I);
+  return dense<const Real>(copy, s, s.I);
 }
 template <class Real>
 const Real* readable(const KernelTable<Real>& kernels, const Real* h0, int64_t n) {

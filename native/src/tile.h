@@ -176,14 +176,14 @@ struct StepOperands {
   const Real* a;
   int64_t a_stride;
   const Real* dgates;  // kPanelWidth elements a row, without gaps
+  int64_t rows;
 };
 
 // dw[c][gate][V] += sum over steps (from the last to the first) and rows of a[row][c] *
 // dgates[row][gate][V], for kColumns columns c of a and one panel. Summed apart for each `group` of
 // steps that starts at a multiple of it: one long float32 sum would lose digits.
 template <class Real, int kColumns, class Locate>
-GATEWISE_INLINE void weight_gradient_tile(Real* dw, Range steps, int64_t group, int64_t rows,
-                                          Locate&& locate) {
+GATEWISE_INLINE void weight_gradient_tile(Real* dw, Range steps, int64_t group, Locate&& locate) {
   constexpr int V = kLanes<Real>, kPass = gates_per_pass(kColumns);
 #pragma GCC unroll 1
   for (int gate = 0; gate < kGates; gate += kPass) {
@@ -194,7 +194,7 @@ GATEWISE_INLINE void weight_gradient_tile(Real* dw, Range steps, int64_t group, 
       for (int64_t step = end - 1; step >= first; --step) {
         const StepOperands<Real> at = locate(step);
         const Real *d = at.dgates + gate * V, *ar = at.a;
-        for (int64_t r = 0; r < rows; ++r, d += kPanelWidth<Real>, ar += at.a_stride) {
+        for (int64_t r = 0; r < at.rows; ++r, d += kPanelWidth<Real>, ar += at.a_stride) {
           Vec<Real> dn[kPass];
 #pragma GCC unroll 4
           for (int n = 0; n < kPass; ++n) dn[n] = load(d + n * V);

@@ -8,7 +8,8 @@ Weights<Real>::Weights(const Network& net)
   panels_at_.push_back(0), blocks_at_.push_back(0);
   for (int64_t k = 0; k < network.L * network.D; ++k) {
     const BufferSizes sizes = kernels.sizes(shape(k, 0, 0));
-    panels_at_.push_back(panels_at_.back() + whole_lines<Real>(sizes.bias + sizes.weights));
+    panels_at_.push_back(panels_at_.back() + whole_lines<Real>(sizes.bias + sizes.weights) +
+                         whole_lines<Real>(sizes.peephole));
     blocks_at_.push_back(blocks_at_.back() + whole_lines<Real>(sizes.weights_hh) +
                          whole_lines<Real>(sizes.weights_ih));
   }
@@ -23,6 +24,9 @@ void Weights<Real>::pack(std::span<const Parameters<Real>> parameters) {
     const Shape s = shape(index, 0, 0);
     kernels.pack_forward(s, parameters[k], const_cast<Real*>(to.weights),
                          const_cast<Real*>(to.bias), room_for_panels(s));
+    if (network.cell.peephole) {
+      kernels.pack_units(s.H, 3, parameters[k].peephole, const_cast<Real*>(to.extras.peephole));
+    }
   }
   blocks_packed_ = false;
 }
@@ -34,8 +38,10 @@ Real* Weights<Real>::room_for_panels(const Shape& s) const {
 
 template <class Real>
 typename Weights<Real>::Panels Weights<Real>::panels(int64_t index) const {
+  const BufferSizes sizes = kernels.sizes(shape(index, 0, 0));
   const Real* bias = panels_.as<Real>() + panels_at_[static_cast<size_t>(index)];
-  return {bias + kernels.sizes(shape(index, 0, 0)).bias, bias};
+  const Real* peephole = bias + whole_lines<Real>(sizes.bias + sizes.weights);
+  return {bias + sizes.bias, bias, {network.cell.peephole ? peephole : nullptr}};
 }
 
 template <class Real>
@@ -53,7 +59,7 @@ void Weights<Real>::pack_blocks() const {
   if (!blocks_.bytes()) blocks_ = Memory(blocks_at_.back() * sizeof(Real));
   for (int64_t k = 0; k < network.L * network.D; ++k) {
     const Shape s = shape(k, 0, 0);
-    const int64_t columns = s.I + s.H;
+    const int64_t columns = s.I + s.P;
     Real* hh = blocks_.as<Real>() + blocks_at_[static_cast<size_t>(k)];
     Real* ih = hh + whole_lines<Real>(kernels.sizes(s).weights_hh);
     const Real* from = panels(k).weights;
@@ -62,7 +68,7 @@ void Weights<Real>::pack_blocks() const {
       kernels.expand(s, from, room);
       from = room;
     }
-    kernels.pack_backward(s.H, columns, s.I, s.H, from, hh);
+    kernels.pack_backward(s.H, columns, s.I, s.P, from, hh);
     kernels.pack_backward(s.H, columns, 0, s.I, from, ih);
   }
   blocks_packed_ = true;
@@ -85,9 +91,10 @@ SharedWeights<Real> WeightsCache<Real>::get(std::span<const Parameters<Real>> pa
     const Parameters<Real>& p = parameters[k];
     const int64_t H = network_.H, I = network_.inputs(static_cast<int64_t>(k) / network_.D);
     now = table.fingerprint(now, p.w_ih, 4 * H * I);
-    now = table.fingerprint(now, p.w_hh, 4 * H * H);
+    now = table.fingerprint(now, p.w_hh, 4 * H * network_.P());
     now = table.fingerprint(now, p.b_ih, p.b_ih ? 4 * H : 0);
     now = table.fingerprint(now, p.b_hh, p.b_hh ? 4 * H : 0);
+    now = table.fingerprint(now, p.peephole, p.peephole ? 3 * H : 0);
   }
   if (usable && now == fingerprint_) return weights_;
   // A call may still read the old ones, or a backward pass wait for them: by turns two, so that

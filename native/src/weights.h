@@ -23,6 +23,7 @@ class Weights {
   // index: layer * D + direction.
   struct Panels {
     const Real *weights, *bias;
+    Extras<Real> extras;
   };
   Panels panels(int64_t index) const;
 
@@ -32,8 +33,8 @@ class Weights {
   // Packed at the first call after pack(); may be called by several threads at once.
   Blocks blocks(int64_t index) const;
 
-  Shape shape(int64_t index, int64_t T, int64_t B) const {
-    return {T, B, network.inputs(index / network.D), network.H};
+  Shape shape(int64_t index, int64_t T, int64_t B, const Ragged* ragged = nullptr) const {
+    return {T, B, network.inputs(index / network.D), network.H, network.P(), ragged};
   }
 
  private:

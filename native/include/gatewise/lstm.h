@@ -7,8 +7,8 @@
 // o.
 //
 //   Sizes   T time steps   B batch rows   I input features   H hidden units   L layers   D
-//   directions Units   state arrays hold [L * D, B, H], layer by layer, within a layer the forward
-//   direction first
+//   directions, P the size of h: H, or that of the projection.
+//   State arrays hold [L * D, B, *], layer by layer, within a layer the forward direction first.
 //
 // Guarantees: the same bits for any number of threads and from run to run; y, h_n, c_n, dx, dh0 and
 // dc0 also for any split of the batch. Subnormal numbers are flushed to zero inside a call, and the
@@ -29,28 +29,70 @@ namespace gatewise {
 // all finite inputs; results below FLT_MIN (and subnormal inputs) count as flushed to zero.
 inline constexpr double kMaxActivationUlp = 2.0;
 
+// Built-in activations: their definitions are the table in cell.py. kOne at a gate removes it.
+enum class Activation : int8_t {
+  kSigmoid,
+  kTanh,
+  kHardSigmoid,
+  kHardTanh,
+  kRelu,
+  kSoftsign,
+  kIdentity,
+  kOne
+};
+
+// Which LSTM: gatewise.Cell, whose docstring says what each field means.
+struct Cell {
+  Activation input_gate = Activation::kSigmoid, forget_gate = Activation::kSigmoid,
+             candidate = Activation::kTanh, output_gate = Activation::kSigmoid,
+             cell_output = Activation::kTanh;
+  bool peephole = false, coupled = false, layer_norm = false;
+  bool operator==(const Cell&) const = default;
+};
+
 struct Network {
   int64_t L, D, I, H;
   // float32 only: weights, inputs and hidden states are rounded to bfloat16, which halves the bytes
   // of the weights; sums, gates and cell states stay float32. Backward gives the gradients of that
   // network, rounding taken for the identity.
   bool bfloat16 = false;
+  Cell cell = {};
+  int64_t projection = 0;  // proj_size; 0: none. Not together with bfloat16
+  // Size of h.
+  int64_t P() const { return projection ? projection : H; }
   // Inputs of a layer: x, or what the layer below puts out.
-  int64_t inputs(int64_t layer) const { return layer ? D * H : I; }
+  int64_t inputs(int64_t layer) const { return layer ? D * P() : I; }
   bool operator==(const Network&) const = default;
 };
 
+// Batches whose rows differ in length, as in PyTorch's PackedSequence: rows sorted by length, the
+// longest first, and of each time only the rows that are still running, time after time without
+// gaps. In reverse each row starts at its own last step, so that here too the same number of rows
+// runs at each step.
+struct Ragged {
+  std::vector<int64_t> rows;     // [T] that run at a step, never increasing, at least 1
+  std::vector<int64_t> before;   // [T + 1] rows of all steps before
+  std::vector<int64_t> lengths;  // [B]
+  // batch_sizes: [T].
+  explicit Ragged(std::span<const int64_t> batch_sizes);
+};
+
 // A [T, B, *] array whose rows lie at data + t * time_stride + b * batch_stride (in elements), so
-// that batch-first tensors and the halves of a bidirectional output need no copy.
+// that batch-first tensors and the halves of a bidirectional output need no copy. Of a ragged
+// batch, [rows of all steps, *], rows batch_stride apart.
 template <class Real>
 struct Sequence {
   Real* data = nullptr;
   int64_t time_stride = 0, batch_stride = 0;
-  Real* row(int64_t t, int64_t b) const { return data + t * time_stride + b * batch_stride; }
+  const Ragged* ragged = nullptr;
+  Real* row(int64_t t, int64_t b) const {
+    if (ragged) return data + (ragged->before[static_cast<size_t>(t)] + b) * batch_stride;
+    return data + t * time_stride + b * batch_stride;
+  }
   operator Sequence<const Real>() const
     requires(!std::is_const_v<Real>)
   {
-    return {data, time_stride, batch_stride};
+    return {data, time_stride, batch_stride, ragged};
   }
 };
 
@@ -58,10 +100,30 @@ struct Sequence {
 // act as their sum.
 template <class Real>
 struct Parameters {
-  const Real* w_ih;  // [4H, inputs(layer)]
-  const Real* w_hh;  // [4H, H]
-  const Real* b_ih;  // [4H] or null
-  const Real* b_hh;  // [4H] or null
+  const Real* w_ih;                // [4H, inputs(layer)]
+  const Real* w_hh;                // [4H, P]
+  const Real* b_ih;                // [4H] or null
+  const Real* b_hh;                // [4H] or null
+  const Real* w_hr = nullptr;      // [P, H], with a projection
+  const Real* peephole = nullptr;  // [3, H]: from c to i, f, o; with peepholes
+  // Gain and shift; with layer norm.
+  const Real *norm_ih = nullptr, *norm_hh = nullptr;  // [2, 4H]
+  const Real* norm_c = nullptr;                       // [2, H]
+};
+
+// What disturbs the state while training, and the mean of that afterwards. Rows of masks lie as
+// those of y; each is of one layer and direction, one after the other.
+template <class Real>
+struct Noise {
+  // [L * D, B, P] or null: multiplies h where it meets w_hh (Gal & Ghahramani 2016).
+  const Real* recurrent_mask = nullptr;
+  // Zoneout (Krueger et al. 2017): the share of the state before that stays, in each element [L *
+  // D, rows of all steps, P] and [.., H]; or, where these are null, everywhere.
+  const Real *zoneout_h = nullptr, *zoneout_c = nullptr;
+  Real rate_h = 0, rate_c = 0;
+  bool any() const {
+    return recurrent_mask || zoneout_h || zoneout_c || rate_h != 0 || rate_c != 0;
+  }
 };
 
 // A network's weights in the order in which the kernels of one instruction set read them: forward,
@@ -99,11 +161,13 @@ struct ForwardArgs {
   int64_t T, B;
   int threads;                   // at most this many, the caller's included
   Sequence<const Real> x;        // [T, B, I]
-  const Real *h0, *c0;           // [L * D, B, H] each, or null for zeros; h0 may not alias y
-  Sequence<Real> y;              // [T, B, D * H] out
-  Real *h_n, *c_n;               // [L * D, B, H] out
+  const Real *h0, *c0;           // [L * D, B, P], [.., H], or null for zeros; h0 may not alias y
+  Sequence<Real> y;              // [T, B, D * P] out
+  Real *h_n, *c_n;               // [L * D, B, P], [.., H] out
   Real* tape;                    // tape_size elements out, or null: nothing is kept for backward
   int64_t checkpoint_every = 0;  // see tape_size; of no account without a tape
+  const Ragged* ragged = nullptr;  // or: every row runs through all T steps
+  Noise<Real> noise = {};
 };
 
 template <class Real>
@@ -115,17 +179,21 @@ struct BackwardArgs {
   const Real *h0, *c0;      // as in forward
   Sequence<const Real> y;   // as forward left it
   const Real* tape;         // as forward left it
-  Sequence<const Real> dy;  // [T, B, D * H], or data = null for zeros
-  const Real *dh_n, *dc_n;  // [L * D, B, H], or null for zeros
+  Sequence<const Real> dy;  // [T, B, D * P], or data = null for zeros
+  const Real *dh_n, *dc_n;  // [L * D, B, P], [.., H], or null for zeros
   Sequence<Real> dx;        // [T, B, I] out, or data = null: not wanted
-  Real *dh0, *dc0;          // [L * D, B, H] out
-  // Gradients of one layer and direction, out.
+  Real *dh0, *dc0;          // [L * D, B, P], [.., H] out
+  // Gradients of one layer and direction, out, of the shapes of Parameters.
   struct Gradients {
-    Real *dw_ih, *dw_hh;  // [4H, inputs(layer)], [4H, H]
-    Real* db;             // [4H]: the gradient of b_ih, and of b_hh
+    Real *dw_ih, *dw_hh;
+    Real* db;  // the gradient of b_ih, and of b_hh
+    Real *dw_hr = nullptr, *dpeephole = nullptr;
+    Real *dnorm_ih = nullptr, *dnorm_hh = nullptr, *dnorm_c = nullptr;
   };
   std::span<const Gradients> gradients;  // [L * D]
   int64_t checkpoint_every = 0;          // as in forward
+  const Ragged* ragged = nullptr;        // as in forward
+  Noise<Real> noise = {};                // as in forward
 };
 
 // Elements of the tape: what forward keeps for backward. Its layout is private.
@@ -135,9 +203,11 @@ struct BackwardArgs {
 // checkpoint_every = k, the cell state after every k-th step and the outputs of the layers below
 // the last; backward computes each stretch of k steps again, with 6 k B D H elements of working
 // memory for one layer. k is rounded up to whole blocks of 128 rows (k B). The gradients have the
-// same bits either way.
+// same bits either way. Of a ragged batch, or with noise, layer norm or a projection, every step is
+// kept. Layer norm keeps 8 H numbers more for each row and step.
 template <class Real>
-size_t tape_size(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every = 0);
+size_t tape_size(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every = 0,
+                 const Ragged* ragged = nullptr);
 
 // Room for a tape, taken from and at the end given back to a pool that keeps up to 256 MB: training
 // takes the same at each step, and fresh pages cost more than they look. A caller may use any
@@ -167,9 +237,9 @@ class Stream {
   Stream(SharedWeights<Real> weights, int64_t B);
   Stream(Stream&&) noexcept;
   ~Stream();
-  void step(const Real* x, Real* y, int threads);  // [B, I] -> [B, H]; y may alias x
-  void get_state(Real* h, Real* c) const;          // [L, B, H] each, out
-  void set_state(const Real* h, const Real* c);    // [L, B, H] each, or null for zeros
+  void step(const Real* x, Real* y, int threads);  // [B, I] -> [B, P]; y may alias x
+  void get_state(Real* h, Real* c) const;          // [L, B, P], [L, B, H] out
+  void set_state(const Real* h, const Real* c);    // [L, B, P], [L, B, H], or null for zeros
   int64_t batch() const;
   const Network& network() const;
 
@@ -182,8 +252,7 @@ class Stream {
   bool descending_ = false;        // the order of panels, by turns: see forward.h
 };
 
-// y[j] = sigmoid(x[j]) or tanh(x[j]), exactly as the kernels compute it. x may alias y.
-enum class Activation { kSigmoid, kTanh };
+// y[j] = the activation of x[j], exactly as the kernels compute it. x may alias y.
 template <class Real>
 void activate(Activation which, int64_t n, const Real* x, Real* y);
 

@@ -16,10 +16,12 @@ from gatewise._native._core import (
     MAX_ACTIVATION_ULP,
     CacheF32,
     CacheF64,
+    Ragged,
     activate,
     isa_name,
 )
 from gatewise._native._core import fma_peak_gflops as peak_gflops
+from gatewise._native.network import cell_fields, parameter_names, parameter_shapes
 from gatewise.errors import ConfigError
 
 __all__ = [
@@ -27,10 +29,14 @@ __all__ = [
     "CacheF32",
     "CacheF64",
     "Precision",
+    "Ragged",
     "activate",
+    "cell_fields",
     "check_precision",
     "isa_name",
     "native_info",
+    "parameter_names",
+    "parameter_shapes",
     "peak_gflops",
     "select_isa",
     "thread_count",

@@ -9,19 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise._native import _core
+from gatewise._native.network import cell_fields, parameter_names, parameter_shapes
+from gatewise.cell import Cell
 
 Array = NDArray[Any]
-PER_DIRECTION = ("w_ih", "w_hh", "b_ih", "b_hh")
 
 
 class Network:
     """The parameters of an LSTM, packed for the core. Immutable, so threads may share it.
 
     Args:
-        parameters: for each layer, and within it for each direction: w_ih [4H, inputs],
-            w_hh [4H, H], b_ih and b_hh [4H] or None.
+        parameters: for each layer, and within it for each direction: those that
+            `parameter_names` tells; the biases may be None.
         directions: D.
         bfloat16: round weights and what meets them; float32 only.
+        cell: which LSTM.
+        projection: proj_size, 0 for none.
     """
 
     def __init__(
@@ -29,25 +32,32 @@ class Network:
         parameters: Sequence[Sequence[Array | None]],
         directions: int = 1,
         bfloat16: bool = False,
+        cell: Cell = Cell(),
+        projection: int = 0,
     ) -> None:
         w_ih = parameters[0][0]
         assert w_ih is not None
         self.dtype = w_ih.dtype
         self.L, self.D = len(parameters) // directions, directions
         self.H, self.I = w_ih.shape[0] // 4, w_ih.shape[1]
+        self.P = projection or self.H
+        names = parameter_names(cell, projection)
         for k, given in enumerate(parameters):
-            I = self.I if k < self.D else self.D * self.H
-            shapes = ((4 * self.H, I), (4 * self.H, self.H), (4 * self.H,), (4 * self.H,))
-            for name, array, shape in zip(PER_DIRECTION, given, shapes, strict=True):
-                if array is not None:
-                    self._check(name, array, shape)
+            inputs = self.I if k < self.D else self.D * self.P
+            shapes = parameter_shapes(names, inputs, self.H, projection)
+            for array, (name, shape) in zip(given, shapes.items(), strict=True):
+                self._check(name, array, shape)
         made = _core.CacheF32 if self.dtype == np.float32 else _core.CacheF64
-        cache = made(self.L, self.D, self.I, self.H, bfloat16 and self.dtype == np.float32)
+        bfloat16 = bfloat16 and self.dtype == np.float32
+        cache = made(self.L, self.D, self.I, self.H, bfloat16, cell_fields(cell), projection)
         self.weights = cache.pack(tuple(_address(a) for p in parameters for a in p))
 
-    def tape(self, T: int, B: int, checkpoint_every: int = 0) -> Array:
+    def tape(
+        self, T: int, B: int, checkpoint_every: int = 0, batch_sizes: Array | None = None
+    ) -> Array:
         """Room for what `forward` keeps for `backward`."""
-        return np.empty(self.weights.tape_size(T, B, checkpoint_every), self.dtype)
+        size = self.weights.tape_size(T, B, checkpoint_every, _ragged(batch_sizes))
+        return np.empty(size, self.dtype)
 
     def forward(
         self,
@@ -60,22 +70,24 @@ class Network:
         tape: Array | None = None,
         threads: int = 1,
         checkpoint_every: int = 0,
+        batch_sizes: Array | None = None,
     ) -> None:
         """Run forward; see lstm.h for the shapes.
+
+        With `batch_sizes` [T] the batch is ragged: x and y hold the rows of all steps, [N, *].
 
         Raises:
             ValueError: an array has another shape or dtype, or has gaps.
         """
-        T, B, states = self._sizes(x)
-        self._check("x", x, (T, B, self.I), rows=True)
-        self._check("y", y, (T, B, self.D * self.H), rows=True)
-        for name, a in (("h0", h0), ("c0", c0), ("h_n", h_n), ("c_n", c_n)):
-            self._check(name, a, states)
+        T, B, ragged = self._sizes(x, batch_sizes)
+        self._check("x", x, (*x.shape[:-1], self.I), rows=True)
+        self._check("y", y, (*x.shape[:-1], self.D * self.P), rows=True)
+        self._check_states(B, h=(h0, h_n), c=(c0, c_n))
         if tape is not None:
-            self._check("tape", tape, (self.weights.tape_size(T, B, checkpoint_every),))
+            self._check("tape", tape, (self.weights.tape_size(T, B, checkpoint_every, ragged),))
         self.weights.forward(
             T, B, threads, *_rows(x), _address(h0), _address(c0), *_rows(y), _address(h_n),
-            _address(c_n), _address(tape), checkpoint_every,
+            _address(c_n), _address(tape), checkpoint_every, ragged,
         )  # fmt: skip
 
     def backward(
@@ -91,33 +103,45 @@ class Network:
         dx: Array | None,
         dh0: Array,
         dc0: Array,
-        gradients: Sequence[tuple[Array, Array, Array]],
+        gradients: Sequence[Sequence[Array]],
         threads: int = 1,
         checkpoint_every: int = 0,
+        batch_sizes: Array | None = None,
     ) -> None:
         """Run backward; `gradients` are dw_ih, dw_hh, db of each layer and direction, out.
+
+        After them those of the cell's other parameters, in the order of `parameter_names`.
 
         Raises:
             ValueError: an array has another shape or dtype, or has gaps.
         """
-        T, B, states = self._sizes(x)
-        for name, a, size in (("x", x, self.I), ("dx", dx, self.I), ("y", y, self.D * self.H),
-                              ("dy", dy, self.D * self.H)):  # fmt: skip
-            self._check(name, a, (T, B, size), rows=True)
-        for name, a in (("h0", h0), ("c0", c0), ("dh_n", dh_n), ("dc_n", dc_n), ("dh0", dh0),
-                        ("dc0", dc0)):  # fmt: skip
-            self._check(name, a, states)
-        self._check("tape", tape, (self.weights.tape_size(T, B, checkpoint_every),))
+        T, B, ragged = self._sizes(x, batch_sizes)
+        for name, a, size in (("x", x, self.I), ("dx", dx, self.I), ("y", y, self.D * self.P),
+                              ("dy", dy, self.D * self.P)):  # fmt: skip
+            self._check(name, a, (*x.shape[:-1], size), rows=True)
+        self._check_states(B, h=(h0, dh_n, dh0), c=(c0, dc_n, dc0))
+        self._check("tape", tape, (self.weights.tape_size(T, B, checkpoint_every, ragged),))
         self.weights.backward(
             T, B, threads, *_rows(x), _address(h0), _address(c0), *_rows(y), _address(tape),
             *_rows(dy), _address(dh_n), _address(dc_n), *_rows(dx), _address(dh0), _address(dc0),
-            tuple(_address(a) for g in gradients for a in g), checkpoint_every,
+            tuple(_address(a) for g in gradients for a in g), checkpoint_every, ragged,
         )  # fmt: skip
 
-    def _sizes(self, x: Array) -> tuple[int, int, tuple[int, int, int]]:
-        if x.ndim != 3:
-            raise ValueError(f"x: expected [T, B, I], got shape {x.shape}.")
-        return x.shape[0], x.shape[1], (self.L * self.D, x.shape[1], self.H)
+    def _sizes(self, x: Array, batch_sizes: Array | None) -> tuple[int, int, _core.Ragged | None]:
+        if batch_sizes is None:
+            if x.ndim != 3:
+                raise ValueError(f"x: expected [T, B, I], got shape {x.shape}.")
+            return x.shape[0], x.shape[1], None
+        if x.ndim != 2 or x.shape[0] != batch_sizes.sum():
+            raise ValueError(f"x: expected [{batch_sizes.sum()}, I], got shape {x.shape}.")
+        return len(batch_sizes), int(batch_sizes[0]), _ragged(batch_sizes)
+
+    def _check_states(
+        self, B: int, h: tuple[Array | None, ...], c: tuple[Array | None, ...]
+    ) -> None:
+        for arrays, size in ((h, self.P), (c, self.H)):
+            for array in arrays:
+                self._check("state", array, (self.L * self.D, B, size))
 
     def _check(
         self, name: str, array: Array | None, shape: tuple[int, ...], rows: bool = False
@@ -137,8 +161,17 @@ def _address(array: Array | None) -> int:
     return 0 if array is None else array.ctypes.data
 
 
+def _ragged(batch_sizes: Array | None) -> _core.Ragged | None:
+    """The batch of these sizes, int64 and never increasing."""
+    if batch_sizes is None:
+        return None
+    sizes = np.ascontiguousarray(batch_sizes, np.int64)
+    return _core.Ragged(sizes.ctypes.data, len(sizes))
+
+
 def _rows(array: Array | None) -> tuple[int, int, int]:
+    """Address, and the strides of time and batch; of a ragged batch, [N, *], only that of rows."""
     if array is None:
         return 0, 0, 0
-    time, batch, _ = array.strides
-    return array.ctypes.data, time // array.itemsize, batch // array.itemsize
+    strides = [stride // array.itemsize for stride in array.strides[:-1]]
+    return array.ctypes.data, strides[0], strides[-1]

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from gatewise import _native
+from gatewise.cell import Cell
 
 
 class Engine:
@@ -22,23 +23,39 @@ class Engine:
     Args:
         L, D, I, H: layers, directions, input and hidden size.
         bfloat16: round weights and what meets them (float32 only).
+        cell: which LSTM.
+        projection: proj_size, 0 for none.
     """
 
-    def __init__(self, L: int, D: int, I: int, H: int, bfloat16: bool = False) -> None:
+    def __init__(
+        self,
+        L: int,
+        D: int,
+        I: int,
+        H: int,
+        bfloat16: bool = False,
+        cell: Cell = Cell(),
+        projection: int = 0,
+    ) -> None:
         self.sizes = (L, D, I, H)
         self.bfloat16 = bfloat16
+        self.cell = cell
+        self.projection = projection
+        self.names = _native.parameter_names(cell, projection)
         self.frozen = False
         self._caches: dict[torch.dtype, Any] = {}
         self._seen: _Seen | None = None
 
     def pack(self, parameters: list[Tensor | None], dtype: torch.dtype) -> Any:
-        """Return the packed weights of the parameters, 4 for each layer and direction."""
+        """Return the packed weights of the parameters, `names` for each layer and direction."""
         parameters = [p if p is None or p.is_contiguous() else p.contiguous() for p in parameters]
         packed = self._caches.get(dtype)
         if packed is None:
             made = _native.CacheF32 if dtype == torch.float32 else _native.CacheF64
             bfloat16 = self.bfloat16 and dtype == torch.float32
-            packed = self._caches.setdefault(dtype, made(*self.sizes, bfloat16))
+            cell = _native.cell_fields(self.cell)
+            made_now = made(*self.sizes, bfloat16, cell, self.projection)
+            packed = self._caches.setdefault(dtype, made_now)
         addresses = tuple([0 if p is None else p.data_ptr() for p in parameters])
         if not self.frozen:
             return packed.pack(addresses)
@@ -54,7 +71,7 @@ class Engine:
         return weights
 
     def __reduce__(self) -> Any:
-        return _thawed, (self.sizes, self.bfloat16, self.frozen)
+        return _thawed, (self.sizes, self.bfloat16, self.cell, self.projection, self.frozen)
 
 
 class _Seen(NamedTuple):
@@ -69,8 +86,10 @@ class _Seen(NamedTuple):
     storages: list[Any]
 
 
-def _thawed(sizes: tuple[int, int, int, int], bfloat16: bool, frozen: bool) -> Engine:
-    engine = Engine(*sizes, bfloat16)
+def _thawed(
+    sizes: tuple[int, int, int, int], bfloat16: bool, cell: Cell, projection: int, frozen: bool
+) -> Engine:
+    engine = Engine(*sizes, bfloat16, cell, projection)
     engine.frozen = frozen
     return engine
 

@@ -1,4 +1,4 @@
-"""Layers of the default cell on the native core, as one autograd function.
+"""Layers of any cell of built-in activations on the native core, as one autograd function.
 
 What is handed to the core are addresses: a tensor's view as an array costs more than a short call.
 `paths.choose` has seen to it that they may be.
@@ -10,23 +10,26 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from gatewise.cell import Cell
+from gatewise import _native
 from gatewise.nn import composite
 from gatewise.nn.composite import LayerWeights
 from gatewise.nn.engine import Engine
 
-_CELL = Cell()
-_PER_DIRECTION = 4  # w_ih, w_hh, b_ih, b_hh
 _POOLED_SIZE = 1 << 18  # elements of a tape, from which on the core's own memory is worth its fee
 _BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))
 
 
 class Options(NamedTuple):
-    """How to run; see `gatewise.nn.LSTM`."""
+    """How to run; see `gatewise.nn.LSTM`.
+
+    batch_sizes: [T] int64, of a `PackedSequence`: x and y hold the rows of all steps, [N, *].
+    """
 
     batch_first: bool = False
     checkpoint_every: int = 0
+    batch_sizes: Tensor | None = None
 
 
 def run(
@@ -42,12 +45,12 @@ def run(
     Args:
         engine: of these layers.
         x: [T, B, I], a view of any strides.
-        h0, c0: [L*D, B, H] initial states, or None for zeros.
-        parameters: w_ih, w_hh, b_ih, b_hh of each layer and direction.
+        h0, c0: [L*D, B, P] and [L*D, B, H] initial states, or None for zeros.
+        parameters: `engine.names` of each layer and direction.
         options: how.
 
     Returns:
-        y [T, B, D*H] (in memory [B, T, D*H] if batch_first), h_n [L*D, B, H], c_n [L*D, B, H].
+        y [T, B, D*P] (in memory [B, T, D*P] if batch_first), h_n [L*D, B, P], c_n [L*D, B, H].
     """
     if torch.is_grad_enabled() and any(
         t is not None and t.requires_grad for t in (x, h0, c0, *parameters)
@@ -73,11 +76,11 @@ class _Layers(torch.autograd.Function):
         c0: Tensor | None,
         *parameters: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y, h_n, c_n, tape, ctx.weights = _forward(
+        y, h_n, c_n, tape, ctx.weights, ctx.ragged = _forward(
             engine, options, x, h0, c0, list(parameters), keep=True
         )
         ctx.save_for_backward(x, h0, c0, y, tape, *parameters)
-        ctx.sizes, ctx.options = engine.sizes, options
+        ctx.engine, ctx.options = engine, options
         ctx.set_materialize_grads(False)
         return y, h_n, c_n
 
@@ -98,31 +101,48 @@ def _forward(
     parameters: list[Tensor | None],
     keep: bool = False,
 ) -> Any:
-    """Return y, h_n, c_n, and with `keep` the tape and the packed weights."""
+    """Return y, h_n, c_n, the tape (with `keep`), the packed weights, and the ragged batch."""
     L, D, _, H = engine.sizes
-    (T, B, _), dtype = x.shape, x.dtype
+    P, dtype = engine.projection or H, x.dtype
+    T, B = _steps_and_rows(x, options)
+    ragged = _ragged(options.batch_sizes)
     weights = engine.pack(parameters, dtype)
     if options.batch_first:
-        y = x.new_empty((B, T, D * H)).transpose(0, 1)
+        y = x.new_empty((B, T, D * P)).transpose(0, 1)
     else:
-        y = x.new_empty((T, B, D * H))
-    h_n = x.new_empty((L * D, B, H))
-    c_n = torch.empty_like(h_n)
+        y = x.new_empty((*x.shape[:-1], D * P))
+    h_n = x.new_empty((L * D, B, P))
+    c_n = torch.empty_like(h_n) if P == H else x.new_empty((L * D, B, H))
     every = options.checkpoint_every if keep else 0
-    tape = _tape(weights, T, B, every, dtype) if keep else None
+    tape = _tape(weights, T, B, every, ragged, dtype) if keep else None
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     weights.forward(
         T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
-        h_n.data_ptr(), c_n.data_ptr(), _address(tape), every,
+        h_n.data_ptr(), c_n.data_ptr(), _address(tape), every, ragged,
     )  # fmt: skip
-    return y, h_n, c_n, tape, weights
+    return y, h_n, c_n, tape, weights, ragged
 
 
-def _tape(weights: Any, T: int, B: int, checkpoint_every: int, dtype: torch.dtype) -> Tensor:
-    size = weights.tape_size(T, B, checkpoint_every)
+def _steps_and_rows(x: Tensor, options: Options) -> tuple[int, int]:
+    """T and B."""
+    sizes = options.batch_sizes
+    return (x.shape[0], x.shape[1]) if sizes is None else (len(sizes), int(sizes[0]))
+
+
+def _ragged(batch_sizes: Tensor | None) -> _native.Ragged | None:
+    if batch_sizes is None:
+        return None
+    batch_sizes = batch_sizes.contiguous()
+    return _native.Ragged(batch_sizes.data_ptr(), len(batch_sizes))
+
+
+def _tape(
+    weights: Any, T: int, B: int, every: int, ragged: _native.Ragged | None, dtype: torch.dtype
+) -> Tensor:
+    size = weights.tape_size(T, B, every, ragged)
     if size < _POOLED_SIZE:
         return torch.empty(size, dtype=dtype)
-    return weights.tape(T, B, checkpoint_every)
+    return weights.tape(T, B, every, ragged)
 
 
 def _backward(
@@ -132,33 +152,35 @@ def _backward(
     c0: Tensor | None,
     y: Tensor,
     tape: Tensor,
-    parameters: list[Tensor | None],
+    parameters: list[Any],
     grads: tuple[Tensor | None, ...],
 ) -> list[Tensor | None]:
-    L, D, _, H = ctx.sizes
-    T, B, _ = x.shape
+    engine: Engine = ctx.engine
+    L, D, _, H = engine.sizes
+    T, B = _steps_and_rows(x, ctx.options)
     dy, dh_n, dc_n = grads
     dy = None if dy is None else _with_dense_rows(_materialised(dy))
     dh_n, dc_n = (None if g is None else _dense(_materialised(g)) for g in (dh_n, dc_n))
     dx = _empty_rows_like(x) if ctx.needs_input_grad[2] else None
-    dh0, dc0 = (torch.empty((L * D, B, H), dtype=x.dtype) for _ in range(2))
-    found = []  # dw_ih, dw_hh, db of each layer and direction
-    for p in parameters[::_PER_DIRECTION]:
-        assert p is not None
-        found += [torch.empty(p.shape, dtype=x.dtype), torch.empty((4 * H, H), dtype=x.dtype),
-                  torch.empty(4 * H, dtype=x.dtype)]  # fmt: skip
+    dh0, dc0 = (x.new_empty((L * D, B, size)) for size in (engine.projection or H, H))
+    count = len(engine.names)
+    found = []  # dw_ih, dw_hh, db and the others' of each layer and direction
+    for k in range(L * D):
+        w_ih, w_hh, _, _, *others = parameters[count * k : count * (k + 1)]
+        found.append([w_ih.new_empty(w_ih.shape), w_ih.new_empty(w_hh.shape),
+                      w_ih.new_empty(4 * H), *(w_ih.new_empty(p.shape) for p in others)])  # fmt: skip
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     ctx.weights.backward(
         T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
         tape.data_ptr(), *_rows(dy), _address(dh_n), _address(dc_n), *_rows(dx), dh0.data_ptr(),
-        dc0.data_ptr(), tuple([g.data_ptr() for g in found]), ctx.options.checkpoint_every,
+        dc0.data_ptr(), tuple([g.data_ptr() for own in found for g in own]),
+        ctx.options.checkpoint_every, ctx.ragged,
     )  # fmt: skip
     d_parameters: list[Tensor | None] = []
-    for k in range(L * D):
-        dw_ih, dw_hh, db = found[3 * k : 3 * k + 3]
-        _, _, b_ih, b_hh = parameters[_PER_DIRECTION * k : _PER_DIRECTION * (k + 1)]
+    for k, (dw_ih, dw_hh, db, *others) in enumerate(found):
+        b_ih, b_hh = parameters[count * k + 2 : count * k + 4]
         d_parameters += [dw_ih, dw_hh, None if b_ih is None else db,
-                         None if b_hh is None else db.clone()]  # fmt: skip
+                         None if b_hh is None else db.clone(), *others]  # fmt: skip
     return [dx, None if h0 is None else dh0, None if c0 is None else dc0, *d_parameters]
 
 
@@ -182,7 +204,7 @@ def _differentiable_backward(
         stand_ins: list[Any] = [
             None if t is None else t.view_as(t) for t in (x, h0, c0, *parameters)
         ]
-        results = _composite(ctx.sizes, *stand_ins)
+        results = _composite(ctx.engine, ctx.options, *stand_ins)
     used = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
     wanted = [
         t if needed and t is not None else None
@@ -201,27 +223,26 @@ def _differentiable_backward(
 
 
 def _composite(
-    sizes: tuple[int, int, int, int],
+    engine: Engine,
+    options: Options,
     x: Tensor,
     h0: Tensor | None,
     c0: Tensor | None,
     *parameters: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    L, D, _, H = sizes
-    zeros = x.new_zeros(L * D, x.shape[1], H)
-    h0, c0 = zeros if h0 is None else h0, zeros if c0 is None else c0
-    h_n, c_n = [], []
-    for layer in range(L):
-        outputs = []
-        for d in range(D):
-            k = layer * D + d
-            w = LayerWeights(*parameters[k * _PER_DIRECTION : (k + 1) * _PER_DIRECTION])
-            y, h, c = composite.run(x, h0[k], c0[k], w, _CELL, reverse=d == 1)
-            outputs.append(y)
-            h_n.append(h)
-            c_n.append(c)
-        x = torch.cat(outputs, dim=2)
-    return x, torch.stack(h_n), torch.stack(c_n)
+    L, D, _, H = engine.sizes
+    lengths = None
+    if options.batch_sizes is not None:
+        x, lengths = pad_packed_sequence(PackedSequence(x, options.batch_sizes))
+    B, count = x.shape[1], len(engine.names)
+    h0 = x.new_zeros(L * D, B, engine.projection or H) if h0 is None else h0
+    c0 = x.new_zeros(L * D, B, H) if c0 is None else c0
+    weights = [
+        LayerWeights(**dict(zip(engine.names, parameters[k * count :], strict=False)))
+        for k in range(L * D)
+    ]
+    y, h_n, c_n = composite.run_layers(x, h0, c0, weights, engine.cell, L, lengths)
+    return y if lengths is None else pack_padded_sequence(y, lengths).data, h_n, c_n
 
 
 def _is_batched(t: Tensor | None) -> bool:
@@ -251,7 +272,7 @@ def _empty_rows_like(t: Tensor) -> Tensor:
 
 
 def _has_unit_stride(t: Tensor) -> bool:
-    return t.stride(2) == 1 or t.shape[2] == 1
+    return t.stride(-1) == 1 or t.shape[-1] == 1
 
 
 def _address(t: Tensor | None) -> int:
@@ -259,4 +280,5 @@ def _address(t: Tensor | None) -> int:
 
 
 def _rows(t: Tensor | None) -> tuple[int, int, int]:
-    return (0, 0, 0) if t is None else (t.data_ptr(), t.stride(0), t.stride(1))
+    """Address, and the strides of time and batch; of a ragged batch, [N, *], only that of rows."""
+    return (0, 0, 0) if t is None else (t.data_ptr(), t.stride(0), t.stride(-2))

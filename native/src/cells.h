@@ -1,0 +1,147 @@
+// The pointwise part of a step, for the rows of a tile: from the gates before their nonlinearity to
+// c and h. The default cell is compiled for itself; for any other the activation is chosen once per
+// tile and site, outside of the loop over rows.
+#pragma once
+
+#include "activations.h"
+#include "bfloat16.h"
+
+namespace gatewise::GATEWISE_ISA {
+
+// Where the pointwise part of one row reads and writes.
+template <class Real>
+struct CellRow {
+  const Real* c_prev;
+  Real* c;
+  Real* y;
+  Real* gates;  // tape, or null
+};
+
+// In two passes over the rows of a tile (gates and c; then tanh c and h), so that the chains of
+// dependent operations are short and several rows are in flight. pre holds the gates before the
+// nonlinearity; its fourth vector passes o from one pass to the next.
+// kRound: h is rounded to bfloat16.
+template <class Real, int kRows, bool kSave, bool kRound>
+GATEWISE_INLINE void cell_rows(Vec<Real> (&pre)[kRows][kGates], const CellRow<Real> (&rows)[kRows],
+                               int units) {
+  constexpr int V = kLanes<Real>;
+  asm volatile("" ::: "memory");  // keeps the tile in memory: unrolling it all would spill
+#pragma GCC unroll 1
+  for (int r = 0; r < kRows; ++r) {
+    Vec<Real>* a = pre[r];
+    const Vec<Real> c_prev = load(rows[r].c_prev);
+    if constexpr (kSave) {
+      const Vec<Real> i = sigmoid<Real>(a[0]), f = sigmoid<Real>(a[1]), g = tanh<Real>(a[2]),
+                      o = sigmoid<Real>(a[3]);
+      store(rows[r].gates, i);
+      store(rows[r].gates + V, f);
+      store(rows[r].gates + 2 * V, g);
+      store(rows[r].gates + 3 * V, o);
+      a[3] = o;
+      store(rows[r].c, fma(f, c_prev, i * g));
+    } else {
+      // The same bits as with a tape, so that evaluation and training agree.
+      const Vec<Real> i = sigmoid<Real>(a[0]), f = sigmoid<Real>(a[1]), g = tanh<Real>(a[2]);
+      a[3] = sigmoid<Real>(a[3]);
+      store(rows[r].c, fma(f, c_prev, i * g));
+    }
+  }
+#pragma GCC unroll 1
+  for (int r = 0; r < kRows; ++r) {
+    Vec<Real> h = pre[r][3] * tanh<Real>(load(rows[r].c));
+    if constexpr (kRound) h = round_to_bfloat16(h);
+    store_first(rows[r].y, h, units);
+  }
+}
+
+// The activation in place, of n vectors that lie kStride vectors apart.
+template <class Real, int kStride>
+__attribute__((noinline)) void apply(Activation activation, Vec<Real>* x, int n) {
+  const auto each = [&](auto&& function) __attribute__((always_inline)) {
+#pragma GCC unroll 1
+    for (int k = 0; k < n; ++k) x[k * kStride] = function(x[k * kStride]);
+  };
+  switch (activation) {
+    case Activation::kSigmoid:
+      return each([](Vec<Real> v) { return sigmoid<Real>(v); });
+    case Activation::kTanh:
+      return each([](Vec<Real> v) { return tanh<Real>(v); });
+    case Activation::kHardSigmoid:
+      return each([](Vec<Real> v) { return hard_sigmoid<Real>(v); });
+    case Activation::kHardTanh:
+      return each([](Vec<Real> v) { return at_most(at_least(v, Real{-1}), Real{1}); });
+    case Activation::kRelu:
+      return each([](Vec<Real> v) { return at_least(v, Real{0}); });
+    case Activation::kSoftsign:
+      return each([](Vec<Real> v) { return softsign<Real>(v); });
+    case Activation::kIdentity:
+      return;
+    case Activation::kOne:
+      return each([](Vec<Real>) { return splat(Real{1}); });
+  }
+}
+
+// dy/dx from y = activation(x): all of the table can tell it from y alone.
+template <class Real>
+GATEWISE_INLINE Vec<Real> slope(Activation activation, Vec<Real> y) {
+  const Vec<Real> one = splat(Real{1}), none = splat(Real{0});
+  switch (activation) {
+    case Activation::kSigmoid:
+      return y - y * y;
+    case Activation::kTanh:
+      return one - y * y;
+    case Activation::kHardSigmoid:
+      return inside<Real>(y, 0, 1, Real{1} / 6);
+    case Activation::kHardTanh:
+      return inside<Real>(y, -1, 1, 1);
+    case Activation::kRelu:
+      return y > none ? one : none;
+    case Activation::kSoftsign: {
+      const Vec<Real> rest = one - magnitude<Real>(y);  // 1 / (1 + |x|)
+      return rest * rest;
+    }
+    case Activation::kIdentity:
+      return one;
+    case Activation::kOne:
+      break;
+  }
+  return none;
+}
+
+// peephole: [panel][i, f, o][V], or null.
+template <class Real, bool kRound>
+__attribute__((noinline)) void any_cell_rows(const Cell& cell, const Real* peephole, int64_t panel,
+                                             Vec<Real> (*pre)[kGates], const CellRow<Real>* rows,
+                                             int n, int units) {
+  constexpr int V = kLanes<Real>;
+  const Real* see = peephole ? peephole + panel * 3 * V : nullptr;
+  for (int r = 0; see && r < n; ++r) {
+    const Vec<Real> c_prev = load(rows[r].c_prev);
+    pre[r][0] = fma(load(see), c_prev, pre[r][0]);
+    pre[r][1] = fma(load(see + V), c_prev, pre[r][1]);
+  }
+  apply<Real, kGates>(cell.input_gate, &pre[0][0], n);
+  if (!cell.coupled) apply<Real, kGates>(cell.forget_gate, &pre[0][1], n);
+  apply<Real, kGates>(cell.candidate, &pre[0][2], n);
+  for (int r = 0; r < n; ++r) {
+    if (cell.coupled) pre[r][1] = splat(Real{1}) - pre[r][0];
+    const Vec<Real> c = fma(pre[r][1], load(rows[r].c_prev), pre[r][0] * pre[r][2]);
+    store(rows[r].c, c);
+    if (see) pre[r][3] = fma(load(see + 2 * V), c, pre[r][3]);
+  }
+  apply<Real, kGates>(cell.output_gate, &pre[0][3], n);
+  for (int r = 0; r < n; ++r) {
+    for (int gate = 0; rows[r].gates && gate < kGates; ++gate) {
+      store(rows[r].gates + gate * V, pre[r][gate]);
+    }
+    pre[r][2] = load(rows[r].c);
+  }
+  apply<Real, kGates>(cell.cell_output, &pre[0][2], n);
+  for (int r = 0; r < n; ++r) {
+    Vec<Real> h = pre[r][3] * pre[r][2];
+    if constexpr (kRound) h = round_to_bfloat16(h);
+    store_first(rows[r].y, h, units);
+  }
+}
+
+}  // namespace gatewise::GATEWISE_ISA
