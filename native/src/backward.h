@@ -43,16 +43,14 @@ class Backward {
       const Range running{rows.first, std::min(rows.end, s_.rows_at(step))};
       if (running.size() <= 0) continue;
       for (int64_t panel = 0; panel < panels_; ++panel) cell_gradients(step, panel, running);
-      product({{step, step + 1}, running}, plan_.weights_hh, s_.P, {0, blocks(s_.P)},
-              [&](int64_t, int64_t b) { return dh_row(b); });
+      hidden_gradient(step, running, {0, column_blocks<Real>(s_.P)});
     }
   }
 
   // All rows through one step, one block of columns: dh from the step after, then its dgates.
   void run_block(int64_t step, int64_t block) {
     if (step + 1 < s_.T) {
-      product({{step + 1, step + 2}, {0, s_.B}}, plan_.weights_hh, s_.P, {block, block + 1},
-              [&](int64_t, int64_t b) { return dh_row(b); });
+      hidden_gradient(step + 1, {0, s_.B}, {block, block + 1});
     }
     if (step < 0) return;
     const Range rows{0, s_.rows_at(step)};
@@ -62,12 +60,9 @@ class Backward {
     }
   }
 
-  struct Rows {
-    Range steps, rows;
-  };
-
   void input_gradient(const Rows& rows) {
-    product(rows, plan_.weights_ih, s_.I, {0, blocks(s_.I)},
+    product(s_, rows, plan_.weights_ih, panels_, s_.I, {0, column_blocks<Real>(s_.I)}, s_.B * W,
+            [&](int64_t step, int64_t b) { return dgates(step, 0, b); },
             [&](int64_t step, int64_t b) { return plan_.dx.row(time(step, b), b); });
   }
 
@@ -79,9 +74,13 @@ class Backward {
  private:
   static constexpr int V = kLanes<Real>;
   static constexpr int64_t W = kPanelWidth<Real>;
-  static constexpr int64_t kColumns = int64_t{kBlockVectors} * V;
 
-  static int64_t blocks(int64_t columns) { return (columns + kColumns - 1) / kColumns; }
+  // dh of the step before, in some blocks of columns.
+  void hidden_gradient(int64_t step, Range rows, Range blocks) {
+    product(s_, {{step, step + 1}, rows}, plan_.weights_hh, panels_, s_.P, blocks, s_.B * W,
+            [&](int64_t at, int64_t b) { return dgates(at, 0, b); },
+            [&](int64_t, int64_t b) { return dh_row(b); });
+  }
   int units(int64_t panel) const {
     return static_cast<int>(std::min<int64_t>(V, s_.H - panel * V));
   }
@@ -167,34 +166,6 @@ class Backward {
       Real* out = dgates(step, panel, b);
 #pragma GCC unroll 4
       for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, d[gate]);
-    }
-  }
-
-  // target(step, row) = dgates x W for some blocks of W's columns: W is [4H, N] packed.
-  template <class Target>
-  void product(const Rows& at, const Real* packed, int64_t N, Range blocks, Target target) {
-    const int64_t count = RowCursor::count(s_, at.steps, at.rows);
-    packed += blocks.first * panels_ * W * kColumns;
-    for (int64_t column = blocks.first * kColumns; column < std::min(N, blocks.end * kColumns);
-         column += kColumns) {
-      const int used = static_cast<int>(std::min(kColumns, N - column));
-      with_constant<kBlockVectors>((used + V - 1) / V, [&](auto vectors) {
-        constexpr int kVectors = decltype(vectors)::value;
-        // As many rows as leave a register for each vector of W and for the broadcast.
-        constexpr int kRows = std::min(12, (kRegisters - kVectors - 1) / kVectors);
-        RowCursor row(s_, at.steps, at.rows);
-        for_tiles<kRows>(count, [&](int64_t, auto n) {
-          constexpr int kTile = decltype(n)::value;
-          const Real* in[kTile];
-          Real* out[kTile];
-          for (int k = 0; k < kTile; ++k, row.next()) {
-            in[k] = dgates(row.step(), 0, row.b());
-            out[k] = target(row.step(), row.b()) + column;
-          }
-          dgates_tile<Real, kTile, kVectors>(in, s_.B * W, panels_, packed, out, used);
-        });
-        packed += panels_ * W * kVectors * V;
-      });
     }
   }
 

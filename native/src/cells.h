@@ -14,7 +14,8 @@ struct CellRow {
   const Real* c_prev;
   Real* c;
   Real* y;
-  Real* gates;  // tape, or null
+  Real* gates;      // tape, or null
+  const Real* see;  // peephole weights [i, f, o][V], or null
 };
 
 // In two passes over the rows of a tile (gates and c; then tanh c and h), so that the chains of
@@ -108,34 +109,39 @@ GATEWISE_INLINE Vec<Real> slope(Activation activation, Vec<Real> y) {
   return none;
 }
 
-// peephole: [panel][i, f, o][V], or null.
-template <class Real, bool kRound>
-__attribute__((noinline)) void any_cell_rows(const Cell& cell, const Real* peephole, int64_t panel,
-                                             Vec<Real> (*pre)[kGates], const CellRow<Real>* rows,
-                                             int n, int units) {
+// Any cell, up to c: pre holds the gates before their nonlinearity, and afterwards f, c and o in
+// its last three vectors.
+template <class Real>
+__attribute__((noinline)) void update_cells(const Cell& cell, Vec<Real> (*pre)[kGates],
+                                            const CellRow<Real>* rows, int n) {
   constexpr int V = kLanes<Real>;
-  const Real* see = peephole ? peephole + panel * 3 * V : nullptr;
-  for (int r = 0; see && r < n; ++r) {
+  for (int r = 0; cell.peephole && r < n; ++r) {
     const Vec<Real> c_prev = load(rows[r].c_prev);
-    pre[r][0] = fma(load(see), c_prev, pre[r][0]);
-    pre[r][1] = fma(load(see + V), c_prev, pre[r][1]);
+    pre[r][0] = fma(load(rows[r].see), c_prev, pre[r][0]);
+    pre[r][1] = fma(load(rows[r].see + V), c_prev, pre[r][1]);
   }
   apply<Real, kGates>(cell.input_gate, &pre[0][0], n);
   if (!cell.coupled) apply<Real, kGates>(cell.forget_gate, &pre[0][1], n);
   apply<Real, kGates>(cell.candidate, &pre[0][2], n);
   for (int r = 0; r < n; ++r) {
     if (cell.coupled) pre[r][1] = splat(Real{1}) - pre[r][0];
-    const Vec<Real> c = fma(pre[r][1], load(rows[r].c_prev), pre[r][0] * pre[r][2]);
-    store(rows[r].c, c);
-    if (see) pre[r][3] = fma(load(see + 2 * V), c, pre[r][3]);
-  }
-  apply<Real, kGates>(cell.output_gate, &pre[0][3], n);
-  for (int r = 0; r < n; ++r) {
-    for (int gate = 0; rows[r].gates && gate < kGates; ++gate) {
+    for (int gate = 0; rows[r].gates && gate < 3; ++gate) {
       store(rows[r].gates + gate * V, pre[r][gate]);
     }
-    pre[r][2] = load(rows[r].c);
+    const Vec<Real> c = fma(pre[r][1], load(rows[r].c_prev), pre[r][0] * pre[r][2]);
+    store(rows[r].c, c);
+    pre[r][2] = c;
+    if (cell.peephole) pre[r][3] = fma(load(rows[r].see + 2 * V), c, pre[r][3]);
   }
+  apply<Real, kGates>(cell.output_gate, &pre[0][3], n);
+  for (int r = 0; rows[0].gates && r < n; ++r) store(rows[r].gates + 3 * V, pre[r][3]);
+}
+
+// And from there to h.
+template <class Real, bool kRound>
+__attribute__((noinline)) void any_cell_rows(const Cell& cell, Vec<Real> (*pre)[kGates],
+                                             const CellRow<Real>* rows, int n, int units) {
+  update_cells(cell, pre, rows, n);
   apply<Real, kGates>(cell.cell_output, &pre[0][2], n);
   for (int r = 0; r < n; ++r) {
     Vec<Real> h = pre[r][3] * pre[r][2];

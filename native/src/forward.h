@@ -2,8 +2,7 @@
 #pragma once
 
 #include "cells.h"
-#include "kernels.h"
-#include "tile.h"
+#include "rows.h"
 
 namespace gatewise::GATEWISE_ISA {
 
@@ -24,51 +23,6 @@ size_t forward_scratch(const Shape& s, int64_t rows) {
   return static_cast<size_t>(steps_ahead(s, rows) * rows * panel_count<Real>(s.H) *
                              kPanelWidth<Real>);
 }
-
-template <class Real>
-GATEWISE_INLINE Real* tape_gates(const Tape<Real>& tape, const Shape& s, int64_t step,
-                                 int64_t panel, int64_t b) {
-  const int64_t row = s.rows_before(step) * panel_count<Real>(s.H) + panel * s.rows_at(step) + b;
-  return tape.gates + row * kPanelWidth<Real>;
-}
-// c after `step` steps.
-template <class Real>
-GATEWISE_INLINE Real* tape_cells(const Tape<Real>& tape, const Shape& s, int64_t step,
-                                 int64_t panel, int64_t b) {
-  const bool first = step == 0 || !tape.gates;
-  const int64_t before = first ? 0 : s.B + s.rows_before(step - 1);
-  const int64_t rows = first ? s.B : s.rows_at(step - 1);
-  return tape.cells + (before * panel_count<Real>(s.H) + panel * rows + b) * kLanes<Real>;
-}
-
-// The rows of some steps, one after the other: of each step those within `rows` that run.
-class RowCursor {
- public:
-  RowCursor(const Shape& shape, Range steps, Range rows)
-      : shape_(shape), rows_(rows), step_(steps.first), b_(rows.first) {
-    end_ = std::min(rows_.end, shape_.rows_at(step_));
-  }
-  int64_t step() const { return step_; }
-  int64_t b() const { return b_; }
-  void next() {
-    if (++b_ < end_ || ++step_ >= shape_.T) return;
-    b_ = rows_.first;
-    end_ = std::min(rows_.end, shape_.rows_at(step_));
-  }
-  static int64_t count(const Shape& shape, Range steps, Range rows) {
-    if (!shape.ragged) return steps.size() * rows.size();
-    int64_t n = 0;
-    for (int64_t step = steps.first; step < steps.end; ++step) {
-      n += std::max<int64_t>(0, std::min(rows.end, shape.rows_at(step)) - rows.first);
-    }
-    return n;
-  }
-
- private:
-  const Shape& shape_;
-  const Range rows_;
-  int64_t step_, b_, end_;
-};
 
 // Some rows of the batch, through all steps or through one. Weight: Real, or Bfloat16Pair.
 // kAnyCell: the cell is not the default one, which is compiled for itself.
@@ -212,7 +166,8 @@ class ForwardRows {
   CellRow<Real> cell_row(int64_t step, int64_t panel, int64_t b) const {
     return {cells(step, panel, b), cells(step + 1, panel, b),
             plan_.y.row(time(step, b), b) + panel * V,
-            kSave ? tape_gates(plan_.tape, plan_.shape, step, panel, b) : nullptr};
+            kSave ? tape_gates(plan_.tape, plan_.shape, step, panel, b) : nullptr,
+            kAnyCell && plan_.extras.peephole ? plan_.extras.peephole + panel * 3 * V : nullptr};
   }
 
   template <int kRows, bool kSave>
@@ -239,8 +194,7 @@ class ForwardRows {
                                  const CellRow<Real> (&rows)[kRows], int64_t panel) {
     constexpr bool kRound = kIsPair<Weight>;
     if constexpr (kAnyCell) {
-      any_cell_rows<Real, kRound>(plan_.cell, plan_.extras.peephole, panel, pre, rows, kRows,
-                                  units(panel));
+      any_cell_rows<Real, kRound>(plan_.cell, pre, rows, kRows, units(panel));
     } else {
       cell_rows<Real, kRows, kSave, kRound>(pre, rows, units(panel));
     }
