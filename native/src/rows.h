@@ -1,0 +1,98 @@
+// Where the rows of a step lie, and products over the rows of several steps.
+#pragma once
+
+#include "kernels.h"
+#include "tile.h"
+
+namespace gatewise::GATEWISE_ISA {
+
+template <class Real>
+GATEWISE_INLINE Real* tape_gates(const Tape<Real>& tape, const Shape& s, int64_t step,
+                                 int64_t panel, int64_t b) {
+  const int64_t row = s.rows_before(step) * panel_count<Real>(s.H) + panel * s.rows_at(step) + b;
+  return tape.gates + row * kPanelWidth<Real>;
+}
+// c after `step` steps.
+template <class Real>
+GATEWISE_INLINE Real* tape_cells(const Tape<Real>& tape, const Shape& s, int64_t step,
+                                 int64_t panel, int64_t b) {
+  const bool first = step == 0 || !tape.gates;
+  const int64_t before = first ? 0 : s.B + s.rows_before(step - 1);
+  const int64_t rows = first ? s.B : s.rows_at(step - 1);
+  return tape.cells + (before * panel_count<Real>(s.H) + panel * rows + b) * kLanes<Real>;
+}
+
+// The rows of some steps, one after the other: of each step those within `rows` that run.
+class RowCursor {
+ public:
+  RowCursor(const Shape& shape, Range steps, Range rows)
+      : shape_(shape), rows_(rows), step_(steps.first), b_(rows.first) {
+    end_ = std::min(rows_.end, shape_.rows_at(step_));
+  }
+  int64_t step() const { return step_; }
+  int64_t b() const { return b_; }
+  void next() {
+    if (++b_ < end_ || ++step_ >= shape_.T) return;
+    b_ = rows_.first;
+    end_ = std::min(rows_.end, shape_.rows_at(step_));
+  }
+  static int64_t count(const Shape& shape, Range steps, Range rows) {
+    if (!shape.ragged) return steps.size() * rows.size();
+    int64_t n = 0;
+    for (int64_t step = steps.first; step < steps.end; ++step) {
+      n += std::max<int64_t>(0, std::min(rows.end, shape.rows_at(step)) - rows.first);
+    }
+    return n;
+  }
+
+ private:
+  const Shape& shape_;
+  const Range rows_;
+  int64_t step_, b_, end_;
+};
+
+struct Rows {
+  Range steps, rows;
+};
+
+// out(step, row) = in(step, row) x W for some blocks of W's N columns. W is packed as by
+// pack_backward, K elements long in panels of kPanelWidth; the panels of a row of `in` lie
+// panel_stride apart.
+template <class Real, class In, class Out>
+void product(const Shape& shape, const Rows& at, const Real* packed, int64_t panels, int64_t N,
+             Range blocks, int64_t panel_stride, In in, Out out) {
+  constexpr int V = kLanes<Real>;
+  constexpr int64_t W = kPanelWidth<Real>, kColumns = int64_t{kBlockVectors} * V;
+  const int64_t count = RowCursor::count(shape, at.steps, at.rows);
+  packed += blocks.first * panels * W * kColumns;
+  for (int64_t column = blocks.first * kColumns; column < std::min(N, blocks.end * kColumns);
+       column += kColumns) {
+    const int used = static_cast<int>(std::min(kColumns, N - column));
+    with_constant<kBlockVectors>((used + V - 1) / V, [&](auto vectors) {
+      constexpr int kVectors = decltype(vectors)::value;
+      // As many rows as leave a register for each vector of W and for the broadcast.
+      constexpr int kRows = std::min(12, (kRegisters - kVectors - 1) / kVectors);
+      RowCursor row(shape, at.steps, at.rows);
+      for_tiles<kRows>(count, [&](int64_t, auto n) {
+        constexpr int kTile = decltype(n)::value;
+        const Real* from[kTile];
+        Real* to[kTile];
+        for (int k = 0; k < kTile; ++k, row.next()) {
+          from[k] = in(row.step(), row.b());
+          to[k] = out(row.step(), row.b()) + column;
+        }
+        dgates_tile<Real, kTile, kVectors>(from, panel_stride, panels, packed, to, used);
+      });
+      packed += panels * W * kVectors * V;
+    });
+  }
+}
+
+// Blocks of columns of a product.
+template <class Real>
+constexpr int64_t column_blocks(int64_t columns) {
+  constexpr int64_t kColumns = int64_t{kBlockVectors} * kLanes<Real>;
+  return (columns + kColumns - 1) / kColumns;
+}
+
+}  // namespace gatewise::GATEWISE_ISA
