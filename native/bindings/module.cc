@@ -42,6 +42,16 @@ gatewise::Sequence<Real> sequence(Address data, int64_t time_stride, int64_t bat
   return {at<Real>(data), time_stride, batch_stride, ragged};
 }
 
+// None, or addresses of recurrent_mask, zoneout_h and zoneout_c, and the two rates.
+template <class Real>
+gatewise::Noise<Real> noise_in(nb::handle object) {
+  if (object.is_none()) return {};
+  const auto parts = nb::cast<nb::tuple>(object);
+  const auto address = [&](size_t k) { return at<const Real>(nb::cast<Address>(parts[k])); };
+  const auto rate = [&](size_t k) { return static_cast<Real>(nb::cast<double>(parts[k])); };
+  return {address(0), address(1), address(2), rate(3), rate(4)};
+}
+
 // Addresses, one after the other.
 template <class Real>
 class Addresses {
@@ -81,14 +91,15 @@ class PackedWeights {
   void forward(int64_t T, int64_t B, int threads, Address x, int64_t x_time, int64_t x_batch,
                Address h0, Address c0, Address y, int64_t y_time, int64_t y_batch, Address h_n,
                Address c_n, Address tape, int64_t checkpoint_every,
-               nb::handle ragged_or_none) const {
+               nb::handle ragged_or_none, nb::handle noise_or_none) const {
     const Ragged* ragged = ragged_in(ragged_or_none);
+    const gatewise::Noise<Real> noise = noise_in<Real>(noise_or_none);
     const nb::gil_scoped_release release;
     gatewise::forward<Real>({*weights_, T, B, threads,
                              sequence<const Real>(x, x_time, x_batch, ragged),
                              at<const Real>(h0), at<const Real>(c0),
                              sequence<Real>(y, y_time, y_batch, ragged), at<Real>(h_n),
-                             at<Real>(c_n), at<Real>(tape), checkpoint_every, ragged});
+                             at<Real>(c_n), at<Real>(tape), checkpoint_every, ragged, noise});
   }
 
   // gradients: of each layer and direction dw_ih, dw_hh, db, and those of what else the cell has.
@@ -97,8 +108,9 @@ class PackedWeights {
                 Address dy, int64_t dy_time, int64_t dy_batch, Address dh_n, Address dc_n,
                 Address dx, int64_t dx_time, int64_t dx_batch, Address dh0, Address dc0,
                 const nb::tuple& gradients, int64_t checkpoint_every,
-                nb::handle ragged_or_none) const {
+                nb::handle ragged_or_none, nb::handle noise_or_none) const {
     const Ragged* ragged = ragged_in(ragged_or_none);
+    const gatewise::Noise<Real> noise = noise_in<Real>(noise_or_none);
     std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
     const gatewise::Cell& cell = network_.cell;
     for (Addresses<Real> next(gradients); next.more();) {
@@ -118,10 +130,13 @@ class PackedWeights {
          sequence<const Real>(y, y_time, y_batch, ragged), at<const Real>(tape),
          sequence<const Real>(dy, dy_time, dy_batch, ragged), at<const Real>(dh_n),
          at<const Real>(dc_n), sequence<Real>(dx, dx_time, dx_batch, ragged), at<Real>(dh0),
-         at<Real>(dc0), out, checkpoint_every, ragged});
+         at<Real>(dc0), out, checkpoint_every, ragged, noise});
   }
 
-  gatewise::Stream<Real> stream(int64_t B) const { return {weights_, B}; }
+  // rates: of zoneout.
+  gatewise::Stream<Real> stream(int64_t B, Real rate_h, Real rate_c) const {
+    return {weights_, B, {rate_h, rate_c}};
+  }
   const gatewise::Network& network() const { return network_; }
 
  private:
@@ -205,7 +220,7 @@ bool run(const PackedWeights<Real>& weights, nb::handle x, nb::handle y, nb::han
   }
   const auto address = [](const Buffer<Real>& a) { return reinterpret_cast<Address>(a.data()); };
   weights.forward(T, B, threads, address(in), B * I, I, 0, 0, address(to), B * D * P, D * P,
-                  address(h), address(c), 0, 0, nb::none());
+                  address(h), address(c), 0, 0, nb::none(), nb::none());
   return true;
 }
 
@@ -262,13 +277,13 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
       .def("tape", &Packed::tape, "T"_a, "B"_a, "checkpoint_every"_a = 0, "ragged"_a = nb::none())
       .def("forward", &Packed::forward, "T"_a, "B"_a, "threads"_a, "x"_a, "x_time"_a, "x_batch"_a,
            "h0"_a, "c0"_a, "y"_a, "y_time"_a, "y_batch"_a, "h_n"_a, "c_n"_a, "tape"_a,
-           "checkpoint_every"_a, "ragged"_a.none())
+           "checkpoint_every"_a, "ragged"_a.none(), "noise"_a.none())
       .def("run", run<Real>, "x"_a, "y"_a, "h_n"_a, "c_n"_a, "threads"_a)
       .def("backward", &Packed::backward, "T"_a, "B"_a, "threads"_a, "x"_a, "x_time"_a,
            "x_batch"_a, "h0"_a, "c0"_a, "y"_a, "y_time"_a, "y_batch"_a, "tape"_a, "dy"_a,
            "dy_time"_a, "dy_batch"_a, "dh_n"_a, "dc_n"_a, "dx"_a, "dx_time"_a, "dx_batch"_a,
-           "dh0"_a, "dc0"_a, "gradients"_a, "checkpoint_every"_a, "ragged"_a.none())
-      .def("stream", &Packed::stream, "B"_a);
+           "dh0"_a, "dc0"_a, "gradients"_a, "checkpoint_every"_a, "ragged"_a.none(), "noise"_a.none())
+      .def("stream", &Packed::stream, "B"_a, "rate_h"_a = 0, "rate_c"_a = 0);
   nb::class_<Cache>(m, cache, "Packs weights when they have changed; see lstm.h.")
       .def(
           "__init__",

@@ -27,7 +27,7 @@ class LayerBackward {
         sizes_(kernels.sizes(s_)),
         D_(static_cast<int64_t>(plans.size())),
         threads_(useful_threads(s_, D_, threads, 4.0)),
-        lockstep_(in_lockstep(s_, D_, threads_)),
+        lockstep_(!plans[0].staged && in_lockstep(s_, D_, threads_)),
         row_items_(row_items(s_.B, D_, threads_)) {}
 
   void run() {
@@ -50,9 +50,7 @@ class LayerBackward {
       kernels_.unpack_gradients(plans_[d], item % sizes_.panels, to[d].dw_ih, to[d].dw_hh,
                                 to[d].db);
     });
-    for (size_t d = 0; d < plans_.size(); ++d) {
-      if (plans_[d].dpeephole) kernels_.unpack_units(s_.H, 3, plans_[d].dpeephole, to[d].dpeephole);
-    }
+    for (size_t d = 0; d < plans_.size(); ++d) unpack_extras(plans_[d], to[d]);
   }
 
  private:
@@ -97,8 +95,8 @@ class LayerBackward {
     const int64_t groups =
         std::clamp<int64_t>(per_thread * threads_ / (D_ * blocks), 1, sizes_.panels);
     const int64_t inputs = input ? std::min<int64_t>(2 * threads_, steps.size()) : 0;
-    const int64_t weights = blocks * groups;
-    parallel_for(threads_, D_ * (weights + inputs + 1), [&](int64_t item) {
+    const int64_t weights = blocks * groups, others = plans_[0].extras.project ? 2 : 1;
+    parallel_for(threads_, D_ * (weights + inputs + others), [&](int64_t item) {
       const auto& plan = plans_[static_cast<size_t>(item % D_)];
       int64_t k = item / D_;
       if (k < weights) {
@@ -107,10 +105,23 @@ class LayerBackward {
       } else if ((k -= weights) < inputs) {
         const Range own = share(steps.size(), k, inputs);
         kernels_.input_gradient(plan, {steps.first + own.first, steps.first + own.end}, {0, s_.B});
-      } else {
+      } else if (k == inputs) {
         kernels_.bias_gradient(plan, steps, {0, sizes_.panels});
+      } else {
+        kernels_.projection_gradient(plan, steps);
       }
     });
+  }
+
+  void unpack_extras(const BackwardPlan<Real>& plan,
+                     const typename BackwardArgs<Real>::Gradients& to) const {
+    const Staging<Real>& from = plan.staging;
+    if (plan.dpeephole) kernels_.unpack_units(s_.H, 3, plan.dpeephole, to.dpeephole);
+    if (from.dproject) kernels_.unpack_projection(s_, from.dproject, to.dw_hr);
+    if (!plan.cell.layer_norm) return;
+    kernels_.unpack_units(s_.H, 8, from.dnorm_ih, to.dnorm_ih);
+    kernels_.unpack_units(s_.H, 8, from.dnorm_hh, to.dnorm_hh);
+    kernels_.unpack_units(s_.H, 2, from.dnorm_c, to.dnorm_c);
   }
 
   const KernelTable<Real>& kernels_;
@@ -131,8 +142,8 @@ class Backward {
         net_(args.weights.network),
         kernels_(args.weights.kernels),
         shape_(args.weights.shape(0, args.T, args.B, args.ragged)),
-        every_(args.ragged ? 0 : args.checkpoint_every),
-        layout_(args.weights, shape_, every_),
+        layout_(args.weights, shape_, args.checkpoint_every),
+        every_(layout_.every()),
         x_(readable(args.weights.kernels, args.x, shape_)),
         h0_(readable(args.weights.kernels, args.h0, net_.L * net_.D * args.B * net_.P())) {}
 
@@ -201,27 +212,70 @@ class Backward {
       const auto size = static_cast<size_t>(s.rows_before(s.T) * s.I);
       own_dx = dense(scratch<Real>(Slot::kOther, size), s, s.I);
     }
+    const bool staged = net_.staged() || args_.noise.any();
+    Real* dgates = room(Slot::kDGates, chunk * sizes.gates);
     return {.shape = s,
             .reverse = d == 1,
             .cell = net_.cell,
             .extras = extras,
+            .noise = noise_at(args_.noise, index, s),
+            .staged = staged,
             .weights_hh = blocks.hh,
             .weights_ih = dx.data ? blocks.ih : nullptr,
             .x = layer ? output(layer - 1) : x_,
             .h0 = state_at(h0_, index, s, s.P),
             .y = half(output(layer), d, net_.P()),
-            .tape = {args_.tape + layout_.gates(index), args_.tape + layout_.cells(index)},
+            .tape = {args_.tape + layout_.gates(index), args_.tape + layout_.cells(index),
+                     args_.tape + layout_.norms(index)},
             .dy = half(dy, d, net_.P()),
             .dx = own_dx,
             .sum_steps = sum_steps(s.B),
             .chunk_steps = chunk_steps(s.B),
             .dh = room(Slot::kDh, sizes.dh),
             .dc = room(Slot::kDc, sizes.cells),
-            .dgates = room(Slot::kDGates, chunk * sizes.gates),
+            .dgates = dgates,
             .operand = room(Slot::kOperand, static_cast<size_t>((s.I + s.P) * s.B) * chunk),
             .dw = room(Slot::kDWeights, sizes.gradients),
             .db = room(Slot::kDBias, sizes.bias),
-            .dpeephole = extras.peephole ? room(Slot::kDPeephole, sizes.peephole) : nullptr};
+            .dpeephole = extras.peephole ? room(Slot::kDPeephole, 3 * sizes.unit) : nullptr,
+            .dgates_x = net_.cell.layer_norm ? room(Slot::kDGatesX, chunk * sizes.gates) : dgates,
+            .dgates_pre =
+                net_.cell.layer_norm ? room(Slot::kDGatesPre, chunk * sizes.gates) : dgates,
+            .staging = staged ? staging(sizes, chunk, d) : Staging<Real>{}};
+  }
+
+  Staging<Real> staging(const BufferSizes& sizes, size_t chunk, int64_t d) const {
+    const bool norm = net_.cell.layer_norm, projection = net_.projection;
+    const size_t states = static_cast<size_t>(args_.B) * sizes.unit;
+    // One block for all, as large as each direction needs; then its parts, one after the other.
+    struct Part {
+      Real* Staging<Real>::*to;
+      size_t elements;
+    };
+    const Part parts[] = {
+        {&Staging<Real>::kept, sizes.dh},
+        {&Staging<Real>::dm, states},
+        {&Staging<Real>::m, states},
+        {&Staging<Real>::projected, projection ? chunk * sizes.projected : 0},
+        {&Staging<Real>::unprojected, projection ? chunk * sizes.unprojected : 0},
+        {&Staging<Real>::dproject, projection ? sizes.project_gradient : 0},
+        {&Staging<Real>::dnormal_c, norm ? chunk * states : 0},
+        {&Staging<Real>::normal_c, norm ? chunk * states : 0},
+        {&Staging<Real>::room, norm ? states : 0},
+        {&Staging<Real>::dnorm_ih, norm ? 8 * sizes.unit : 0},
+        {&Staging<Real>::dnorm_hh, norm ? 8 * sizes.unit : 0},
+        {&Staging<Real>::dnorm_c, norm ? 2 * sizes.unit : 0},
+    };
+    size_t total = 0;
+    for (const Part& part : parts) total += whole_lines<Real>(part.elements);
+    Real* next = scratch<Real>(Slot::kStaging, total * static_cast<size_t>(net_.D)) +
+                 static_cast<size_t>(d) * total;
+    Staging<Real> made{};
+    for (const Part& part : parts) {
+      made.*part.to = part.elements ? next : nullptr;
+      next += whole_lines<Real>(part.elements);
+    }
+    return made;
   }
 
   void enter_segment(BackwardPlan<Real>& plan, size_t d, int64_t k) const {
@@ -232,7 +286,7 @@ class Backward {
     plan.shape.T = steps.size();
     if (!every_) return;
     const Tape<Real> own = segment_tape(plan.shape, d);
-    plan.tape = {own.gates, own.cells};
+    plan.tape = {own.gates, own.cells, nullptr};
   }
 
   Tape<Real> segment_tape(const Shape& s, size_t d) const {
@@ -241,7 +295,7 @@ class Backward {
     const size_t gates = longest * sizes.gates, cells = (longest + 1) * sizes.cells;
     Real* room = scratch<Real>(Slot::kSegment, (gates + cells) * static_cast<size_t>(net_.D)) +
                  d * (gates + cells);
-    return {room, room + gates};
+    return {room, room + gates, nullptr};
   }
 
   // Forward once more through one segment, for the gates that were not kept.
@@ -262,6 +316,8 @@ class Backward {
                   .bias = panels.bias,
                   .cell = net_.cell,
                   .extras = panels.extras,
+                  .noise = {},
+                  .staged = false,
                   .x = plan.x,
                   .h0 = plan.h0,
                   .c0 = k ? State<Real>{args_.tape + layout_.checkpoint(index, k - 1), s.H}
@@ -285,8 +341,8 @@ class Backward {
   const Network& net_;
   const KernelTable<Real>& kernels_;
   const Shape shape_;  // of the first layer
-  const int64_t every_;
   const TapeLayout<Real> layout_;
+  const int64_t every_;
   const Sequence<const Real> x_;
   const Real* h0_;
 };

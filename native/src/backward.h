@@ -62,18 +62,18 @@ class Backward {
 
   void input_gradient(const Rows& rows) {
     product(s_, rows, plan_.weights_ih, panels_, s_.I, {0, column_blocks<Real>(s_.I)}, s_.B * W,
-            [&](int64_t step, int64_t b) { return dgates(step, 0, b); },
+            [&](int64_t step, int64_t b) { return plan_.dgates_x + place(step, 0, b); },
             [&](int64_t step, int64_t b) { return plan_.dx.row(time(step, b), b); });
   }
 
   Real* dgates(int64_t step, int64_t panel, int64_t b) const {
-    return plan_.dgates + (((step % plan_.chunk_steps) * panels_ + panel) * s_.B + b) * W;
+    return plan_.dgates + place(step, panel, b);
+  }
+  // Where the dgates of a row lie, of whatever kind.
+  int64_t place(int64_t step, int64_t panel, int64_t b) const {
+    return (((step % plan_.chunk_steps) * panels_ + panel) * s_.B + b) * W;
   }
   int64_t time(int64_t step, int64_t b) const { return s_.time(step, b, plan_.reverse); }
-
- private:
-  static constexpr int V = kLanes<Real>;
-  static constexpr int64_t W = kPanelWidth<Real>;
 
   // dh of the step before, in some blocks of columns.
   void hidden_gradient(int64_t step, Range rows, Range blocks) {
@@ -81,11 +81,15 @@ class Backward {
             [&](int64_t at, int64_t b) { return dgates(at, 0, b); },
             [&](int64_t, int64_t b) { return dh_row(b); });
   }
+  Real* dh_row(int64_t b) const { return plan_.dh + b * padded<Real>(s_.P); }
+  Real* dc(int64_t panel, int64_t b) const { return plan_.dc + (panel * s_.B + b) * V; }
+
+ private:
+  static constexpr int V = kLanes<Real>;
+  static constexpr int64_t W = kPanelWidth<Real>;
   int units(int64_t panel) const {
     return static_cast<int>(std::min<int64_t>(V, s_.H - panel * V));
   }
-  Real* dh_row(int64_t b) const { return plan_.dh + b * padded<Real>(s_.P); }
-  Real* dc(int64_t panel, int64_t b) const { return plan_.dc + (panel * s_.B + b) * V; }
 
   // One step and panel: dh and dc become dgates (before the nonlinearity) and the dc of the step
   // before.
@@ -115,24 +119,19 @@ class Backward {
         apply<Real, 1>(cell.cell_output, outputs, count);
       }
       const Real* gates = tape_gates(plan_.tape, s_, step, panel, b);
-      const Vec<Real> i = load(gates), f = load(gates + V), g = load(gates + 2 * V),
-                      o = load(gates + 3 * V);
-      const Vec<Real> c_prev = load(tape_cells(plan_.tape, s_, step, panel, b)), m = outputs[k];
+      const Vec<Real> o = load(gates + 3 * V), m = outputs[k];
       Vec<Real> dh = load_first(dh_row(b) + panel * V, n);
       if (plan_.dy.data) dh += load_first(plan_.dy.row(time(step, b), b) + panel * V, n);
 
       const Vec<Real> d_o = dh * m * slope<Real>(cell.output_gate, o);
-      Vec<Real> dcell = fma(dh * o, slope<Real>(cell.cell_output, m), load(dc(panel, b)));
-      dcell = fma(d_o, see[2], dcell);
-      Vec<Real> di = dcell * g, df = dcell * c_prev;
-      if (cell.coupled) di -= df, df = Vec<Real>{};
-      di *= slope<Real>(cell.input_gate, i), df *= slope<Real>(cell.forget_gate, f);
-      Vec<Real> d[kGates] = {di, df, dcell * i * slope<Real>(cell.candidate, g), d_o};
-      Vec<Real> dc_prev = fma(di, see[0], fma(df, see[1], dcell * f));
-      for (Vec<Real>& lane : d) lane = keep_first<Real>(lane, n);
+      const Vec<Real> through = fma(dh * o, slope<Real>(cell.cell_output, m), load(dc(panel, b)));
+      Vec<Real> d[kGates];
+      const Vec<Real> dc_prev = gate_gradients<Real>(
+          cell, gates, load(tape_cells(plan_.tape, s_, step, panel, b)), d_o,
+          fma(d_o, see[2], through), see, d);
       store(dc(panel, b), keep_first<Real>(dc_prev, n));
       Real* out = dgates(step, panel, b);
-      for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, d[gate]);
+      for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, keep_first<Real>(d[gate], n));
     }
   }
 
@@ -173,29 +172,5 @@ class Backward {
   const Shape& s_;
   const int64_t panels_;
 };
-
-template <class Real>
-void start_gradients(const BackwardPlan<Real>& plan, const Real* dh_n, const Real* dc_n) {
-  Backward<Real>(plan).start(dh_n, dc_n);
-}
-template <class Real>
-void finish_gradients(const BackwardPlan<Real>& plan, Real* dh0, Real* dc0) {
-  Backward<Real>(plan).finish(dh0, dc0);
-}
-template <class Real>
-void gradient_rows(const BackwardPlan<Real>& plan, Range steps, Range rows) {
-  const FlushSubnormals flush;
-  Backward<Real>(plan).run_rows(steps, rows);
-}
-template <class Real>
-void gradient_step(const BackwardPlan<Real>& plan, int64_t step, int64_t block) {
-  const FlushSubnormals flush;
-  Backward<Real>(plan).run_block(step, block);
-}
-template <class Real>
-void input_gradient(const BackwardPlan<Real>& plan, Range steps, Range rows) {
-  const FlushSubnormals flush;
-  Backward<Real>(plan).input_gradient({steps, rows});
-}
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -109,6 +109,23 @@ GATEWISE_INLINE Vec<Real> slope(Activation activation, Vec<Real> y) {
   return none;
 }
 
+// Backward of any cell, from the gradients of o and of c (all of it, by way of h too) to dgates
+// before the nonlinearity; returns the gradient of c of the step before. see: peephole weights.
+template <class Real>
+GATEWISE_INLINE Vec<Real> gate_gradients(const Cell& cell, const Real* gates, Vec<Real> c_prev,
+                                         Vec<Real> d_o, Vec<Real> dc, const Vec<Real> (&see)[3],
+                                         Vec<Real> (&d)[kGates]) {
+  constexpr int V = kLanes<Real>;
+  const Vec<Real> i = load(gates), f = load(gates + V), g = load(gates + 2 * V);
+  Vec<Real> di = dc * g, df = dc * c_prev;
+  if (cell.coupled) di -= df, df = Vec<Real>{};
+  d[0] = di * slope<Real>(cell.input_gate, i);
+  d[1] = df * slope<Real>(cell.forget_gate, f);
+  d[2] = dc * i * slope<Real>(cell.candidate, g);
+  d[3] = d_o;
+  return fma(d[0], see[0], fma(d[1], see[1], dc * f));
+}
+
 // Any cell, up to c: pre holds the gates before their nonlinearity, and afterwards f, c and o in
 // its last three vectors.
 template <class Real>

@@ -23,8 +23,9 @@ void run_layer(const KernelTable<Real>& kernels, std::span<ForwardPlan<Real>> pl
   const Shape& s = plans[0].shape;
   const auto D = static_cast<int64_t>(plans.size());
   threads = useful_threads(s, D, threads, 2.0);
-  if (in_lockstep(s, D, threads)) {
-    const size_t ahead = kernels.forward_scratch(s, s.B);
+  const bool staged = plans[0].staged;
+  if (!staged && in_lockstep(s, D, threads)) {
+    const size_t ahead = kernels.forward_scratch(s, s.B, false);
     Real* room = scratch<Real>(Slot::kAhead, ahead * plans.size());
     for (auto& plan : plans) {
       plan.ahead = room;
@@ -43,7 +44,7 @@ void run_layer(const KernelTable<Real>& kernels, std::span<ForwardPlan<Real>> pl
   const int64_t items = row_items(s.B, D, threads);
   parallel_for(threads, D * items, [&](int64_t item) {
     const Range rows = share_rows(s, item % items, items);
-    Real* own = scratch<Real>(Slot::kRows, kernels.forward_scratch(s, rows.size()));
+    Real* own = scratch<Real>(Slot::kRows, kernels.forward_scratch(s, rows.size(), staged));
     kernels.forward_rows(plans[static_cast<size_t>(item / items)], rows, own);
   });
 }
@@ -103,6 +104,8 @@ class Forward {
             .bias = panels.bias,
             .cell = net_.cell,
             .extras = panels.extras,
+            .noise = noise_at(args_.noise, index, s),
+            .staged = net_.staged() || args_.noise.any(),
             .x = part(x, steps, args_.T, reverse),
             .h0 = state_before(state_at(h0_, index, s, s.P), y, steps.first, args_.T, reverse),
             .c0 = k ? State<Real>{args_.tape + layout_.checkpoint(index, k - 1), s.H}
@@ -115,8 +118,9 @@ class Forward {
   }
 
   Tape<Real> tape(int64_t index, const Shape& s) const {
-    if (args_.tape && !args_.checkpoint_every) {
-      return {args_.tape + layout_.gates(index), args_.tape + layout_.cells(index)};
+    if (args_.tape && !layout_.every()) {
+      return {args_.tape + layout_.gates(index), args_.tape + layout_.cells(index),
+              net_.cell.layer_norm ? args_.tape + layout_.norms(index) : nullptr};
     }
     const size_t cells = args_.weights.kernels.sizes(s).cells;
     Real* room = scratch<Real>(Slot::kCells, cells * static_cast<size_t>(net_.D));

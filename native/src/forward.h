@@ -18,12 +18,6 @@ inline int64_t steps_ahead(const Shape& s, int64_t rows) {
   return std::min(s.T, kProjectAheadBatch / rows);
 }
 
-template <class Real>
-size_t forward_scratch(const Shape& s, int64_t rows) {
-  return static_cast<size_t>(steps_ahead(s, rows) * rows * panel_count<Real>(s.H) *
-                             kPanelWidth<Real>);
-}
-
 // Some rows of the batch, through all steps or through one. Weight: Real, or Bfloat16Pair.
 // kAnyCell: the cell is not the default one, which is compiled for itself.
 template <class Real, class Weight, bool kAnyCell>
@@ -219,54 +213,5 @@ class ForwardRows {
   const int64_t row_, rows_;
   Real* ahead_;
 };
-
-// Calls function with the class for the plan's cell.
-template <class Real, class Weight, class Function>
-GATEWISE_INLINE void with_cell(const ForwardPlan<Real>& plan, Function&& function) {
-  if (plan.cell == Cell{}) {
-    function(std::type_identity<ForwardRows<Real, Weight, false>>{});
-  } else {
-    function(std::type_identity<ForwardRows<Real, Weight, true>>{});
-  }
-}
-
-template <class Real, class Weight>
-void forward_rows(const ForwardPlan<Real>& plan, Range rows, Real* scratch) {
-  const FlushSubnormals flush;
-  with_cell<Real, Weight>(plan, [&](auto type) {
-    typename decltype(type)::type(plan, rows, scratch).run();
-  });
-}
-
-template <class Real, class Weight>
-void forward_step(const ForwardPlan<Real>& plan, int64_t step, Range panels) {
-  const FlushSubnormals flush;
-  with_cell<Real, Weight>(plan, [&](auto type) {
-    typename decltype(type)::type rows(plan, {0, plan.shape.B}, plan.ahead);
-    rows.run_step(step, panels);
-    if (step == plan.shape.T - 1) rows.store_states(panels);
-  });
-}
-
-template <class Real, class Weight>
-void stream_step(const ForwardPlan<Real>& plan, Range rows, bool descending) {
-  const FlushSubnormals flush;
-  with_cell<Real, Weight>(plan, [&](auto type) {
-    typename decltype(type)::type(plan, rows, nullptr).advance(descending);
-  });
-}
-
-template <class Real>
-ForwardRows<Real, Real, false> all_rows(const ForwardPlan<Real>& plan) {
-  return {plan, {0, plan.shape.B}, nullptr};
-}
-template <class Real>
-void load_cells(const ForwardPlan<Real>& plan) {
-  all_rows(plan).load_cells({0, panel_count<Real>(plan.shape.H)});
-}
-template <class Real>
-void store_cells(const ForwardPlan<Real>& plan) {
-  all_rows(plan).store_cells({0, panel_count<Real>(plan.shape.H)});
-}
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -1,4 +1,4 @@
-// Backward, second part: dW and db, from the dgates of a chunk of steps and what the cell read
+// Backward, second part: dW, from the dgates of a chunk of steps and what the cell read
 // then.
 //
 // Each element adds its terms from the last step to the first, and within a step by ascending row,
@@ -6,7 +6,7 @@
 // over threads nor on the chunks, which begin where groups begin.
 #pragma once
 
-#include "backward.h"
+#include "staged_backward.h"
 
 namespace gatewise::GATEWISE_ISA {
 
@@ -30,10 +30,15 @@ class WeightGradient {
       for_column_tiles(block, [&](int64_t column, auto n) {
         constexpr int kColumns = decltype(n)::value;
         Real* to = copied(column);
+        const Real* mask = plan_.noise.recurrent_mask;
         for (int64_t step = steps_.end - 1; step >= steps_.first; --step) {
           Real* row = to;
           for (int64_t b = 0; b < plan_.shape.rows_at(step); ++b, row += kColumns) {
             __builtin_memcpy(row, operand_row(step, b, column), kColumns * sizeof(Real));
+            if (mask && column >= plan_.shape.I) {
+              const Real* own = mask + b * plan_.shape.P + column - plan_.shape.I;
+              for (int k = 0; k < kColumns; ++k) row[k] *= own[k];
+            }
           }
           to += plan_.shape.B * kColumns;
         }
@@ -50,52 +55,15 @@ class WeightGradient {
     });
   }
 
-  void run_bias(int64_t panel) {
-    Real* out = plan_.db + panel * W;
-    for (int64_t end = steps_.end; end > steps_.first;) {
-      const int64_t first = (end - 1) / plan_.sum_steps * plan_.sum_steps;
-      Vec<Real> sum[kGates] = {};
-      for (int64_t step = end - 1; step >= first; --step) {
-        const Real* d = backward_.dgates(step, panel, 0);
-        for (int64_t b = 0; b < plan_.shape.rows_at(step); ++b, d += W) {
-#pragma GCC unroll 4
-          for (int gate = 0; gate < kGates; ++gate) sum[gate] += load(d + gate * V);
-        }
-      }
-      for (int gate = 0; gate < kGates; ++gate) {
-        store(out + gate * V, load(out + gate * V) + sum[gate]);
-      }
-      end = first;
-    }
-  }
-
-  // From c of the step before to i and f, and from c to o.
-  void run_peephole(int64_t panel) {
-    const Shape& s = plan_.shape;
-    Real* out = plan_.dpeephole + panel * 3 * V;
-    for (int64_t end = steps_.end; end > steps_.first;) {
-      const int64_t first = (end - 1) / plan_.sum_steps * plan_.sum_steps;
-      Vec<Real> sum[3] = {};
-      for (int64_t step = end - 1; step >= first; --step) {
-        for (int64_t b = 0; b < s.rows_at(step); ++b) {
-          const Real* d = backward_.dgates(step, panel, b);
-          const Vec<Real> c_prev = load(tape_cells(plan_.tape, s, step, panel, b));
-          sum[0] = fma(load(d), c_prev, sum[0]);
-          sum[1] = fma(load(d + V), c_prev, sum[1]);
-          sum[2] = fma(load(d + 3 * V), load(tape_cells(plan_.tape, s, step + 1, panel, b)), sum[2]);
-        }
-      }
-      for (int k = 0; k < 3; ++k) store(out + k * V, load(out + k * V) + sum[k]);
-      end = first;
-    }
-  }
-
  private:
   static constexpr int V = kLanes<Real>;
   static constexpr int64_t W = kPanelWidth<Real>;
 
   // Of a ragged batch in reverse, rows of one step are of different times: no stride leads along.
-  bool copies() const { return panels_ >= kCopyOperandPanels || plan_.shape.ragged; }
+  // And what a mask changes is nowhere yet.
+  bool copies() const {
+    return panels_ >= kCopyOperandPanels || plan_.shape.ragged || plan_.noise.recurrent_mask;
+  }
 
   template <class Function>
   static void for_blocks(Range columns, Function&& function) {
@@ -137,7 +105,8 @@ class WeightGradient {
     const Real* copy = copies() ? copied(column) : nullptr;
     weight_gradient_tile<Real, kColumns>(
         plan_.dw + (panel * K + column) * W, steps_, plan_.sum_steps, [&](int64_t step) {
-          const Real* dgates = backward_.dgates(step, panel, 0);
+          const Real* dgates = (column < plan_.shape.I ? plan_.dgates_x : plan_.dgates) +
+                               backward_.place(step, panel, 0);
           const int64_t rows = plan_.shape.rows_at(step);
           if (!copy) {
             return StepOperands<Real>{operand_row(step, 0, column), operand_stride(step, column),
@@ -153,24 +122,5 @@ class WeightGradient {
   const Range steps_;
   const int64_t panels_;
 };
-
-template <class Real>
-void pack_operand(const BackwardPlan<Real>& plan, Range steps, Range columns) {
-  WeightGradient<Real>(plan, steps).copy_operand(columns);
-}
-template <class Real>
-void weight_gradient(const BackwardPlan<Real>& plan, Range steps, Range columns, Range panels) {
-  const FlushSubnormals flush;
-  WeightGradient<Real>(plan, steps).run(columns, panels);
-}
-template <class Real>
-void bias_gradient(const BackwardPlan<Real>& plan, Range steps, Range panels) {
-  const FlushSubnormals flush;
-  WeightGradient<Real> gradient(plan, steps);
-  for (int64_t panel = panels.first; panel < panels.end; ++panel) {
-    gradient.run_bias(panel);
-    if (plan.dpeephole) gradient.run_peephole(panel);
-  }
-}
 
 }  // namespace gatewise::GATEWISE_ISA

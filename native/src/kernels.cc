@@ -5,7 +5,7 @@
 
 #include <chrono>
 
-#include "gradients.h"
+#include "entries.h"
 
 #define GATEWISE_STRING_(x) #x
 #define GATEWISE_STRING(x) GATEWISE_STRING_(x)
@@ -25,10 +25,16 @@ BufferSizes sizes(const Shape& s) {
           .weights_hh = static_cast<size_t>(P * width * padded<Real>(s.P)),
           .weights_ih = static_cast<size_t>(P * width * padded<Real>(s.I)),
           .gradients = static_cast<size_t>(P * (s.I + s.P) * width),
-          .peephole = static_cast<size_t>(P * 3 * V),
+          .unit = static_cast<size_t>(P * V),
+          .project = static_cast<size_t>(in_whole_panels<Real>(s.H) * padded<Real>(s.P)),
+          .unproject = static_cast<size_t>(in_whole_panels<Real>(s.P) * padded<Real>(s.H)),
+          .project_gradient = static_cast<size_t>(in_whole_panels<Real>(s.H) * s.P),
           .gates = static_cast<size_t>(P * s.B * width),
           .cells = static_cast<size_t>(P * s.B * V),
-          .dh = static_cast<size_t>(padded<Real>(s.P) * s.B)};
+          .dh = static_cast<size_t>(padded<Real>(s.P) * s.B),
+          .norms = NormRow<Real>::size(P) * static_cast<size_t>(s.B),
+          .projected = static_cast<size_t>(in_whole_panels<Real>(s.P) * s.B),
+          .unprojected = static_cast<size_t>(in_whole_panels<Real>(s.H) * s.B)};
 }
 
 // Any change of a single element changes it for certain, others but once in 2^64. Mixed at each
@@ -152,6 +158,8 @@ constexpr KernelTable<Real> table() {
                          .pack_forward = nullptr,
                          .pack_units = pack_units<Real>,
                          .unpack_units = unpack_units<Real>,
+                         .pack_projection = pack_projection<Real>,
+                         .unpack_projection = unpack_projection<Real>,
                          .expand = nullptr,
                          .round = nullptr,
                          .pack_backward = pack_backward<Real>,
@@ -168,6 +176,7 @@ constexpr KernelTable<Real> table() {
                          .pack_operand = pack_operand<Real>,
                          .weight_gradient = weight_gradient<Real>,
                          .bias_gradient = bias_gradient<Real>,
+                         .projection_gradient = projection_gradient<Real>,
                          .input_gradient = input_gradient<Real>,
                          .unpack_gradients = unpack_panel<Real>,
                          .add = add<Real>,

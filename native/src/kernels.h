@@ -41,12 +41,24 @@ struct State {
 template <class Real>
 struct Tape {
   Real *gates, *cells;
+  Real* norms = nullptr;  // with layer norm: [step][b], see NormRow in norm.h
 };
 
 // What a cell has beside weights and biases, in the kernels' order; null where it has it not.
 template <class Real>
 struct Extras {
-  const Real* peephole;  // [panel][i, f, o][V]
+  const Real* peephole;             // [panel][i, f, o][V]
+  const Real *norm_ih, *norm_hh;    // [panel][gain, shift][gate][V]
+  const Real* norm_c;               // [panel][gain, shift][V]
+  const Real *project, *unproject;  // W_hr as the operand of products: m W_hr', and dh W_hr
+};
+
+// The noise of one layer and direction.
+template <class Real>
+struct LayerNoise {
+  const Real* recurrent_mask = nullptr;  // [B, P] or null
+  Sequence<const Real> zoneout_h = {}, zoneout_c = {};
+  Real rate_h = 0, rate_c = 0;
 };
 
 template <class Real>
@@ -56,12 +68,28 @@ struct ForwardPlan {
   const Real *weights, *bias;  // pack_forward
   Cell cell;
   Extras<Real> extras;
+  LayerNoise<Real> noise;
+  bool staged;  // see staged.h
   Sequence<const Real> x;
   State<Real> h0, c0;
   Sequence<Real> y;
   Real *h_n, *c_n;  // [B, P], [B, H]; h_n may be null
   Tape<Real> tape;
-  Real* ahead;  // forward_scratch(B) elements, for forward_step only
+  Real* ahead;  // forward_scratch of all rows, for forward_step only
+};
+
+// What backward works with where gates are staged: all rows of the batch, and of steps those of a
+// chunk. Null where the cell has no use for it.
+template <class Real>
+struct Staging {
+  Real* kept;         // [b][padded P]: the gradient that zoneout leads past the cell
+  Real *dm, *m;       // [b][padded H]: of o * psi(c), which is h where nothing follows; psi(c)
+  Real* projected;    // [step][b][P in whole W]: the gradient of what the projection puts out
+  Real* unprojected;  // [step][H in whole W][b][W]: what it takes
+  Real *dnormal_c, *normal_c;  // [step][panel][b][V]: of the norm of c; c normalised
+  Real* room;                  // [b][padded H]
+  // Gradients as they grow: [H in whole W][P][W], and like Extras.
+  Real *dproject, *dnorm_ih, *dnorm_hh, *dnorm_c;
 };
 
 template <class Real>
@@ -70,6 +98,8 @@ struct BackwardPlan {
   bool reverse;
   Cell cell;
   Extras<Real> extras;
+  LayerNoise<Real> noise;
+  bool staged;
   const Real *weights_hh, *weights_ih;  // pack_backward; weights_ih null: dx is not wanted
   Sequence<const Real> x;
   State<Real> h0;
@@ -84,6 +114,10 @@ struct BackwardPlan {
   // [panel][I, then P][gate][V] and db [panel][gate][V] as they grow.
   Real *dh, *dc, *dgates, *operand, *dw, *db;
   Real* dpeephole;  // [panel][i, f, o][V], as it grows; or null
+  // Layer norms stand between the gates and their products: dgates as W_ih meets them, and as the
+  // bias does. Else both are dgates.
+  Real *dgates_x, *dgates_pre;
+  Staging<Real> staging;
 };
 
 // A range of whatever is counted.
@@ -98,8 +132,10 @@ struct BufferSizes {
   int64_t operand_columns;  // that dW takes together: ranges start at multiples of them
   size_t weights, bias, weights_hh, weights_ih;
   size_t gradients;         // of the weights; as many as weights where these are of full precision
-  size_t peephole;
+  size_t unit;              // one number for each hidden unit, in panels
+  size_t project, unproject, project_gradient;
   size_t gates, cells, dh;  // of one step; dgates are as large as gates, dc as cells
+  size_t norms, projected, unprojected;  // of one step
 };
 
 template <class Real>
@@ -112,6 +148,9 @@ struct KernelTable {
   // [panel][k][V] of w [count, H], and back.
   void (*pack_units)(int64_t H, int64_t count, const Real* w, Real* out);
   void (*unpack_units)(int64_t H, int64_t count, const Real* in, Real* w);
+  // W_hr [P, H] as in Extras; and its gradient as in Staging back.
+  void (*pack_projection)(const Shape&, const Real* w_hr, Real* project, Real* unproject);
+  void (*unpack_projection)(const Shape&, const Real* dproject, Real* dw_hr);
   // For bfloat16 weights, else null: makes panels of full precision of them, which is what
   // pack_backward takes; and rounds the activations that meet them.
   void (*expand)(const Shape&, const Real* weights, Real* panels);
@@ -121,13 +160,13 @@ struct KernelTable {
                         Real* out);
 
   // Elements of scratch for so many rows.
-  size_t (*forward_scratch)(const Shape&, int64_t rows);
+  size_t (*forward_scratch)(const Shape&, int64_t rows, bool staged);
   // Some rows through all steps; or some panels through one step, for all rows.
   void (*forward_rows)(const ForwardPlan<Real>&, Range rows, Real* scratch);
   void (*forward_step)(const ForwardPlan<Real>&, int64_t step, Range panels);
   // One step of some rows, for T = 1, the panels in either order: c stays in tape.cells, where
   // load_cells and store_cells reach it.
-  void (*stream_step)(const ForwardPlan<Real>&, Range rows, bool descending);
+  void (*stream_step)(const ForwardPlan<Real>&, Range rows, bool descending, Real* scratch);
   void (*load_cells)(const ForwardPlan<Real>&);   // from c0
   void (*store_cells)(const ForwardPlan<Real>&);  // to c_n
 
@@ -141,7 +180,8 @@ struct KernelTable {
   // hidden.
   void (*pack_operand)(const BackwardPlan<Real>&, Range steps, Range columns);
   void (*weight_gradient)(const BackwardPlan<Real>&, Range steps, Range columns, Range panels);
-  void (*bias_gradient)(const BackwardPlan<Real>&, Range steps, Range panels);
+  void (*bias_gradient)(const BackwardPlan<Real>&, Range steps, Range panels);  // and the like
+  void (*projection_gradient)(const BackwardPlan<Real>&, Range steps);
   void (*input_gradient)(const BackwardPlan<Real>&, Range steps, Range rows);
   void (*unpack_gradients)(const BackwardPlan<Real>&, int64_t panel, Real* dw_ih, Real* dw_hh,
                            Real* db);

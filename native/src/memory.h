@@ -54,6 +54,9 @@ enum class Slot {
   kDWeights,
   kDBias,
   kDPeephole,
+  kDGatesX,
+  kDGatesPre,
+  kStaging,
   kSegment,  // the tape of one segment, and its outputs once more
   kAgain,
   kRows,  // of a single item of work

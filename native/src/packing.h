@@ -33,6 +33,11 @@ constexpr int64_t padded(int64_t n) {
   return panel_count<Real>(n) * kLanes<Real>;
 }
 
+template <class Real>
+constexpr int64_t in_whole_panels(int64_t n) {
+  return (n + kPanelWidth<Real> - 1) / kPanelWidth<Real> * kPanelWidth<Real>;
+}
+
 // panel[k][gate][lane] = w[gate * H + first unit + lane][k] for `columns` columns k. Lanes past the
 // last unit are set to zero.
 template <class Real>
@@ -69,6 +74,38 @@ void unpack_units(int64_t H, int64_t count, const Real* in, Real* w) {
   for (int64_t unit = 0; unit < H; unit += V) {
     const int n = static_cast<int>(std::min<int64_t>(V, H - unit));
     for (int64_t k = 0; k < count; ++k, in += V) store_first(w + k * H + unit, load(in), n);
+  }
+}
+
+// The operand of a product (see rows.h) with K rows and N columns, K in whole panels:
+// element(k, column) of a matrix, zero where there is none.
+template <class Real, class Element>
+void pack_product(int64_t K, int64_t N, Real* out, Element&& element) {
+  constexpr int64_t kColumns = int64_t{kBlockVectors} * kLanes<Real>;
+  for (int64_t column = 0; column < N; column += kColumns) {
+    const int64_t width = padded<Real>(std::min(kColumns, N - column));
+    for (int64_t k = 0; k < in_whole_panels<Real>(K); ++k) {
+      for (int64_t j = column; j < column + width; ++j) {
+        *out++ = k < K && j < N ? element(k, j) : Real{0};
+      }
+    }
+  }
+}
+
+// w_hr: [P, H].
+template <class Real>
+void pack_projection(const Shape& s, const Real* w_hr, Real* project, Real* unproject) {
+  pack_product(s.H, s.P, project, [&](int64_t h, int64_t p) { return w_hr[p * s.H + h]; });
+  pack_product(s.P, s.H, unproject, [&](int64_t p, int64_t h) { return w_hr[p * s.H + h]; });
+}
+// dproject: [H in whole W][P][W].
+template <class Real>
+void unpack_projection(const Shape& s, const Real* dproject, Real* dw_hr) {
+  constexpr int64_t W = kPanelWidth<Real>;
+  for (int64_t p = 0; p < s.P; ++p) {
+    for (int64_t h = 0; h < s.H; ++h) {
+      dw_hr[p * s.H + h] = dproject[(h / W * s.P + p) * W + h % W];
+    }
   }
 }
 

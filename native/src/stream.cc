@@ -17,7 +17,8 @@ struct Stream<Real>::Layer {
 };
 
 template <class Real>
-Stream<Real>::Stream(SharedWeights<Real> weights, int64_t B) : weights_(std::move(weights)), B_(B) {
+Stream<Real>::Stream(SharedWeights<Real> weights, int64_t B, std::pair<Real, Real> rates)
+    : weights_(std::move(weights)), B_(B) {
   const Network& net = weights_->network;
   for (int64_t layer = 0; layer < net.L; ++layer) {
     const Shape s = weights_->shape(layer, 1, B);
@@ -31,6 +32,8 @@ Stream<Real>::Stream(SharedWeights<Real> weights, int64_t B) : weights_(std::mov
                  .bias = panels.bias,
                  .cell = net.cell,
                  .extras = panels.extras,
+                 .noise = {.rate_h = rates.first, .rate_c = rates.second},
+                 .staged = net.staged() || rates.first != 0 || rates.second != 0,
                  .x = {nullptr, 0, s.I},
                  .h0 = {h, s.P},
                  .c0 = {},
@@ -51,6 +54,12 @@ template <class Real>
 Stream<Real>::~Stream() = default;
 
 template <class Real>
+Real* Stream<Real>::room(const ForwardPlan<Real>& plan, int64_t rows) const {
+  if (!plan.staged) return nullptr;
+  return scratch<Real>(Slot::kRows, weights_->kernels.forward_scratch(plan.shape, rows, true));
+}
+
+template <class Real>
 void Stream<Real>::step(const Real* x, Real* y, int threads) {
   const auto& kernels = weights_->kernels;
   if (kernels.round) {
@@ -62,11 +71,12 @@ void Stream<Real>::step(const Real* x, Real* y, int threads) {
     plan.x.data = x;
     threads = useful_threads(plan.shape, 1, threads, 2.0);
     if (threads == 1) {
-      kernels.stream_step(plan, {0, B_}, descending_);
+      kernels.stream_step(plan, {0, B_}, descending_, room(plan, B_));
     } else {
       const int64_t items = row_items(B_, 1, threads);
       parallel_for(threads, items, [&](int64_t item) {
-        kernels.stream_step(plan, share(B_, item, items), descending_);
+        const Range rows = share(B_, item, items);
+        kernels.stream_step(plan, rows, descending_, room(plan, rows.size()));
       });
     }
     Real* before = layer.h();
@@ -74,24 +84,24 @@ void Stream<Real>::step(const Real* x, Real* y, int threads) {
     plan.y.data = before;
   }
   descending_ = !descending_;
-  std::copy_n(x, B_ * weights_->network.H, y);
+  std::copy_n(x, B_ * weights_->network.P(), y);
 }
 
 template <class Real>
 void Stream<Real>::get_state(Real* h, Real* c) const {
-  const int64_t size = B_ * weights_->network.H;
+  const Network& net = weights_->network;
   for (const Layer& layer : layers_) {
-    std::copy_n(layer.h(), size, h);
+    std::copy_n(layer.h(), B_ * net.P(), h);
     ForwardPlan<Real> plan = layer.plan;
     plan.c_n = c;
     weights_->kernels.store_cells(plan);
-    h += size, c += size;
+    h += B_ * net.P(), c += B_ * net.H;
   }
 }
 
 template <class Real>
 void Stream<Real>::set_state(const Real* h, const Real* c) {
-  const int64_t H = weights_->network.H, size = B_ * H;
+  const int64_t H = weights_->network.H, size = B_ * weights_->network.P();
   const Memory zeros(static_cast<size_t>(H) * sizeof(Real));
   std::fill_n(zeros.as<Real>(), H, Real{0});
   for (Layer& layer : layers_) {
@@ -105,7 +115,7 @@ void Stream<Real>::set_state(const Real* h, const Real* c) {
     ForwardPlan<Real> plan = layer.plan;
     plan.c0 = c ? State<Real>{c, H} : State<Real>{zeros.as<Real>(), 0};
     weights_->kernels.load_cells(plan);
-    if (c) c += size;
+    if (c) c += B_ * H;
   }
 }
 

@@ -11,7 +11,7 @@ inline int64_t sum_steps(int64_t B) {
   return std::max<int64_t>(1, kRowsPerSum / std::max<int64_t>(B, 1));
 }
 
-// [layer][direction] gates [T steps] and cells [T + 1], or with checkpoints the cell state [B, H]
+// [layer][direction] gates [T steps], cells [T + 1] and norms [T], or with checkpoints the cell state [B, H]
 // at the start of each segment but the first; then the outputs [T, B, D * P] of each layer but the
 // last.
 template <class Real>
@@ -24,7 +24,7 @@ class TapeLayout {
         B_(s.B),
         rows_(s.rows_before(s.T)),
         every_((checkpoint_every + sum_steps(B_) - 1) / sum_steps(B_) * sum_steps(B_)) {
-    if (s.ragged) every_ = 0;
+    if (s.ragged || network_.staged()) every_ = 0;
     Shape one = s;
     one.B = 1;
     const BufferSizes row = weights.kernels.sizes(one);
@@ -32,11 +32,15 @@ class TapeLayout {
     const size_t states = static_cast<size_t>(B_ * network_.H);
     cells_ = every_ ? static_cast<size_t>(std::max<int64_t>(segments() - 1, 0)) * states
                     : static_cast<size_t>(B_ + rows_) * row.cells;
+    norms_ = network_.cell.layer_norm ? static_cast<size_t>(rows_) * row.norms : 0;
   }
 
   size_t size() const { return outputs(network_.L - 1); }
-  size_t gates(int64_t index) const { return static_cast<size_t>(index) * (gates_ + cells_); }
+  size_t gates(int64_t index) const {
+    return static_cast<size_t>(index) * (gates_ + cells_ + norms_);
+  }
   size_t cells(int64_t index) const { return gates(index) + gates_; }
+  size_t norms(int64_t index) const { return cells(index) + cells_; }
   // The cell state after segment `segment`.
   size_t checkpoint(int64_t index, int64_t segment) const {
     return cells(index) + static_cast<size_t>(segment * B_ * network_.H);
@@ -56,7 +60,7 @@ class TapeLayout {
  private:
   Network network_;
   int64_t T_, B_, rows_, every_;
-  size_t gates_, cells_;
+  size_t gates_, cells_, norms_;
 };
 
 // The part of a sequence that a direction runs through in some of its steps; of a ragged batch, all.
@@ -85,6 +89,21 @@ State<Real> state_before(const State<Real>& h0, const std::type_identity_t<Seque
                          int64_t step, int64_t T, bool reverse) {
   if (step == 0) return h0;
   return {y.row(reverse ? T - step : step - 1, 0), y.batch_stride};
+}
+
+// The noise of one layer and direction.
+template <class Real>
+LayerNoise<Real> noise_at(const Noise<Real>& noise, int64_t index, const Shape& s) {
+  const auto own = [&](const Real* masks, int64_t size) {
+    if (masks) masks += index * s.rows_before(s.T) * size;
+    return dense<const Real>(masks, s, size);
+  };
+  const Real* mask = noise.recurrent_mask;
+  return {.recurrent_mask = mask ? mask + index * s.B * s.P : nullptr,
+          .zoneout_h = own(noise.zoneout_h, s.P),
+          .zoneout_c = own(noise.zoneout_c, s.H),
+          .rate_h = noise.rate_h,
+          .rate_c = noise.rate_c};
 }
 
 // State `index` of an [L * D, B, size] array, or zeros.

@@ -1,6 +1,12 @@
 #include "weights.h"
 
 namespace gatewise {
+namespace {
+
+// Numbers for each unit in peepholes, and in the layer norms of gates and of c.
+constexpr size_t kPeephole = 3, kNorm = 8, kNormOfCells = 2;
+
+}  // namespace
 
 template <class Real>
 Weights<Real>::Weights(const Network& net)
@@ -9,7 +15,7 @@ Weights<Real>::Weights(const Network& net)
   for (int64_t k = 0; k < network.L * network.D; ++k) {
     const BufferSizes sizes = kernels.sizes(shape(k, 0, 0));
     panels_at_.push_back(panels_at_.back() + whole_lines<Real>(sizes.bias + sizes.weights) +
-                         whole_lines<Real>(sizes.peephole));
+                         extras_size(sizes));
     blocks_at_.push_back(blocks_at_.back() + whole_lines<Real>(sizes.weights_hh) +
                          whole_lines<Real>(sizes.weights_ih));
   }
@@ -24,9 +30,7 @@ void Weights<Real>::pack(std::span<const Parameters<Real>> parameters) {
     const Shape s = shape(index, 0, 0);
     kernels.pack_forward(s, parameters[k], const_cast<Real*>(to.weights),
                          const_cast<Real*>(to.bias), room_for_panels(s));
-    if (network.cell.peephole) {
-      kernels.pack_units(s.H, 3, parameters[k].peephole, const_cast<Real*>(to.extras.peephole));
-    }
+    pack_extras(s, parameters[k], to.extras);
   }
   blocks_packed_ = false;
 }
@@ -40,8 +44,49 @@ template <class Real>
 typename Weights<Real>::Panels Weights<Real>::panels(int64_t index) const {
   const BufferSizes sizes = kernels.sizes(shape(index, 0, 0));
   const Real* bias = panels_.as<Real>() + panels_at_[static_cast<size_t>(index)];
-  const Real* peephole = bias + whole_lines<Real>(sizes.bias + sizes.weights);
-  return {bias + sizes.bias, bias, {network.cell.peephole ? peephole : nullptr}};
+  return {bias + sizes.bias, bias,
+          extras(sizes, bias + whole_lines<Real>(sizes.bias + sizes.weights))};
+}
+
+template <class Real>
+size_t Weights<Real>::extras_size(const BufferSizes& sizes) const {
+  size_t per_unit = 0;
+  if (network.cell.peephole) per_unit += kPeephole;
+  if (network.cell.layer_norm) per_unit += 2 * kNorm + kNormOfCells;
+  const size_t projections = network.projection ? sizes.project + sizes.unproject : 0;
+  return whole_lines<Real>(per_unit * sizes.unit) + whole_lines<Real>(projections);
+}
+
+template <class Real>
+Extras<Real> Weights<Real>::extras(const BufferSizes& sizes, const Real* next) const {
+  const auto take = [&](bool has, size_t elements) {
+    const Real* own = has ? next : nullptr;
+    if (has) next += elements;
+    return own;
+  };
+  const bool norm = network.cell.layer_norm, projection = network.projection;
+  return {.peephole = take(network.cell.peephole, kPeephole * sizes.unit),
+          .norm_ih = take(norm, kNorm * sizes.unit),
+          .norm_hh = take(norm, kNorm * sizes.unit),
+          .norm_c = take(norm, kNormOfCells * sizes.unit),
+          .project = take(projection, sizes.project),
+          .unproject = take(projection, sizes.unproject)};
+}
+
+template <class Real>
+void Weights<Real>::pack_extras(const Shape& s, const Parameters<Real>& from,
+                                const Extras<Real>& to) const {
+  const auto units = [&](size_t count, const Real* w, const Real* out) {
+    if (out) kernels.pack_units(s.H, static_cast<int64_t>(count), w, const_cast<Real*>(out));
+  };
+  units(kPeephole, from.peephole, to.peephole);
+  units(kNorm, from.norm_ih, to.norm_ih);
+  units(kNorm, from.norm_hh, to.norm_hh);
+  units(kNormOfCells, from.norm_c, to.norm_c);
+  if (to.project) {
+    kernels.pack_projection(s, from.w_hr, const_cast<Real*>(to.project),
+                            const_cast<Real*>(to.unproject));
+  }
 }
 
 template <class Real>
@@ -94,7 +139,11 @@ SharedWeights<Real> WeightsCache<Real>::get(std::span<const Parameters<Real>> pa
     now = table.fingerprint(now, p.w_hh, 4 * H * network_.P());
     now = table.fingerprint(now, p.b_ih, p.b_ih ? 4 * H : 0);
     now = table.fingerprint(now, p.b_hh, p.b_hh ? 4 * H : 0);
+    now = table.fingerprint(now, p.w_hr, p.w_hr ? network_.P() * H : 0);
     now = table.fingerprint(now, p.peephole, p.peephole ? 3 * H : 0);
+    now = table.fingerprint(now, p.norm_ih, p.norm_ih ? 8 * H : 0);
+    now = table.fingerprint(now, p.norm_hh, p.norm_hh ? 8 * H : 0);
+    now = table.fingerprint(now, p.norm_c, p.norm_c ? 2 * H : 0);
   }
   if (usable && now == fingerprint_) return weights_;
   // A call may still read the old ones, or a backward pass wait for them: by turns two, so that

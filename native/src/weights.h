@@ -39,6 +39,9 @@ class Weights {
 
  private:
   void pack_blocks() const;
+  size_t extras_size(const BufferSizes& sizes) const;
+  Extras<Real> extras(const BufferSizes& sizes, const Real* from) const;
+  void pack_extras(const Shape& s, const Parameters<Real>& from, const Extras<Real>& to) const;
   Real* room_for_panels(const Shape& s) const;
 
   std::vector<size_t> panels_at_, blocks_at_;  // in elements, the last is the total

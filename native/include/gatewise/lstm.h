@@ -21,6 +21,7 @@
 #include <mutex>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace gatewise {
@@ -57,11 +58,13 @@ struct Network {
   // network, rounding taken for the identity.
   bool bfloat16 = false;
   Cell cell = {};
-  int64_t projection = 0;  // proj_size; 0: none. Not together with bfloat16
+  int64_t projection = 0;  // proj_size; 0: none
   // Size of h.
   int64_t P() const { return projection ? projection : H; }
   // Inputs of a layer: x, or what the layer below puts out.
   int64_t inputs(int64_t layer) const { return layer ? D * P() : I; }
+  // Whether a unit needs what others of the same step have computed.
+  bool staged() const { return cell.layer_norm || projection; }
   bool operator==(const Network&) const = default;
 };
 
@@ -111,14 +114,13 @@ struct Parameters {
   const Real* norm_c = nullptr;                       // [2, H]
 };
 
-// What disturbs the state while training, and the mean of that afterwards. Rows of masks lie as
-// those of y; each is of one layer and direction, one after the other.
+// What disturbs the states in training, and the mean of that afterwards; see
+// gatewise.reference.forward. Not together with bfloat16.
 template <class Real>
 struct Noise {
-  // [L * D, B, P] or null: multiplies h where it meets w_hh (Gal & Ghahramani 2016).
-  const Real* recurrent_mask = nullptr;
-  // Zoneout (Krueger et al. 2017): the share of the state before that stays, in each element [L *
-  // D, rows of all steps, P] and [.., H]; or, where these are null, everywhere.
+  const Real* recurrent_mask = nullptr;  // [L * D, B, P] or null: multiplies h where it meets w_hh
+  // Zoneout: the share of h and c that stays as it was, [L * D, T, B, P] and [.., H] (of a ragged
+  // batch [L * D, rows of all steps, *]); or null: the rates.
   const Real *zoneout_h = nullptr, *zoneout_c = nullptr;
   Real rate_h = 0, rate_c = 0;
   bool any() const {
@@ -131,6 +133,8 @@ struct Noise {
 // parameters they were packed from, and immutable: any number of calls may share them.
 template <class Real>
 class Weights;
+template <class Real>
+struct ForwardPlan;
 template <class Real>
 using SharedWeights = std::shared_ptr<const Weights<Real>>;
 
@@ -203,8 +207,8 @@ struct BackwardArgs {
 // checkpoint_every = k, the cell state after every k-th step and the outputs of the layers below
 // the last; backward computes each stretch of k steps again, with 6 k B D H elements of working
 // memory for one layer. k is rounded up to whole blocks of 128 rows (k B). The gradients have the
-// same bits either way. Of a ragged batch, or with noise, layer norm or a projection, every step is
-// kept. Layer norm keeps 8 H numbers more for each row and step.
+// same bits either way. Of a ragged batch, or with layer norm or a projection, every step is kept;
+// with noise, checkpoint_every must be 0. Layer norm keeps 8 H numbers more for each row and step.
 template <class Real>
 size_t tape_size(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every = 0,
                  const Ragged* ragged = nullptr);
@@ -234,7 +238,8 @@ void backward(const BackwardArgs<Real>& args);
 template <class Real>
 class Stream {
  public:
-  Stream(SharedWeights<Real> weights, int64_t B);
+  // rates: of zoneout, for h and for c.
+  Stream(SharedWeights<Real> weights, int64_t B, std::pair<Real, Real> rates = {});
   Stream(Stream&&) noexcept;
   ~Stream();
   void step(const Real* x, Real* y, int threads);  // [B, I] -> [B, P]; y may alias x
@@ -245,6 +250,8 @@ class Stream {
 
  private:
   struct Layer;
+  Real* room(const ForwardPlan<Real>& plan, int64_t rows) const;
+
   SharedWeights<Real> weights_;
   int64_t B_;
   std::vector<Layer> layers_;

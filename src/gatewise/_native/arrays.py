@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,22 @@ from gatewise._native.network import cell_fields, parameter_names, parameter_sha
 from gatewise.cell import Cell
 
 Array = NDArray[Any]
+
+
+class Noise(NamedTuple):
+    """What disturbs the states; see lstm.h. Masks of each layer and direction, first axis L*D.
+
+    recurrent_mask [L*D, B, P]; zoneout_h [L*D, T, B, P] and zoneout_c [L*D, T, B, H], or where
+    they are None the `rates` of both.
+    """
+
+    recurrent_mask: Array | None = None
+    zoneout_h: Array | None = None
+    zoneout_c: Array | None = None
+    rates: tuple[float, float] = (0.0, 0.0)
+
+
+NO_NOISE = Noise()
 
 
 class Network:
@@ -71,6 +87,7 @@ class Network:
         threads: int = 1,
         checkpoint_every: int = 0,
         batch_sizes: Array | None = None,
+        noise: Noise = NO_NOISE,
     ) -> None:
         """Run forward; see lstm.h for the shapes.
 
@@ -87,7 +104,7 @@ class Network:
             self._check("tape", tape, (self.weights.tape_size(T, B, checkpoint_every, ragged),))
         self.weights.forward(
             T, B, threads, *_rows(x), _address(h0), _address(c0), *_rows(y), _address(h_n),
-            _address(c_n), _address(tape), checkpoint_every, ragged,
+            _address(c_n), _address(tape), checkpoint_every, ragged, self._noise(noise, x, B),
         )  # fmt: skip
 
     def backward(
@@ -107,6 +124,7 @@ class Network:
         threads: int = 1,
         checkpoint_every: int = 0,
         batch_sizes: Array | None = None,
+        noise: Noise = NO_NOISE,
     ) -> None:
         """Run backward; `gradients` are dw_ih, dw_hh, db of each layer and direction, out.
 
@@ -125,6 +143,7 @@ class Network:
             T, B, threads, *_rows(x), _address(h0), _address(c0), *_rows(y), _address(tape),
             *_rows(dy), _address(dh_n), _address(dc_n), *_rows(dx), _address(dh0), _address(dc0),
             tuple(_address(a) for g in gradients for a in g), checkpoint_every, ragged,
+            self._noise(noise, x, B),
         )  # fmt: skip
 
     def _sizes(self, x: Array, batch_sizes: Array | None) -> tuple[int, int, _core.Ragged | None]:
@@ -135,6 +154,16 @@ class Network:
         if x.ndim != 2 or x.shape[0] != batch_sizes.sum():
             raise ValueError(f"x: expected [{batch_sizes.sum()}, I], got shape {x.shape}.")
         return len(batch_sizes), int(batch_sizes[0]), _ragged(batch_sizes)
+
+    def _noise(self, noise: Noise, x: Array, B: int) -> tuple[float, ...] | None:
+        if noise is NO_NOISE:
+            return None
+        count, steps = self.L * self.D, x.shape[:-1]
+        self._check("recurrent_mask", noise.recurrent_mask, (count, B, self.P))
+        self._check("zoneout_h", noise.zoneout_h, (count, *steps, self.P))
+        self._check("zoneout_c", noise.zoneout_c, (count, *steps, self.H))
+        masks = (noise.recurrent_mask, noise.zoneout_h, noise.zoneout_c)
+        return (*map(_address, masks), *noise.rates)
 
     def _check_states(
         self, B: int, h: tuple[Array | None, ...], c: tuple[Array | None, ...]

@@ -1,0 +1,222 @@
+// Backward of what staged.h computes: per step and row from dh to dgates, with products where a
+// projection or a layer norm stands between.
+#pragma once
+
+#include "backward.h"
+#include "staged.h"
+
+namespace gatewise::GATEWISE_ISA {
+
+template <class Real>
+class StagedBackward {
+ public:
+  explicit StagedBackward(const BackwardPlan<Real>& plan)
+      : plan_(plan),
+        s_(plan.shape),
+        base_(plan),
+        panels_(panel_count<Real>(s_.H)),
+        gate_columns_(gate_columns<Real>(plan.cell, s_.H)) {}
+
+  // What leads to h_n leads past the mask of what the next step would have read.
+  void start(const Real* dh_n) {
+    const Staging<Real>& at = plan_.staging;
+    std::fill_n(at.kept, s_.B * padded<Real>(s_.P), Real{0});
+    for (int64_t b = 0; dh_n && b < s_.B; ++b) std::copy_n(dh_n + b * s_.P, s_.P, kept(b));
+    const int64_t unit = panels_ * V;
+    if (at.dproject) std::fill_n(at.dproject, in_whole_panels<Real>(s_.H) * s_.P, Real{0});
+    if (!plan_.cell.layer_norm) return;
+    std::fill_n(at.dnorm_ih, 8 * unit, Real{0});
+    std::fill_n(at.dnorm_hh, 8 * unit, Real{0});
+    std::fill_n(at.dnorm_c, 2 * unit, Real{0});
+  }
+
+  void finish(Real* dh0) {
+    for (int64_t b = 0; b < s_.B; ++b) {
+      for (int64_t j = 0; j < s_.P; ++j) {
+        dh0[b * s_.P + j] = base_.dh_row(b)[j] * mask(b, j) + kept(b)[j];
+      }
+    }
+  }
+
+  void run_rows(Range steps, Range rows) {
+    for (int64_t step = steps.end - 1; step >= steps.first; --step) {
+      const Range running{rows.first, std::min(rows.end, s_.rows_at(step))};
+      if (running.size() <= 0) continue;
+      for (int64_t b = running.first; b < running.end; ++b) enter(step, b);
+      if (plan_.extras.unproject) unproject(step, running);
+      for (int64_t b = running.first; b < running.end; ++b) cells(step, b);
+      base_.hidden_gradient(step, running, {0, column_blocks<Real>(s_.P)});
+    }
+  }
+
+ private:
+  static constexpr int V = kLanes<Real>;
+  static constexpr int64_t W = kPanelWidth<Real>;
+
+  Real* kept(int64_t b) const { return plan_.staging.kept + b * padded<Real>(s_.P); }
+  Real* dm(int64_t b) const { return plan_.staging.dm + b * panels_ * V; }
+  Real* m(int64_t b) const { return plan_.staging.m + b * panels_ * V; }
+  Real mask(int64_t b, int64_t j) const {
+    const Real* mask = plan_.noise.recurrent_mask;
+    return mask ? mask[b * s_.P + j] : Real{1};
+  }
+  int64_t slot(int64_t step) const { return step % plan_.chunk_steps; }
+  Real* projected(int64_t step, int64_t b) const {
+    return plan_.staging.projected + (slot(step) * s_.B + b) * in_whole_panels<Real>(s_.P);
+  }
+  int64_t cell_place(int64_t step, int64_t panel, int64_t b) const {
+    return ((slot(step) * panels_ + panel) * s_.B + b) * V;
+  }
+  int units(int64_t panel) const {
+    return static_cast<int>(std::min<int64_t>(V, s_.H - panel * V));
+  }
+
+  // The gradient of h before zoneout.
+  void enter(int64_t step, int64_t b) {
+    const int64_t t = base_.time(step, b);
+    const Zoneout<Real> zoneout(plan_.noise.zoneout_h, plan_.noise.rate_h, t, b);
+    const Real *mask = plan_.noise.recurrent_mask, *dh = base_.dh_row(b);
+    const Real* dy = plan_.dy.data ? plan_.dy.row(t, b) : nullptr;
+    Real* to = plan_.extras.unproject ? projected(step, b) : dm(b);
+    for (int64_t j = 0; j < s_.P; j += V) {
+      const int n = static_cast<int>(std::min<int64_t>(V, s_.P - j));
+      Vec<Real> d = load_first(dh + j, n);
+      if (mask) d *= load_first(mask + b * s_.P + j, n);
+      d += load(kept(b) + j);
+      if (dy) d += load_first(dy + j, n);
+      const Vec<Real> z = zoneout.active() ? zoneout.kept(j, n) : Vec<Real>{};
+      store(kept(b) + j, keep_first<Real>(z * d, n));
+      store(to + j, keep_first<Real>((splat(Real{1}) - z) * d, n));
+    }
+    if (plan_.extras.unproject) {
+      for (int64_t j = padded<Real>(s_.P); j < in_whole_panels<Real>(s_.P); ++j) to[j] = 0;
+    }
+  }
+
+  void unproject(int64_t step, Range rows) {
+    product(s_, {{step, step + 1}, rows}, plan_.extras.unproject,
+            in_whole_panels<Real>(s_.P) / W, s_.H, {0, column_blocks<Real>(s_.H)}, W,
+            [&](int64_t at, int64_t b) { return projected(at, b); },
+            [&](int64_t, int64_t b) { return dm(b); });
+  }
+
+  Vec<Real> new_cell(int64_t step, int64_t panel, int64_t b) const {
+    const Real* gates = tape_gates(plan_.tape, s_, step, panel, b);
+    return fma(load(gates + V), load(tape_cells(plan_.tape, s_, step, panel, b)),
+               load(gates) * load(gates + 2 * V));
+  }
+
+  void cells(int64_t step, int64_t b) {
+    for (int64_t panel = 0; panel < panels_; ++panel) {
+      store(m(b) + panel * V, new_cell(step, panel, b));
+    }
+    const Real inverse_std = plan_.cell.layer_norm ? normalise(step, b) : Real{0};
+    apply<Real, 1>(plan_.cell.cell_output, reinterpret_cast<Vec<Real>*>(m(b)),
+                   static_cast<int>(panels_));
+    if (plan_.staging.unprojected) keep_unprojected(step, b);
+    output_gradients(step, b, inverse_std);
+    for (int64_t panel = 0; panel < panels_; ++panel) gates(step, panel, b);
+    if (plan_.cell.layer_norm) unnormalise(step, b);
+  }
+
+  // m = the gained norm of c.
+  Real normalise(int64_t step, int64_t b) {
+    const Real inverse_std = cell_columns<Real>(s_.H).normalise(m(b));
+    for (int64_t panel = 0; panel < panels_; ++panel) {
+      const Real* norm = plan_.extras.norm_c + panel * 2 * V;
+      const Vec<Real> normal = load(m(b) + panel * V);
+      store(plan_.staging.normal_c + cell_place(step, panel, b), normal);
+      store(m(b) + panel * V, fma(normal, load(norm), load(norm + V)));
+    }
+    return inverse_std;
+  }
+
+  void keep_unprojected(int64_t step, int64_t b) {
+    for (int64_t panel = 0; panel < in_whole_panels<Real>(s_.H) / V; ++panel) {
+      Real* to = plan_.staging.unprojected +
+                 ((slot(step) * in_whole_panels<Real>(s_.H) / W + panel / kGates) * s_.B + b) * W +
+                 panel % kGates * V;
+      if (panel >= panels_) {
+        store(to, Vec<Real>{});
+        continue;
+      }
+      const Vec<Real> o = load(tape_gates(plan_.tape, s_, step, panel, b) + 3 * V);
+      store(to, keep_first<Real>(o * load(m(b) + panel * V), units(panel)));
+    }
+  }
+
+  // dm becomes the gradient of o before its nonlinearity, m what psi leads to c~.
+  void output_gradients(int64_t step, int64_t b, Real inverse_std) {
+    for (int64_t panel = 0; panel < panels_; ++panel) {
+      const Vec<Real> o = load(tape_gates(plan_.tape, s_, step, panel, b) + 3 * V);
+      const Vec<Real> dh = load(dm(b) + panel * V), out = load(m(b) + panel * V);
+      const int n = units(panel);
+      const Vec<Real> d_o = dh * out * slope<Real>(plan_.cell.output_gate, o);
+      const Vec<Real> through = dh * o * slope<Real>(plan_.cell.cell_output, out);
+      store(dm(b) + panel * V, keep_first<Real>(d_o, n));
+      store(m(b) + panel * V, keep_first<Real>(through, n));
+      if (plan_.cell.layer_norm) {
+        store(plan_.staging.dnormal_c + cell_place(step, panel, b), keep_first<Real>(through, n));
+      }
+    }
+    if (!plan_.cell.layer_norm) return;
+    // Of one row the panels lie s_.B rows apart in the chunk's buffers.
+    Real* normal = plan_.staging.room + b * panels_ * V;
+    for (int64_t panel = 0; panel < panels_; ++panel) {
+      store(normal + panel * V, load(plan_.staging.normal_c + cell_place(step, panel, b)));
+      store(m(b) + panel * V,
+            load(m(b) + panel * V) * load(plan_.extras.norm_c + panel * 2 * V));
+    }
+    cell_columns<Real>(s_.H).unnormalise([&](int64_t at) { return load(m(b) + at); }, normal,
+                                         inverse_std, m(b), V);
+  }
+
+  void gates(int64_t step, int64_t panel, int64_t b) {
+    const int n = units(panel);
+    Vec<Real> see[3] = {};
+    for (int k = 0; plan_.extras.peephole && k < 3; ++k) {
+      see[k] = load(plan_.extras.peephole + (panel * 3 + k) * V);
+    }
+    const Zoneout<Real> zoneout(plan_.noise.zoneout_c, plan_.noise.rate_c, base_.time(step, b), b);
+    const Vec<Real> z = zoneout.active() ? zoneout.kept(panel * V, n) : Vec<Real>{};
+    const Vec<Real> dc = load(base_.dc(panel, b)), d_o = load(dm(b) + panel * V);
+    const Vec<Real> dc_new =
+        fma(splat(Real{1}) - z, dc, fma(d_o, see[2], load(m(b) + panel * V)));
+    Vec<Real> d[kGates];
+    const Vec<Real> dc_prev = gate_gradients<Real>(
+        plan_.cell, tape_gates(plan_.tape, s_, step, panel, b),
+        load(tape_cells(plan_.tape, s_, step, panel, b)), d_o, dc_new, see, d);
+    store(base_.dc(panel, b), keep_first<Real>(fma(z, dc, dc_prev), n));
+    Real* out = plan_.dgates_pre + base_.place(step, panel, b);
+    for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, keep_first<Real>(d[gate], n));
+  }
+
+  // dgates as the products' weights meet them.
+  void unnormalise(int64_t step, int64_t b) {
+    const int64_t at = (s_.rows_before(step) + b) * static_cast<int64_t>(norm_size());
+    const NormRow<Real> norms(const_cast<Real*>(plan_.tape.norms) + at, panels_);
+    const Real* pre = plan_.dgates_pre + base_.place(step, 0, b);
+    const auto through = [&](const Real* gain, const Real* normal, Real inverse_std, Real* to) {
+      for (int64_t panel = 0; panel < panels_; ++panel) {
+        std::fill_n(to + panel * s_.B * W, W, Real{0});  // gates that are not used
+      }
+      gate_columns_.unnormalise(
+          [&](int64_t k) {
+            return load(pre + k / W * s_.B * W + k % W) * load(gain + k / W * 2 * W + k % W);
+          },
+          normal, inverse_std, to, s_.B * W);
+    };
+    through(plan_.extras.norm_ih, norms.normal_x, norms.inverse_std[0],
+            plan_.dgates_x + base_.place(step, 0, b));
+    through(plan_.extras.norm_hh, norms.normal_h, norms.inverse_std[1], base_.dgates(step, 0, b));
+  }
+  size_t norm_size() const { return NormRow<Real>::size(panels_); }
+
+  const BackwardPlan<Real>& plan_;
+  const Shape& s_;
+  Backward<Real> base_;
+  const int64_t panels_;
+  const NormColumns<Real, kGates> gate_columns_;
+};
+
+}  // namespace gatewise::GATEWISE_ISA
