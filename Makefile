@@ -49,9 +49,10 @@ stubs: install  ## _core.pyi anew from the compiled module
 	{ echo "# Generated from native/bindings/module.cc by \`make stubs\`; a test holds it current."; \
 	  printf '# ruff: noqa\n\n'; cat build/_core.pyi; } > src/gatewise/_native/_core.pyi
 
-docs: install  ## what docs/ holds of the program itself: help pages, pictures
+docs: install  ## what docs/ holds of the program itself: help pages, tables, pictures
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/images/make_engine.py
+	$(BIN)/python docs/images/make_cells.py
 	$(BIN)/python docs/images/make_demo.py
 
 bench: $(PEERS)  ## side by side with the peers, a quarter of an hour; writes results, page, picture
