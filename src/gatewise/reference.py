@@ -126,7 +126,7 @@ def forward(
 ) -> Forward:
     """Run one layer in one direction.
 
-    Zoneout (Krueger et al. 2017, arXiv 1606.01305, section 3) keeps part of the state as it was.
+    Zoneout (Krueger et al. 2017, arXiv 1606.01305) keeps part of the state as it was.
     As in the paper, the new hidden state h̃_t is computed from the new cell state c̃_t, not from c_t:
 
         c̃_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t         c_t = (1 - z_c) ⊙ c̃_t + z_c ⊙ c_{t-1}
@@ -140,8 +140,8 @@ def forward(
         h0, c0: initial states, default 0.
         cell: which LSTM, default the one of PyTorch.
         recurrent_mask: multiplies h_{t-1} in W_hh h_{t-1}, the same at all steps, h0 included: 0 or
-            1/(1-p) each for variational dropout (Gal & Ghahramani 2016, arXiv 1512.05287, section
-            4.2). Default: all 1.
+            1/(1-p) each for variational dropout (Gal & Ghahramani 2016, arXiv 1512.05287).
+            Default: all 1.
         zoneout: (z_h, z_c), to be broadcast to [T, B, P] and [T, B, H]: 1 keeps the old state. In
             training 0 or 1 each, else the rates. Default: all 0.
         lengths: [B] valid steps of each row, counted from step 0 in either direction. Steps beyond

@@ -98,7 +98,7 @@ def chrono_(
     """Spread the memories of the units over T_min to T_max steps.
 
     b_f = log(u) with u uniform on [T_min, T_max - 1], and b_i = -b_f (Tallec & Ollivier 2018,
-    arXiv 1804.11188, equation 16): a unit with forget gate σ(b_f) forgets over some 1 + u steps.
+    arXiv 1804.11188): a unit with forget gate σ(b_f) forgets over some 1 + u steps.
 
     Args:
         lstm: the module.
@@ -127,7 +127,7 @@ def uniform_gate_(lstm: M, generator: torch.Generator | None = None) -> M:
     """Spread the forget gates evenly over (0, 1).
 
     b_f = -log(1/u - 1) with u uniform on [1/H, 1 - 1/H], and b_i = -b_f (Gu et al. 2020, arXiv
-    1910.09890, section 3.3: uniform gate initialisation).
+    1910.09890: uniform gate initialisation).
 
     Args:
         lstm: the module.

@@ -29,8 +29,8 @@ class LSTM(torch.nn.LSTM):
 
     Float32 and float64 on the CPU run natively. Everything else that PyTorch can do (packed
     sequences, projections, other devices and dtypes, `torch.compile`) runs through PyTorch; cells
-    other than the default, double backward and `torch.func` transforms run as a composite of
-    PyTorch operations, with the same numbers.
+    other than the default, regularisers, double backward and `torch.func` transforms run as a
+    composite of PyTorch operations, with the same numbers.
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
