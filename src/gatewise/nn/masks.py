@@ -49,15 +49,15 @@ def dropout_mask(
     shape: tuple[int, ...], p: float, like: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
     """Return a mask of 0 with probability p and 1/(1-p) else, of the dtype and device of `like`."""
-    mask = like.new_empty(shape)
-    return mask.bernoulli_(1 - p, generator=generator).div_(1 - p)
+    # Not bernoulli_: under torch.func.vmap with its own draw for each slice, only this is allowed.
+    return torch.bernoulli(like.new_empty(shape), 1 - p, generator=generator) / (1 - p)
 
 
 def zoneout_mask(
     shape: tuple[int, ...], rate: float, like: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
     """Return a mask of 1 (stays as it was) with probability `rate` and 0 else."""
-    return like.new_empty(shape).bernoulli_(rate, generator=generator)
+    return torch.bernoulli(like.new_empty(shape), rate, generator=generator)
 
 
 def checked_rate(value: Any, name: str) -> float:

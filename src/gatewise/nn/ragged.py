@@ -42,6 +42,8 @@ def forward(
         )
     time = 1 if lstm.batch_first else 0
     ends = checked_lengths(lengths, T=input.shape[time], B=input.shape[1 - time])
+    if not len(ends):
+        return cast(tuple[Tensor, State], lstm.forward(input, hx))  # nothing to pack
     packed = pack_padded_sequence(input, ends, lstm.batch_first, enforce_sorted=False)
     output, state = lstm.forward(packed, hx)
     y, _ = pad_packed_sequence(

@@ -93,6 +93,17 @@ def test_the_same_seed_gives_the_same_bits(cell, lengths):
     assert not torch.equal(after(8, outcome)[0], first[0])
 
 
+def test_vmap_draws_for_each_slice_or_once_for_all():
+    lstm, x = lstm_of(**ALL), torch.ones(3, T, B, I)
+
+    def mapped(randomness):
+        return torch.func.vmap(lambda x: lstm(x)[0], randomness=randomness)(x)
+
+    different, same = mapped("different"), mapped("same")
+    assert not torch.equal(different[0], different[1])
+    assert torch.equal(same[0], same[1])
+
+
 def test_a_second_backward_over_a_kept_graph_repeats_the_first():
     lstm = lstm_of(**ALL)
     loss = lstm(torch.randn(T, B, I))[0].square().sum()

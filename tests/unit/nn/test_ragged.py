@@ -74,6 +74,12 @@ def test_output_beyond_an_end_is_zero_and_the_padding_is_not_read(cell):
     assert_same(lstm(x, lengths=lengths.tolist()), expected, rtol=0, atol=0)
 
 
+def test_an_empty_batch_is_taken():
+    y, (h, _) = LSTM(4, 6)(torch.empty(T, 0, 4), lengths=torch.empty(0, dtype=torch.long))
+    assert y.shape == (T, 0, 6)
+    assert h.shape == (1, 0, 6)
+
+
 @pytest.mark.parametrize("cell", CELLS, ids=repr)
 def test_bad_lengths_are_refused(cell):
     lstm = LSTM(4, 6, cell=cell)
