@@ -132,8 +132,9 @@ class Cell:
 
     `one` at a gate removes the gate (constant 1, its weights unused); `identity` removes a squash.
     The variants of Greff et al. 2017 (arXiv 1503.04069, section 3): V is ``Cell(peephole=True)``,
-    NP ``Cell()``, NIG ``input_gate="one"``, NFG ``forget_gate="one"``, NOG ``output_gate="one"``,
-    NIAF ``candidate="identity"``, NOAF ``cell_output="identity"``, CIFG ``coupled=True``.
+    and each other changes one thing of it: NIG ``input_gate="one"``, NFG ``forget_gate="one"``, NOG
+    ``output_gate="one"``, NIAF ``candidate="identity"``, NOAF ``cell_output="identity"``, CIFG
+    ``coupled=True``, NP ``peephole=False``.
 
     A site also takes a function of a PyTorch tensor, elementwise and without parameters of its own.
     Such a cell runs only in `gatewise.nn`, step by step, and cannot be written to a file.
