@@ -9,7 +9,7 @@ PEERS  := .venv/.installed-bench
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
-.PHONY: install demo test check clean format stubs docs bench \
+.PHONY: install demo test check clean format stubs docs bench bench-cells \
         test-exhaustive test-calibration test-leaks test-sanitize test-valgrind test-neon
 
 install: $(STAMP)  ## set up only
@@ -57,6 +57,9 @@ docs: install  ## what docs/ holds of the program itself: help pages, tables, pi
 
 bench: $(PEERS)  ## side by side with the peers, a quarter of an hour; writes results, page, picture
 	$(BIN)/python -m benchmarks
+
+bench-cells: $(PEERS)  ## any cell, ragged batches, float64 beside PyTorch: a quarter of an hour
+	$(BIN)/python -m benchmarks.cells
 
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'gatewise[bench]'
