@@ -129,6 +129,21 @@ def test_time_and_batch_are_free_and_the_state_can_be_left_out(tmp_path):
         assert_near(run.run(None, {"x": x}), by_us(lstm, x, zeros, zeros))
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_learnt_state_stands_in_for_one_that_is_not_given(layers, batch_first, tmp_path):
+    options = {"learn_initial_state": True, "bidirectional": True, "batch_first": batch_first}
+    lstm = made(num_layers=layers, **options)
+    x, h0, c0 = given(lstm)
+    to_onnx(lstm, tmp_path / "m.onnx", state=False)
+    with torch.no_grad():
+        y, (h, c) = lstm(torch.tensor(x))
+    got = session(tmp_path / "m.onnx").run(None, {"x": x})
+    assert_near(got, [a.numpy() for a in (y, h, c)])
+    got = by_onnxruntime(lstm, tmp_path / "m.onnx", x, h0, c0)
+    assert_near(got, by_us(lstm, x, h0, c0))
+
+
 @pytest.mark.parametrize("opset", [14, 17, 18, 22])
 def test_each_opset_is_what_the_model_says_and_runs(opset, tmp_path):
     lstm = made(Cell(peephole=True), num_layers=2)
@@ -167,6 +182,7 @@ def test_torch_s_lstm_and_bare_weights_make_the_same_file(tmp_path):
 REFUSED = {
     "layer norm": (Cell(layer_norm=True), {}, "no layer norm: expected layer_norm=False"),
     "projection": (Cell(), {"proj_size": 2}, "no projection: expected proj_size=0, got 2"),
+    "zoneout": (Cell(), {"zoneout": 0.1}, r"no zoneout: expected .* got \(0.1, 0.1\)"),
     "hard_tanh": (Cell(candidate="hard_tanh"), {}, "such candidate: expected one of sigmoid, "),
     "gates apart": (Cell(input_gate="relu"), {}, "activation for each gate"),
     "gates apart, coupled": (Cell(input_gate="relu", coupled=True), {}, "input_gate, output_gate,"),

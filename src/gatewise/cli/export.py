@@ -22,7 +22,10 @@ def export(
         bool, typer.Option("--lengths", help="The model takes the length of each row.")
     ] = False,
     no_state: Annotated[
-        bool, typer.Option("--no-state", help="The model starts from zeros, and takes no state.")
+        bool,
+        typer.Option(
+            "--no-state", help="The model takes no state: it starts from zeros, or as learnt."
+        ),
     ] = False,
     float32: Annotated[
         bool,

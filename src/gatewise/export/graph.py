@@ -9,7 +9,9 @@ import numpy as np
 
 from gatewise.export import operator
 from gatewise.export.operator import Array
-from gatewise.weights import LSTMConfig, LSTMWeights
+from gatewise.weights import INITIAL_STATE_NAMES, LSTMConfig, LSTMWeights
+
+_STATES = ("h0", "c0")
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Graph:
         """
         config = weights.config
         L = config.num_layers
-        initial = {name: self._states(name, config, name in inputs) for name in ("h0", "c0")}
+        initial = {name: self._states(name, weights, name in inputs) for name in _STATES}
         final = {name: _numbered(name, L) for name in ("h_n", "c_n")}
         x = "x"
         if config.batch_first:
@@ -52,17 +54,31 @@ class Graph:
             if L > 1:
                 self._add("Concat", parts, [name], axis=0)
 
-    def _states(self, name: str, config: LSTMConfig, given: bool) -> list[str]:
+    def _states(self, name: str, weights: LSTMWeights, given: bool) -> list[str]:
         """Name each layer's part [D, B, H] of an initial state; "" where it is zero."""
+        config = weights.config
         L = config.num_layers
         if not given:
-            return [""] * L
+            if not config.learn_initial_state:
+                return [""] * L
+            self._add_learnt_state(name, weights)
         if L == 1:
             return [name]
         parts = _numbered(name, L)
         sizes = self._constant(f"{name}_sizes", np.full(L, config.directions, np.int64))
         self._add("Split", [name, sizes], parts, axis=0)
         return parts
+
+    def _add_learnt_state(self, name: str, weights: LSTMWeights) -> None:
+        """Repeat a learnt state [L*D, 1, H] for each row of x."""
+        learnt = INITIAL_STATE_NAMES[_STATES.index(name)]
+        state = self._constant(learnt, weights.arrays[learnt])
+        axis = self._constant(f"{name}_axis", np.array([0 if weights.config.batch_first else 1]))
+        one = self._constant(f"{name}_one", np.array([1]))
+        sizes = self._add("Shape", ["x"], [f"{name}_x_shape"])
+        rows = self._add("Gather", [sizes, axis], [f"{name}_rows"])
+        shape = self._add("Concat", [one, rows, one], [f"{name}_shape"], axis=0)
+        self._add("Expand", [state, shape], [name])
 
     def _rows(self, h: str, layer: int, config: LSTMConfig) -> str:
         """Lay out a layer's output [T, D, B, H] as [T, B, D*H]; the last's as y."""

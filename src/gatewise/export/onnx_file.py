@@ -54,14 +54,15 @@ def to_onnx(
     [L*D, B, H], after each row's last valid step.
 
     The operator has one activation for all three gates; a gate that is `one` is expressed in it by
-    a constant input. The operator has no hard_tanh, layer norm or projection.
+    a constant input. The operator has no hard_tanh, layer norm, projection or zoneout.
 
     Args:
         lstm: a `torch.nn.LSTM`, a `gatewise.nn.LSTM`, or the `gatewise.weights.LSTMWeights` of one.
         path: the file; written whole or not at all.
         opset: version of ONNX's operators, 14 or later. Default 17.
         lengths: whether the model takes the rows' lengths. Default False: all steps are valid.
-        state: whether the model takes the initial state. Default True; else it starts from zeros.
+        state: whether the model takes the initial state. Default True; else it starts from zeros,
+            or from the learnt state of an LSTM that has one.
         float32: round float64 parameters to float32. Default False: keep the dtype. ONNX allows
             float64, but ONNX Runtime (1.32) computes this operator in float32 only; and an
             activation's parameters, as the 1/6 of `hard_sigmoid`, are float32 in any model.

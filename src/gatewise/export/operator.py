@@ -53,6 +53,8 @@ def missing(weights: LSTMWeights) -> str | None:
         return f"projection: expected proj_size=0, got {config.proj_size}"
     if cell.layer_norm:
         return "layer norm: expected layer_norm=False, got True"
+    if any(config.zoneout):
+        return f"zoneout: expected zoneout=(0, 0), got {config.zoneout}"
     for site in (*_gate_sites(cell), "candidate", "cell_output"):
         if getattr(cell, site) not in _FUNCTIONS:
             return f"such {site}: expected one of {', '.join(_FUNCTIONS)}, got {cell}"
