@@ -9,7 +9,7 @@ PEERS  := .venv/.installed-bench
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
-.PHONY: install demo test check clean format stubs docs bench \
+.PHONY: install demo test check clean format stubs docs bench bench-cells \
         test-exhaustive test-calibration test-leaks test-sanitize test-valgrind test-neon
 
 install: $(STAMP)  ## set up only
@@ -49,13 +49,17 @@ stubs: install  ## _core.pyi anew from the compiled module
 	{ echo "# Generated from native/bindings/module.cc by \`make stubs\`; a test holds it current."; \
 	  printf '# ruff: noqa\n\n'; cat build/_core.pyi; } > src/gatewise/_native/_core.pyi
 
-docs: install  ## what docs/ holds of the program itself: help pages, pictures
+docs: install  ## what docs/ holds of the program itself: help pages, tables, pictures
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/images/make_engine.py
+	$(BIN)/python docs/images/make_cells.py
 	$(BIN)/python docs/images/make_demo.py
 
 bench: $(PEERS)  ## side by side with the peers, a quarter of an hour; writes results, page, picture
 	$(BIN)/python -m benchmarks
+
+bench-cells: $(PEERS)  ## any cell, ragged batches, float64 beside PyTorch: a quarter of an hour
+	$(BIN)/python -m benchmarks.cells
 
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'gatewise[bench]'

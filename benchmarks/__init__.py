@@ -3,6 +3,7 @@
     __main__.py  python -m benchmarks: measures everything with `gatewise.bench`, writes all
     report.py    JSON -> docs/benchmarks/speed.md and the block in README.md
     picture.py   JSON -> docs/images/speed.png
+    cells/       the same for other cells, ragged batches and float64
 
 How things are measured is the package's business: see `src/gatewise/bench/`.
 """

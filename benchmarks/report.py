@@ -41,7 +41,7 @@ _NOTES: Final = {
 def page(result: dict[str, Any], source: str) -> str:
     """Return docs/benchmarks/speed.md."""
     header = _HEADER.format(
-        source=source, machine=_machine(result), turns=result["turns"], turn_s=result["turn_s"]
+        source=source, machine=machine(result), turns=result["turns"], turn_s=result["turn_s"]
     )
     parts = [header, "## In short\n", *_short(result), "", *_lost(result)]
     parts += ["\n![Peers' times over ours, for every shape](../images/speed.png)\n"]
@@ -55,12 +55,17 @@ def page(result: dict[str, Any], source: str) -> str:
 
 def with_block(readme: str, result: dict[str, Any]) -> str:
     """Return the README with its block of figures made anew."""
-    before, _, rest = readme.partition(OPEN)
-    _, _, after = rest.partition(CLOSE)
-    machine = result["machine"]
-    where = f"{machine['processor']}, {machine['isa']}, {result['date']}"
+    measured = result["machine"]
+    where = f"{measured['processor']}, {measured['isa']}, {result['date']}"
     image = "![Peers' times over ours, for every shape](docs/images/speed.png)"
-    return "\n".join([before + OPEN, image, "", *_short(result), "", f"{where}.", CLOSE + after])
+    return between(readme, OPEN, CLOSE, "\n".join([image, "", *_short(result), "", f"{where}."]))
+
+
+def between(text: str, opening: str, closing: str, body: str) -> str:
+    """Return a text with what stands between two marks made anew."""
+    before, _, rest = text.partition(opening)
+    _, _, after = rest.partition(closing)
+    return f"{before}{opening}\n{body}\n{closing}{after}"
 
 
 def fingerprint(text: str) -> str:
@@ -68,16 +73,17 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _machine(result: dict[str, Any]) -> str:
-    machine, peaks = result["machine"], result["peaks"]
+def machine(result: dict[str, Any]) -> str:
+    """Return what it ran on, its limits, the peers' versions and who was left out."""
+    where, peaks = result["machine"], result["peaks"]
     versions = sorted({part for v in result["versions"].values() for part in v.split(", ")})
     lines = [
-        f"{machine['processor']}, {machine['cores']} cores, {machine['isa']}; {machine['system']}, "
-        f"Python {machine['python']}, {', '.join(versions)}; {result['date']}, "
+        f"{where['processor']}, {where['cores']} cores, {where['isa']}; {where['system']}, "
+        f"Python {where['python']}, {', '.join(versions)}; {result['date']}, "
         f"`{result['command']}`."
     ]
-    if machine.get("load") is not None:
-        lines.append(f"Load of the machine before the run: {machine['load']}.")
+    if where.get("load") is not None:
+        lines.append(f"Load of the machine before the run: {where['load']}.")
     if peaks["gflops"]:
         found = ", ".join(f"{name} {value:.0f}" for name, value in peaks["gflops"].items())
         lines.append(f"Measured multiply-add peak of a core, GF/s: {found}.")
@@ -92,10 +98,9 @@ def _machine(result: dict[str, Any]) -> str:
     if result["missing"]:
         found = "; ".join(f"{peer} ({reason})" for peer, reason in result["missing"].items())
         lines.append(f"Not measured: {found}.")
-    lines += [
-        f"**Left out**, {fault['mode']} {fault['shape']}: {fault['fault']}."
-        for fault in result["faults"]
-    ]
+    for fault in result["faults"]:
+        case = " ".join(str(fault[key]) for key in ("mode", "shape", "cell") if key in fault)
+        lines.append(f"**Left out**, {case}: {fault['fault']}.")
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ SITES: Final = ("input_gate", "forget_gate", "candidate", "output_gate", "cell_o
 """The five places of the cell that carry an activation."""
 
 Array = NDArray[np.float64]
+
+Site = str | Callable[..., Any]
+"""What stands at a site: the name of a built-in activation, or a function of a tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +132,12 @@ class Cell:
 
     `one` at a gate removes the gate (constant 1, its weights unused); `identity` removes a squash.
     The variants of Greff et al. 2017 (arXiv 1503.04069, section 3): V is ``Cell(peephole=True)``,
-    NP ``Cell()``, NIG ``input_gate="one"``, NFG ``forget_gate="one"``, NOG ``output_gate="one"``,
-    NIAF ``candidate="identity"``, NOAF ``cell_output="identity"``, CIFG ``coupled=True``.
+    and each other changes one thing of it: NIG ``input_gate="one"``, NFG ``forget_gate="one"``, NOG
+    ``output_gate="one"``, NIAF ``candidate="identity"``, NOAF ``cell_output="identity"``, CIFG
+    ``coupled=True``, NP ``peephole=False``.
+
+    A site also takes a function of a PyTorch tensor, elementwise and without parameters of its own.
+    Such a cell runs only in `gatewise.nn`, step by step, and cannot be written to a file.
 
     Args:
         input_gate: activation σ_i. Default "sigmoid".
@@ -142,10 +149,12 @@ class Cell:
             (Gers & Schmidhuber 2000). Default False.
         coupled: f = 1 - i; the forget gate's weights are unused. Default False.
         layer_norm: normalise W_ih x, W_hh h and c over the units (Ba et al. 2016, arXiv
-            1607.06450, equations 20 to 22). Default False.
+            1607.06450, equations 20 to 22): the two products over the rows of all gates that the
+            cell has, together. Default False.
 
     Raises:
-        ConfigError: an activation is unknown, or a switch is not a bool.
+        ConfigError: an activation is unknown, or is a class or cannot be hashed; or a switch is
+            not a bool.
 
     >>> Cell() == Cell(candidate="tanh")
     True
@@ -153,22 +162,23 @@ class Cell:
     (1.0, 1.0)
     """
 
-    input_gate: str = "sigmoid"
-    forget_gate: str = "sigmoid"
-    candidate: str = "tanh"
-    output_gate: str = "sigmoid"
-    cell_output: str = "tanh"
+    input_gate: Site = "sigmoid"
+    forget_gate: Site = "sigmoid"
+    candidate: Site = "tanh"
+    output_gate: Site = "sigmoid"
+    cell_output: Site = "tanh"
     peephole: bool = False
     coupled: bool = False
     layer_norm: bool = False
 
     def __post_init__(self) -> None:
         for site in SITES:
-            name = getattr(self, site)
-            if not isinstance(name, str) or name not in ACTIVATIONS:
+            value = getattr(self, site)
+            if not _is_function(value) and (not isinstance(value, str) or value not in ACTIVATIONS):
                 raise ConfigError(
-                    f"{site} has no activation {name!r}: expected one of "
-                    f"{', '.join(ACTIVATIONS)}. {nearest(str(name), list(ACTIVATIONS))}"
+                    f"{site} has no activation {value!r}: expected one of "
+                    f"{', '.join(ACTIVATIONS)}, or a function of a tensor. "
+                    f"{nearest(str(value), list(ACTIVATIONS))}"
                 )
         for switch in ("peephole", "coupled", "layer_norm"):
             if not isinstance(getattr(self, switch), bool):
@@ -181,24 +191,54 @@ class Cell:
             site: one of `SITES`.
 
         Raises:
-            ConfigError: there is no such site.
+            ConfigError: there is no such site, or a Python function stands there.
         """
         if site not in SITES:
             raise ConfigError(f"The cell has no site {site!r}. {nearest(site, list(SITES))}")
-        return ACTIVATIONS[getattr(self, site)]
+        value = getattr(self, site)
+        if not isinstance(value, str):
+            raise ConfigError(
+                f"{site} is the Python function {_shown(value)}: expected a built-in activation "
+                f"({', '.join(ACTIVATIONS)}). Only gatewise.nn runs Python functions."
+            )
+        return ACTIVATIONS[value]
 
     @property
     def is_default(self) -> bool:
-        """Whether this is the cell of `torch.nn.LSTM`, which the native core computes."""
+        """Whether this is the cell of `torch.nn.LSTM`."""
         return self == _DEFAULT
+
+    @property
+    def has_callables(self) -> bool:
+        """Whether a Python function stands at some site."""
+        return any(not isinstance(getattr(self, site), str) for site in SITES)
+
+    @property
+    def used_gates(self) -> tuple[bool, bool, bool, bool]:
+        """Whether the weights of i, f, g, o are used: not if the gate is `one`, nor f if coupled.
+
+        >>> Cell(coupled=True, output_gate="one").used_gates
+        (True, False, True, False)
+        """
+        i, f, g, o = (getattr(self, site) != "one" for site in SITES[:4])
+        return i, f and not self.coupled, g, o
 
     def __repr__(self) -> str:
         changed = [
-            f"{f.name}={getattr(self, f.name)!r}"
+            f"{f.name}={_shown(getattr(self, f.name))}"
             for f in fields(self)
             if getattr(self, f.name) != f.default
         ]
         return f"Cell({', '.join(changed)})"
+
+
+def _is_function(value: object) -> bool:
+    """Whether this may stand at a site in place of a name: a cell is hashed, and calls it."""
+    return callable(value) and not isinstance(value, type) and value.__hash__ is not None
+
+
+def _shown(value: object) -> str:
+    return getattr(value, "__name__", repr(value)) if callable(value) else repr(value)
 
 
 _DEFAULT: Final = Cell()

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from gatewise.cell import Cell
-from gatewise.errors import DtypeError, ModelFileError
+from gatewise.cell import SITES, Cell
+from gatewise.errors import ConfigError, DtypeError, ModelFileError
 from gatewise.files import write_atomically
 
 FORMAT: Final = "gatewise-lstm"
@@ -37,10 +37,16 @@ PARAMETER_NAMES: Final = {
 }
 """Names in the equations (see `gatewise.reference.Weights`) and in a module's state_dict."""
 
+INITIAL_STATE_NAMES: Final = ("h_0", "c_0")
+"""Names of the learnable initial states of all layers and directions."""
+
 
 @dataclass(frozen=True, slots=True)
 class LSTMConfig:
-    """What an LSTM is, apart from its numbers; the names are those of `torch.nn.LSTM`."""
+    """What an LSTM is, apart from its numbers; the names are those of `gatewise.nn.LSTM`.
+
+    Of the regularisers only zoneout stands here: the others do nothing outside training.
+    """
 
     input_size: int
     hidden_size: int
@@ -50,6 +56,8 @@ class LSTMConfig:
     bidirectional: bool = False
     proj_size: int = 0
     cell: Cell = Cell()
+    zoneout: tuple[float, float] = (0.0, 0.0)
+    learn_initial_state: bool = False
 
     @property
     def directions(self) -> int:
@@ -106,6 +114,8 @@ def from_module(module: Any) -> LSTMWeights:
         module.bidirectional,
         module.proj_size,
         getattr(module, "cell", Cell()),
+        getattr(module, "zoneout", (0.0, 0.0)),
+        getattr(module, "learn_initial_state", False),
     )
     arrays = {}
     for name, value in module.state_dict().items():
@@ -127,9 +137,17 @@ def save_lstm(module: Any, path: str | os.PathLike[str]) -> None:
         path: the file; written whole or not at all.
 
     Raises:
+        ConfigError: a Python function stands at a site of the cell.
         OSError: the folder does not exist or is not writable, or the disk is full.
     """
     weights = module if isinstance(module, LSTMWeights) else from_module(module)
+    if weights.config.cell.has_callables:
+        sites = [s for s in SITES if not isinstance(getattr(weights.config.cell, s), str)]
+        raise ConfigError(
+            f"{weights.config.cell} has a Python function as {' and '.join(sites)}: a model file "
+            "expects built-in activations. Save the module's state_dict() and make the module "
+            "anew in code."
+        )
     header = {"version": VERSION, **asdict(weights.config)}
     arrays = {k: np.ascontiguousarray(v) for k, v in weights.arrays.items()}
     write_atomically(path, save(arrays, metadata={FORMAT: json.dumps(header)}))
@@ -178,12 +196,24 @@ def expected_shapes(config: LSTMConfig) -> dict[str, tuple[int, ...]]:
                 own |= {"b_ih": (4 * H,), "b_hh": (4 * H,)}
             if config.proj_size:
                 own["w_hr"] = (P, H)
-            if config.cell.peephole:
-                own["peephole"] = (3, H)
-            if config.cell.layer_norm:
-                own |= {"norm_ih": (2, 4 * H), "norm_hh": (2, 4 * H), "norm_c": (2, H)}
+            own |= variant_shapes(config.cell, H)
             suffix = parameter_suffix(layer, direction)
             shapes |= {PARAMETER_NAMES[k] + suffix: v for k, v in own.items()}
+    if config.learn_initial_state:
+        for name, size in zip(INITIAL_STATE_NAMES, (P, H), strict=True):
+            shapes[name] = (config.num_layers * D, 1, size)
+    return shapes
+
+
+def variant_shapes(cell: Cell, H: int) -> dict[str, tuple[int, int]]:
+    """Return the shapes of what a cell has beyond PyTorch's parameters, by names of the equations.
+
+    >>> variant_shapes(Cell(peephole=True), 5)
+    {'peephole': (3, 5)}
+    """
+    shapes = {"peephole": (3, H)} if cell.peephole else {}
+    if cell.layer_norm:
+        shapes |= {"norm_ih": (2, 4 * H), "norm_hh": (2, 4 * H), "norm_c": (2, H)}
     return shapes
 
 
@@ -192,7 +222,8 @@ def _read_header(header: str, name: str) -> LSTMConfig:
     try:
         fields = json.loads(header)
         version = fields.pop("version")
-        config = LSTMConfig(**(fields | {"cell": Cell(**fields["cell"])}))
+        zoneout = _read_zoneout(fields.get("zoneout", [0.0, 0.0]))
+        config = LSTMConfig(**(fields | {"cell": Cell(**fields["cell"]), "zoneout": zoneout}))
         for key, default in asdict(LSTMConfig(1, 1)).items():
             value = getattr(config, key)
             if key != "cell" and type(value) is not type(default):
@@ -206,6 +237,12 @@ def _read_header(header: str, name: str) -> LSTMConfig:
             "Use the release that wrote it."
         )
     return config
+
+
+def _read_zoneout(rates: Any) -> tuple[float, float]:
+    if len(rates) != 2 or not all(type(r) is float and 0 <= r < 1 for r in rates):
+        raise ValueError(f"zoneout is {rates!r}: expected two rates from 0 to below 1")
+    return rates[0], rates[1]
 
 
 def _check_arrays(config: LSTMConfig, arrays: dict[str, NDArray[Any]], name: str) -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.bench import GRID, MODES, summary
+from gatewise.bench import GRID, MODES, summary, variants
 from gatewise.bench.grid import MAIN
+from gatewise.bench.targets import TARGETS
+from gatewise.bench.variants import CELLS, COMPILED
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "benchmarks/results/speed-avx512.json"
+CELLS_SOURCE = "benchmarks/results/cells-avx512.json"
 FLOOR = 1 / 1.5
 """On the grid never slower than 1.5 times `torch.nn.LSTM`; a page lists every loss elsewhere."""
 
@@ -80,3 +83,100 @@ def test_every_loss_is_listed(result, report):
     for row in lost:
         start = f"| {row['mode']} | {summary.shape(row).name} | {row['threads']} |"
         assert start in listed
+
+
+# --- Cells, ragged batches, float64: `python -m benchmarks.cells --publish <the JSON>` ------------
+
+
+@pytest.fixture
+def cells(report):
+    """What generates that page; leaves with `report`."""
+    from benchmarks.cells import picture
+    from benchmarks.cells import report as tables
+
+    return tables, picture
+
+
+@pytest.fixture(scope="module")
+def cells_result():
+    """Made up: every peer takes three times as long as ours, and so does the plain case."""
+    rows = []
+    for case in variants():
+        plain = {} if case == case.plain else {"gatewise-plain": 3.0}
+        loop = {"torch": 3.0} if case.cell.is_default else {"torch-loop": 3.0}
+        if case.cell == CELLS[COMPILED] and case.mode == "training":
+            loop["torch-compiled"] = 3.0
+        times = {"gatewise": 1.0} | plain | loop
+        rows += [
+            {
+                **case.to_dict(),
+                "threads": threads,
+                "times": {name: {"median": value} for name, value in times.items()},
+                "pairs": {name: [[1.0, 3.0]] for name in plain | loop},
+            }
+            for threads in (1, 2)
+        ]
+    machine = {"processor": "P", "cores": 2, "isa": "avx512", "system": "S", "python": "3"}
+    return {
+        "machine": machine, "command": "c", "date": "d", "turns": 1, "turn_s": 0.1,
+        "peaks": {"gflops": {}, "read_gbs": {}}, "versions": {}, "missing": {},
+        "faults": [{"peer": "torch", "mode": "training", "shape": "1x1x1x1",
+                    "cell": {"coupled": True}, "threads": 1, "fault": "broke"}],
+        "rows": rows,
+    }  # fmt: skip
+
+
+def test_the_page_of_cells_is_generated_from_its_measurements(report, cells):
+    tables, _ = cells
+    page = (ROOT / "docs/benchmarks/cells.md").read_text()
+    measured = ROOT / CELLS_SOURCE
+    body = "Not measured yet."
+    if measured.exists():
+        body = tables.block(json.loads(measured.read_text()), CELLS_SOURCE)
+        picture = (ROOT / "docs/images/cells.png").read_bytes()
+        assert report.fingerprint(measured.read_text()).encode() in picture
+        assert len(picture) < 300_000
+    assert page == report.between(page, tables.OPEN, tables.CLOSE, body)
+    assert page.count(tables.OPEN) == page.count(tables.CLOSE) == 1
+
+
+def test_the_page_of_cells_names_what_is_measured():
+    page = (ROOT / "docs/benchmarks/cells.md").read_text()
+    for name in CELLS:
+        assert f"| {name} |" in page
+
+
+def test_every_target_is_judged_and_misses_are_marked(cells, cells_result):
+    text = cells[0].tables(cells_result)
+    summary_, matrices = text.split("## Where each target holds")
+    for target in TARGETS:
+        assert summary_.count(f"| {target.title} |") == 2
+        assert f"### {target.title[0].upper()}{target.title[1:]}: " in matrices
+    # Three times as long is enough but for the small shapes, where 8 and 4 are asked.
+    assert "| eager PyTorch loop ÷ ours, training | ≥ 8 or 1.5 | 1 | **70 of 112** |" in summary_
+    assert "| PyTorch's packed path ÷ ours, ragged training | ≥ 4 or 1.5 | 2 | **6 of" in summary_
+    assert "| `torch.nn.LSTM` ÷ ours, float64 training | ≥ 2.5 | 1 | 1 of 1 |" in summary_
+    loops = matrices.split("### Eager")[1].split("###")[0]
+    assert "| 1 | 32 | **3.00** | **3.00** | 3.00 | 3.00 |" in loops
+    assert "| 1 | 128 | 3.00 | 3.00 | 3.00 | 3.00 |" in loops
+    assert "**Left out**, training 1x1x1x1 {'coupled': True}: broke." in text
+
+
+def test_every_figure_of_cells_stands_in_a_table(cells, cells_result):
+    text = cells[0].tables(cells_result)
+    costs = text.split("## Training, 2 threads: each cell's time")[1].split("##")[0]
+    assert costs.count("\n| ") == 1 + 16
+    assert "| 8x100x32x32 | 3000 |" + " 0.33 |" * len(CELLS) in costs
+    ragged = text.split("## Ragged training, 1 thread")[1].split("##")[0]
+    assert ragged.count(" | 3.00 | 0.") == 12
+
+
+def test_the_picture_of_cells_is_drawn(cells, cells_result, tmp_path):
+    cells[1].draw(cells_result, tmp_path / "cells.png", "where from")
+    assert b"where from" in (tmp_path / "cells.png").read_bytes()
+
+
+def test_the_picture_of_cells_is_drawn_of_a_part(cells, cells_result, tmp_path):
+    rows = [row for row in cells_result["rows"] if row["threads"] == 1 and "cell" in row]
+    cells[1].draw({**cells_result, "rows": rows}, tmp_path / "cells.png", "where from")
+    assert (tmp_path / "cells.png").exists()

@@ -52,15 +52,20 @@ def plain_layer(x, h, c, w, cell):
     gate = {name: slice(k * H, (k + 1) * H) for k, name in enumerate("ifgo")}
     peephole = w.get("peephole", torch.zeros(3, H, dtype=x.dtype))
 
-    def norm(v, which):
+    there = {n: getattr(cell, s) != "one" for n, s in zip("ifgo", SITES[:4], strict=True)}
+    there["f"] &= not cell.coupled
+    used = [row for n in "ifgo" if there[n] for row in range(4 * H)[gate[n]]]
+
+    def norm(v, which, seen=slice(None)):
         if which not in w:
             return v
-        mean, variance = v.mean(1, keepdim=True), v.var(1, keepdim=True, correction=0)
+        mean = v[:, seen].mean(1, keepdim=True)
+        variance = v[:, seen].var(1, keepdim=True, correction=0)
         return (v - mean) / (variance + 1e-5).sqrt() * w[which][0] + w[which][1]
 
     ys = []
     for x_t in x:
-        z = norm(x_t @ w["w_ih"].T, "norm_ih") + norm(h @ w["w_hh"].T, "norm_hh")
+        z = norm(x_t @ w["w_ih"].T, "norm_ih", used) + norm(h @ w["w_hh"].T, "norm_hh", used)
         z = z + w["b_ih"] + w["b_hh"]
         i = _PLAIN[cell.input_gate](z[:, gate["i"]] + c * peephole[0])
         f = _PLAIN[cell.forget_gate](z[:, gate["f"]] + c * peephole[1])

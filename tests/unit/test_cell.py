@@ -125,15 +125,51 @@ def test_an_unknown_activation_is_named_with_the_nearest(site):
         Cell(**{site: "tanhh"})
 
 
-@pytest.mark.parametrize("wrong", [None, 3, np.tanh])
-def test_an_activation_that_is_no_name_is_refused(wrong):
+@pytest.mark.parametrize("wrong", [None, 3, float, "", b"tanh"])
+def test_an_activation_that_is_neither_name_nor_function_is_refused(wrong):
     with pytest.raises(ConfigError, match="candidate has no activation"):
         Cell(candidate=wrong)
 
 
 def test_an_activation_that_cannot_be_hashed_is_refused():
-    with pytest.raises(ConfigError, match="candidate has no activation"):
-        Cell(candidate=["tanh"])
+    class Unhashable:
+        __hash__ = None
+
+        def __call__(self, x):
+            return x
+
+    for wrong in (["tanh"], Unhashable()):
+        with pytest.raises(ConfigError, match="candidate has no activation"):
+            Cell(candidate=wrong)
+
+
+def swish(x):
+    return x / (1 + np.exp(-x))
+
+
+def test_a_function_may_stand_at_a_site():
+    cell = Cell(candidate=swish, cell_output="relu")
+    assert cell.has_callables
+    assert not cell.is_default
+    assert not Cell(cell_output="relu").has_callables
+    assert repr(cell) == "Cell(candidate=swish, cell_output='relu')"
+    assert cell == Cell(candidate=swish, cell_output="relu") != Cell(cell_output="relu")
+    assert hash(cell) == hash(Cell(candidate=swish, cell_output="relu"))
+    assert pickle.loads(pickle.dumps(cell)) == cell
+    assert cell.activation("cell_output").name == "relu"
+    with pytest.raises(
+        ConfigError, match=r"candidate is the Python function swish: .*gatewise\.nn"
+    ):
+        cell.activation("candidate")
+
+
+def test_the_gates_whose_weights_are_used():
+    assert Cell().used_gates == (True,) * 4
+    assert Cell(coupled=True).used_gates == (True, False, True, True)
+    gates = dict.fromkeys(SITES[:4], "one")
+    assert Cell(**gates, cell_output="one").used_gates == (False,) * 4
+    for k, site in enumerate(SITES[:4]):
+        assert Cell(**{site: "one"}).used_gates == tuple(j != k for j in range(4))
 
 
 @pytest.mark.parametrize("switch", ["peephole", "coupled", "layer_norm"])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gatewise import Cell, reference
-from gatewise.errors import ShapeError
+from gatewise.cell import SITES
+from gatewise.errors import ConfigError, ShapeError
 
 
 def layer(I=2, H=3):
@@ -81,3 +82,71 @@ def test_matrices_that_do_not_stack_four_gates_are_refused(shapes):
 def test_an_input_that_does_not_fit_is_refused(shape):
     with pytest.raises(ShapeError, match=r"expected \[T, B, I=2\]"):
         reference.forward(np.zeros(shape), layer())
+
+
+def test_lengths_that_do_not_fit_are_refused():
+    with pytest.raises(ShapeError, match=r"lengths has shape \(2,\): expected \(5,\)"):
+        reference.forward(np.zeros((4, 5, 2)), layer(), lengths=[1, 2])
+
+
+def test_a_python_function_is_refused():
+    with pytest.raises(ConfigError, match="candidate is the Python function"):
+        reference.forward(np.zeros((4, 5, 2)), layer(), cell=Cell(candidate=lambda x: x))
+
+
+def test_zoneout_mixes_old_and_new_and_h_comes_from_the_new_cell_state():
+    zero = np.zeros((4, 1))
+    w = reference.weights(zero, zero, b_ih=[0.2, -0.3, 0.5, 0.7])
+    i, f, o = (1 / (1 + np.exp(-b)) for b in (0.2, -0.3, 0.7))
+    c_new = f * 0.9 + i * np.tanh(0.5)
+    run = reference.forward(np.zeros((1, 1, 1)), w, [[0.4]], [[0.9]], zoneout=(0.25, 0.75))
+    assert run.c.item() == pytest.approx(0.25 * c_new + 0.75 * 0.9)
+    assert run.h.item() == pytest.approx(0.75 * o * np.tanh(c_new) + 0.25 * 0.4)
+    assert run.cell_state.item() == run.c.item()
+    assert run.cell_output.item() == pytest.approx(np.tanh(c_new))
+
+
+def test_a_recurrent_mask_reaches_w_hh_alone():
+    rng = np.random.default_rng(0)
+    x, h0 = rng.standard_normal((1, 5, 2)), rng.standard_normal((5, 3))
+    w, mask = layer(), np.array([0.0, 1.25, 1.25])
+    run = reference.forward(x, w, h0, recurrent_mask=np.tile(mask, (5, 1)))
+    scaled = reference.weights(w.w_ih, w.w_hh * mask)
+    np.testing.assert_allclose(run.y, reference.forward(x, scaled, h0).y, rtol=1e-13)
+
+
+def test_rates_of_zero_and_masks_of_one_change_nothing():
+    x, w = np.random.default_rng(0).standard_normal((4, 5, 2)), layer()
+    run = reference.forward(x, w, recurrent_mask=np.ones((5, 3)), zoneout=(0, 0), lengths=[4] * 5)
+    np.testing.assert_array_equal(run.y, reference.forward(x, w).y)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [Cell(**{site: "one"}, peephole=True, layer_norm=norm)
+     for site in SITES[:4] for norm in (False, True)]
+    + [Cell(coupled=True, peephole=True, layer_norm=True)],
+    ids=repr,
+)  # fmt: skip
+def test_a_removed_gates_weights_do_nothing_and_get_no_gradient(cell):
+    rng = np.random.default_rng(0)
+    H, gone = 3, np.repeat(~np.array(cell.used_gates), 3)
+    own = {"w_ih": (4 * H, 2), "w_hh": (4 * H, H), "b_ih": (4 * H,), "b_hh": (4 * H,)}
+    own = {k: rng.standard_normal(s) for k, s in own.items()} | {
+        "peephole": rng.standard_normal((3, H))
+    }
+    if cell.layer_norm:
+        shapes = {"norm_ih": (2, 4 * H), "norm_hh": (2, 4 * H), "norm_c": (2, H)}
+        own |= {k: rng.standard_normal(s) for k, s in shapes.items()}
+    x = rng.standard_normal((4, 5, 2))
+    run = reference.forward(x, reference.weights(**own), cell=cell)
+    grads = reference.backward(run, rng.standard_normal(run.y.shape)).weights
+    changed = dict(own)
+    for name in ("w_ih", "w_hh", "b_ih", "b_hh"):
+        assert not getattr(grads, name)[gone].any(), name
+        assert getattr(grads, name)[~gone].all(), name
+        changed[name] = np.where(gone if own[name].ndim == 1 else gone[:, None], 7.0, own[name])
+    other = reference.forward(x, reference.weights(**changed), cell=cell)
+    np.testing.assert_array_equal(other.y, run.y)
+    for k, gate in enumerate((0, 1, 3)):
+        assert grads.peephole[k].any() == cell.used_gates[gate]

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from gatewise import Cell, runtime
-from gatewise.errors import ModelFileError
+from gatewise.errors import ConfigError, ModelFileError
 from gatewise.nn import LSTM
 from gatewise.weights import (
     FORMAT,
@@ -31,6 +31,8 @@ CONFIGS = [
     {"cell": Cell(peephole=True, candidate="relu")},
     {"cell": Cell(layer_norm=True, coupled=True), "bidirectional": True, "dtype": torch.float64},
     {"cell": Cell(peephole=True, layer_norm=True), "proj_size": 2, "num_layers": 2},
+    {"learn_initial_state": True, "bidirectional": True, "proj_size": 2, "num_layers": 2},
+    {"zoneout": (0.25, 0.5)},
 ]
 
 
@@ -74,6 +76,28 @@ def test_a_plain_torch_lstm_and_loaded_weights_are_saved_alike(tmp_path):
     save_lstm(lstm, tmp_path / "a")
     save_lstm(load_lstm(tmp_path / "a"), tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_file_from_before_zoneout_and_learnt_states_is_loaded(saved):
+    def older(header):
+        return {k: v for k, v in header.items() if k not in {"zoneout", "learn_initial_state"}}
+
+    rewrite(saved, change_header=older)
+    assert load_lstm(saved).config == LSTMConfig(4, 6, num_layers=2)
+
+
+def test_what_matters_in_training_alone_is_not_saved(tmp_path):
+    lstm = LSTM(4, 6, recurrent_dropout=0.5, weight_dropout=0.5)
+    save_lstm(lstm, tmp_path / "m")
+    assert load_lstm(tmp_path / "m").config == LSTMConfig(4, 6)
+
+
+def test_a_python_function_cannot_be_saved(tmp_path):
+    with pytest.warns(UserWarning, match="step by step"):
+        lstm = LSTM(4, 6, cell=Cell(candidate=lambda x: x.sin(), cell_output="relu"))
+    with pytest.raises(ConfigError, match=r"a Python function as candidate: .*state_dict\(\)"):
+        save_lstm(lstm, tmp_path / "m")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_weights_that_are_views_are_saved_as_their_numbers(tmp_path):
@@ -153,6 +177,12 @@ def test_a_missing_and_an_extra_parameter_are_refused_by_name(saved, tmp_path):
         lambda h: h | {"cell": h["cell"] | {"candidate": "tanhh"}},
         lambda h: h | {"cell": h["cell"] | {"peephole": 1}},
         lambda h: h | {"proj_size": 9},
+        lambda h: h | {"zoneout": [0.1]},
+        lambda h: h | {"zoneout": [0.1, 1.0]},
+        lambda h: h | {"zoneout": [True, 0.1]},
+        lambda h: h | {"zoneout": 0.1},
+        lambda h: h | {"learn_initial_state": 1},
+        lambda h: h | {"learn_initial_state": True},
     ],
 )
 def test_a_damaged_header_is_refused(saved, change):

@@ -11,6 +11,8 @@
     scaling.py     what two cores reach at work that shares nothing
     machine.py     what it ran on, and the machine's own limits
     summary.py     ratios and means of a result, for tables and tests
+    variants.py    other cells, ragged batches and float64, and what they are to reach:
+    targets.py     what `make bench-cells` measures
     files.py       a result as JSON text
 
 Peers run in separate processes, since spinning threads of one slow another down, and take turns, so
@@ -23,12 +25,14 @@ from gatewise.bench.grid import GRID, MODES, QUICK, Case, Mode, Shape, cases
 from gatewise.bench.machine import core_count
 from gatewise.bench.measure import Plan, run
 from gatewise.bench.peers import PEERS
+from gatewise.bench.variants import VARIANT_PEERS, variants
 
 __all__ = [
     "GRID",
     "MODES",
     "PEERS",
     "QUICK",
+    "VARIANT_PEERS",
     "Case",
     "Mode",
     "Plan",
@@ -37,4 +41,5 @@ __all__ = [
     "core_count",
     "run",
     "to_json",
+    "variants",
 ]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Final, Literal, cast
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal, cast
 
+import numpy as np
+
+from gatewise.cell import Cell
 from gatewise.errors import ConfigError, nearest
 
+Dtype = Literal["float32", "float64"]
 Mode = Literal["inference", "training", "streaming", "training-step"]
 MODES: Final[dict[Mode, str]] = {
     "inference": "one forward pass over whole sequences",
@@ -71,19 +75,67 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A shape in a mode."""
+    """A shape in a mode, and what else is asked of it.
+
+    Args:
+        mode: of `MODES`.
+        shape: sizes, layers and directions.
+        cell: which LSTM. Default: PyTorch's.
+        ragged: in training, rows of different `lengths` in a `PackedSequence`. Default False.
+        dtype: of weights and inputs. Default "float32".
+    """
 
     mode: Mode
     shape: Shape
+    cell: Cell = Cell()
+    ragged: bool = False
+    dtype: Dtype = "float32"
+
+    @property
+    def plain(self) -> Case:
+        """The same sizes with PyTorch's cell and all steps of all rows."""
+        return Case(self.mode, self.shape, dtype=self.dtype)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Valid steps of each row: T, or if ragged, drawn evenly from [T/10, T], always the same.
+
+        >>> lengths = Case("training", Shape(128, 100, 64, 64), ragged=True).lengths
+        >>> len(lengths), min(lengths), max(lengths)
+        (128, 10, 100)
+        """
+        B, T = self.shape.B, self.shape.T
+        if not self.ragged:
+            return (T,) * B
+        return tuple(np.random.default_rng(0).integers(max(1, T // 10), T + 1, B).tolist())
 
     @property
     def flops(self) -> float:
         """Floating-point operations of one call; a backward pass has twice those of a forward."""
-        return self.shape.flops * (3 if self.mode in ("training", "training-step") else 1)
+        share = sum(self.lengths) / (self.shape.B * self.shape.T)
+        return self.shape.flops * share * (3 if self.mode in ("training", "training-step") else 1)
 
-    def to_dict(self) -> dict[str, object]:
+    @property
+    def variant(self) -> dict[str, Any]:
+        """What is not plain, as JSON values: ``cell`` (what it changes), ``steps``, ``dtype``.
+
+        >>> Case("training", Shape(1, 10, 3, 4), Cell(candidate="relu")).variant
+        {'cell': {'candidate': 'relu'}}
+        """
+        found: dict[str, Any] = {}
+        if not self.cell.is_default:
+            values = {f.name: (getattr(self.cell, f.name), f.default) for f in fields(Cell)}
+            found["cell"] = {k: value for k, (value, default) in values.items() if value != default}
+        if self.ragged:
+            found["steps"] = sum(self.lengths)
+        if self.dtype != "float32":
+            found["dtype"] = self.dtype
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return {"mode": self.mode, "shape": asdict(self.shape), "flops": self.flops}
+        where = {"mode": self.mode, "shape": asdict(self.shape)}
+        return {**where, **self.variant, "flops": self.flops}
 
 
 def _shapes(*names: str) -> tuple[Shape, ...]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gatewise.bench.grid import Case
 from gatewise.weights import LSTMConfig, expected_shapes
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 CHECKED_STEPS: Final = 8
 """Steps that a streaming peer takes before it is timed, and is checked by."""
@@ -22,7 +22,7 @@ OPTIMISER_STEPS: Final = 3
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What a peer computes with, all of it float32.
+    """What a peer computes with, all of it in the case's dtype.
 
     Attributes:
         case: the mode and shape.
@@ -52,16 +52,18 @@ def make_problem(case: Case) -> Problem:
     ((5, 2, 3), (5, 2, 8), (16, 4))
     """
     shape, rng = case.shape, np.random.default_rng(0)
-    config = LSTMConfig(shape.I, shape.H, shape.layers, bidirectional=shape.bidirectional)
+    config = LSTMConfig(
+        shape.I, shape.H, shape.layers, bidirectional=shape.bidirectional, cell=case.cell
+    )
     T = CHECKED_STEPS if case.mode == "streaming" else shape.T
     wide = shape.directions * shape.H
     bound = shape.H**-0.5  # PyTorch's initialisation
 
     def uniform(*sizes: int) -> Array:
-        return rng.uniform(-bound, bound, sizes).astype(np.float32)
+        return rng.uniform(-bound, bound, sizes).astype(case.dtype)
 
     def normal(*sizes: int) -> Array:
-        return rng.standard_normal(sizes, np.float32)
+        return rng.standard_normal(sizes, np.float32).astype(case.dtype, copy=False)
 
     return Problem(
         case,

@@ -4,6 +4,7 @@
     forecast.py  gatewise forecast
     backtest.py  gatewise backtest
     bench.py     gatewise bench
+    export.py    gatewise export
     source.py    which table, which columns: options that commands share
     progress.py  bars on stderr, and where the work stands
     render.py    results as text or JSON

@@ -10,6 +10,7 @@ import typer
 
 from gatewise.cli.backtest import backtest
 from gatewise.cli.bench import bench
+from gatewise.cli.export import export
 from gatewise.cli.forecast import forecast
 from gatewise.cli.progress import Interrupted
 from gatewise.errors import GatewiseError
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(forecast)
 app.command()(backtest)
 app.command()(bench)
+app.command()(export)
 
 
 def _version(wanted: bool) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from gatewise.cell import Cell
-from gatewise.errors import ConfigError
 from gatewise.nn import composite
 from gatewise.nn.composite import LayerWeights
+from gatewise.nn.init import torch_default_
+from gatewise.nn.variants import checked_cell, register_parameters
+from gatewise.weights import PARAMETER_NAMES
 
 
 class LSTMCell(torch.nn.LSTMCell):
@@ -33,30 +34,15 @@ class LSTMCell(torch.nn.LSTMCell):
     cell: Cell
 
     def __init__(self, *args: Any, cell: Cell = Cell(), **kwargs: Any) -> None:
-        if not isinstance(cell, Cell):
-            raise ConfigError(
-                f"cell is a {type(cell).__name__}: expected gatewise.Cell. Pass cell=Cell(...)."
-            )
+        checked_cell(cell)
         super().__init__(*args, **kwargs)
         self.cell = cell
-        H, like = self.hidden_size, self.weight_ih
-        shapes: dict[str, tuple[int, int]] = {"weight_peephole": (3, H)} if cell.peephole else {}
-        if cell.layer_norm:
-            shapes |= {"norm_ih": (2, 4 * H), "norm_hh": (2, 4 * H), "norm_c": (2, H)}
-        for name, shape in shapes.items():
-            value = torch.empty(shape, device=like.device, dtype=like.dtype)
-            self.register_parameter(name, Parameter(value))
-        if shapes:
+        if register_parameters(self, cell, [""], like=self.weight_ih):
             self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Initialise as `torch.nn.LSTMCell` does; layer norms start as the identity."""
-        super().reset_parameters()
-        for name, parameter in self.named_parameters(recurse=False):
-            if name.startswith("norm_"):
-                with torch.no_grad():
-                    parameter[0].fill_(1)
-                    parameter[1].fill_(0)
+        torch_default_(self)
 
     def forward(
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
@@ -91,13 +77,5 @@ class LSTMCell(torch.nn.LSTMCell):
         super().__setstate__(d)
 
     def _weights(self) -> LayerWeights:
-        return LayerWeights(
-            self.weight_ih,
-            self.weight_hh,
-            self.bias_ih,
-            self.bias_hh,
-            peephole=getattr(self, "weight_peephole", None),
-            norm_ih=getattr(self, "norm_ih", None),
-            norm_hh=getattr(self, "norm_hh", None),
-            norm_c=getattr(self, "norm_c", None),
-        )
+        found = {k: getattr(self, name, None) for k, name in PARAMETER_NAMES.items()}
+        return LayerWeights(**cast(dict[str, Tensor], found))

@@ -6,15 +6,16 @@ torch.func transforms all apply. Slow: some ten operations per step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gatewise.cell import Cell
+from gatewise.cell import SITES, Cell
+from gatewise.errors import ShapeError
 from gatewise.reference import EPSILON
 
 ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
@@ -29,6 +30,9 @@ ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "one": torch.ones_like,
 }
 """The table of `gatewise.cell` in PyTorch's words; a test holds them together."""
+
+Zoneout = tuple[float | Tensor, float | Tensor]
+"""(z_h, z_c): how much of h and of c a step leaves as it was."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,31 @@ class LayerWeights:
     norm_c: Tensor | None = None
 
 
-def step(x: Tensor, h: Tensor, c: Tensor, w: LayerWeights, cell: Cell) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Masks:
+    """What one layer and direction is multiplied with in one call; None changes nothing.
+
+    Attributes:
+        weight: [4H, P] for W_hh, 0 or 1/(1-p).
+        recurrent: [B, P] for h where it meets W_hh, 0 or 1/(1-p).
+        zoneout: (z_h, z_c), how much of h and of c a step leaves as it was: in training masks
+            [T, B, P] and [T, B, H] of 0 and 1, or the number 0; in evaluation the rates.
+    """
+
+    weight: Tensor | None = None
+    recurrent: Tensor | None = None
+    zoneout: Zoneout | None = None
+
+
+def step(
+    x: Tensor,
+    h: Tensor,
+    c: Tensor,
+    w: LayerWeights,
+    cell: Cell,
+    recurrent_mask: Tensor | None = None,
+    zoneout: Zoneout | None = None,
+) -> tuple[Tensor, Tensor]:
     """Advance one step.
 
     Args:
@@ -54,22 +82,18 @@ def step(x: Tensor, h: Tensor, c: Tensor, w: LayerWeights, cell: Cell) -> tuple[
         h, c: [B, P] and [B, H] state before the step.
         w: parameters.
         cell: which LSTM.
+        recurrent_mask: [B, P] multiplies h where it meets w_hh.
+        zoneout: how much of h [B, P] and of c [B, H] stays as it was; see
+            `gatewise.reference.forward`.
 
     Returns:
         h, c after the step.
     """
-    sigma_i, sigma_f, phi, sigma_o, psi = (
-        ACTIVATIONS[name]
-        for name in (
-            cell.input_gate,
-            cell.forget_gate,
-            cell.candidate,
-            cell.output_gate,
-            cell.cell_output,
-        )
-    )
-    from_x = _normalise(functional.linear(x, w.w_ih), w.norm_ih)
-    from_h = _normalise(functional.linear(h, w.w_hh), w.norm_hh)
+    sigma_i, sigma_f, phi, sigma_o, psi = (_function(cell, site) for site in SITES)
+    used = cell.used_gates
+    seen = h if recurrent_mask is None else h * recurrent_mask
+    from_x = _normalise(functional.linear(x, w.w_ih), w.norm_ih, used)
+    from_h = _normalise(functional.linear(seen, w.w_hh), w.norm_hh, used)
     pre = from_x + from_h
     if w.b_ih is not None:
         pre = pre + w.b_ih
@@ -81,13 +105,16 @@ def step(x: Tensor, h: Tensor, c: Tensor, w: LayerWeights, cell: Cell) -> tuple[
         pre_f = pre_f + w.peephole[1] * c
     i, g = sigma_i(pre_i), phi(pre_g)
     f = 1 - i if cell.coupled else sigma_f(pre_f)
-    c = f * c + i * g
+    c_new = f * c + i * g
     if w.peephole is not None:
-        pre_o = pre_o + w.peephole[2] * c
-    h = sigma_o(pre_o) * psi(_normalise(c, w.norm_c))
+        pre_o = pre_o + w.peephole[2] * c_new
+    h_new = sigma_o(pre_o) * psi(_normalise(c_new, w.norm_c))
     if w.w_hr is not None:
-        h = functional.linear(h, w.w_hr)
-    return h, c
+        h_new = functional.linear(h_new, w.w_hr)
+    if zoneout is None:
+        return h_new, c_new
+    z_h, z_c = zoneout
+    return (1 - z_h) * h_new + z_h * h, (1 - z_c) * c_new + z_c * c
 
 
 def run(
@@ -98,6 +125,7 @@ def run(
     cell: Cell,
     reverse: bool = False,
     lengths: Tensor | None = None,
+    masks: Masks = Masks(),
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run one layer in one direction.
 
@@ -108,14 +136,19 @@ def run(
         cell: which LSTM.
         reverse: run from the last step to the first.
         lengths: [B] valid steps of each row; steps beyond leave the state alone and output zero.
+        masks: what regularisers drew.
 
     Returns:
         y [T, B, P], and the final h [B, P] and c [B, H].
     """
+    if masks.weight is not None:
+        w = replace(w, w_hh=w.w_hh * masks.weight)
+    zoneout = masks.zoneout
     outputs: list[Tensor] = []
     times = range(len(x))
     for t in reversed(times) if reverse else times:
-        h_next, c_next = step(x[t], h, c, w, cell)
+        kept = None if zoneout is None else (_at(zoneout[0], t), _at(zoneout[1], t))
+        h_next, c_next = step(x[t], h, c, w, cell, masks.recurrent, kept)
         if lengths is None:
             h, c = h_next, c_next
             outputs.append(h)
@@ -126,7 +159,82 @@ def run(
     return torch.stack(outputs[::-1] if reverse else outputs), h, c
 
 
-def _normalise(v: Tensor, gain_shift: Tensor | None) -> Tensor:
-    if gain_shift is None:
+def run_layers(
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    weights: Sequence[LayerWeights],
+    cell: Cell,
+    num_layers: int,
+    lengths: Tensor | None = None,
+    masks: Sequence[Masks] | None = None,
+    dropout: float = 0.0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run all layers and directions.
+
+    Args:
+        x: [T, B, I] input.
+        h0, c0: [L*D, B, P] and [L*D, B, H] initial states.
+        weights: parameters of each layer and direction.
+        cell: which LSTM.
+        num_layers: L.
+        lengths: [B] valid steps of each row.
+        masks: what regularisers drew, for each layer and direction.
+        dropout: probability of an entry of the input of layers after the first to become zero.
+
+    Returns:
+        y [T, B, D*P], h_n [L*D, B, P], c_n [L*D, B, H].
+    """
+    D = len(weights) // num_layers
+    h_n, c_n = [], []
+    for layer in range(num_layers):
+        if layer and dropout:
+            x = functional.dropout(x, dropout)
+        outputs = []
+        for k in range(layer * D, (layer + 1) * D):
+            drawn = Masks() if masks is None else masks[k]
+            reverse = k % D == 1
+            y, h, c = run(x, h0[k], c0[k], weights[k], cell, reverse, lengths, drawn)
+            outputs.append(y)
+            h_n.append(h)
+            c_n.append(c)
+        x = torch.cat(outputs, dim=2) if D == 2 else outputs[0]
+    return x, torch.stack(h_n), torch.stack(c_n)
+
+
+def _at(z: float | Tensor, t: int) -> float | Tensor:
+    return z[t] if isinstance(z, Tensor) else z
+
+
+def _function(cell: Cell, site: str) -> Callable[[Tensor], Tensor]:
+    value = getattr(cell, site)
+    return ACTIVATIONS[value] if isinstance(value, str) else _checked(value, site)
+
+
+def _checked(function: Callable[[Tensor], Tensor], site: str) -> Callable[[Tensor], Tensor]:
+    def call(x: Tensor) -> Tensor:
+        y = function(x)
+        if not isinstance(y, Tensor) or y.shape != x.shape:
+            got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
+            raise ShapeError(
+                f"The function at {site} returned {got}: expected a tensor of shape "
+                f"{tuple(x.shape)}. An activation works element by element."
+            )
+        return y
+
+    return call
+
+
+def _normalise(
+    v: Tensor, gain_shift: Tensor | None, used_gates: Sequence[bool] = (True,)
+) -> Tensor:
+    """Layer norm, its statistics over the used gates among those that v stacks."""
+    if gain_shift is None or not any(used_gates):
         return v
-    return functional.layer_norm(v, v.shape[-1:], gain_shift[0], gain_shift[1], EPSILON)
+    gain, shift = gain_shift[0], gain_shift[1]
+    if all(used_gates):
+        return functional.layer_norm(v, v.shape[-1:], gain, shift, EPSILON)
+    gates = v.chunk(len(used_gates), dim=-1)
+    seen = torch.cat([g for g, used in zip(gates, used_gates, strict=True) if used], dim=-1)
+    variance, mean = torch.var_mean(seen, dim=-1, correction=0, keepdim=True)
+    return (v - mean) * torch.rsqrt(variance + EPSILON) * gain + shift

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter, functional
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from gatewise._native import Precision, check_precision
 from gatewise.cell import Cell
 from gatewise.errors import ConfigError, ShapeError
-from gatewise.nn import composite, native, paths
+from gatewise.nn import composite, masks, native, paths, ragged
 from gatewise.nn.composite import LayerWeights
 from gatewise.nn.engine import Engine
+from gatewise.nn.init import torch_default_
 from gatewise.nn.native import Options
-from gatewise.weights import PARAMETER_NAMES, parameter_suffix
+from gatewise.nn.variants import checked_cell, register_parameters
+from gatewise.weights import INITIAL_STATE_NAMES, PARAMETER_NAMES, parameter_suffix
 
 State = tuple[Tensor, Tensor]
 
@@ -26,8 +29,8 @@ class LSTM(torch.nn.LSTM):
 
     Float32 and float64 on the CPU run natively. Everything else that PyTorch can do (packed
     sequences, projections, other devices and dtypes, `torch.compile`) runs through PyTorch; cells
-    other than the default, double backward and `torch.func` transforms run as a composite of
-    PyTorch operations, with the same numbers.
+    other than the default, regularisers, double backward and `torch.func` transforms run as a
+    composite of PyTorch operations, with the same numbers.
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
@@ -45,10 +48,22 @@ class LSTM(torch.nn.LSTM):
             the bytes of the weights and so the time of small batches of wide layers; outputs
             differ from float32 by about 0.01. Gradients are those of the rounded network, rounding
             taken for the identity. For float32 where the core runs; else full.
+        recurrent_dropout: in training, zero each entry of h_{t-1} where it meets W_hh with this
+            probability and scale the others by 1/(1-p), the same entries at all steps (Gal &
+            Ghahramani 2016). Default 0.
+        zoneout: rate, or pair (z_h, z_c), at which entries of h and c stay as they were, drawn
+            anew for each step in training; in evaluation their expectation (Krueger et al. 2017).
+            Default 0.
+        weight_dropout: in training, zero each entry of W_hh with this probability and scale the
+            others by 1/(1-p), once per call (DropConnect; Merity et al. 2018). Default 0.
+        learn_initial_state: start from the parameters ``h_0`` [L*D, 1, P] and ``c_0`` [L*D, 1, H],
+            zero at first, where no state is given. Default False.
+
+    `gatewise.nn.masks` documents what the three regularisers draw and in which order.
 
     Raises:
-        ConfigError: `cell` is not a `Cell`, `checkpoint_every` is negative, or `precision` is
-            another; and whatever `torch.nn.LSTM` raises.
+        ConfigError: `cell` is not a `Cell`, `checkpoint_every` is negative, `precision` is
+            another, or a rate is not in [0, 1); and whatever `torch.nn.LSTM` raises.
 
     >>> _ = torch.manual_seed(0)
     >>> lstm = LSTM(8, 16, num_layers=2)
@@ -60,6 +75,10 @@ class LSTM(torch.nn.LSTM):
     cell: Cell
     checkpoint_every: int = 0
     precision: Precision = "full"
+    recurrent_dropout: float = 0.0
+    zoneout: tuple[float, float] = (0.0, 0.0)
+    weight_dropout: float = 0.0
+    learn_initial_state: bool = False
 
     def __init__(
         self,
@@ -67,41 +86,76 @@ class LSTM(torch.nn.LSTM):
         cell: Cell = Cell(),
         checkpoint_every: int = 0,
         precision: Precision = "full",
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
+        weight_dropout: float = 0.0,
+        learn_initial_state: bool = False,
         **kwargs: Any,
     ) -> None:
-        if not isinstance(cell, Cell):
-            raise ConfigError(
-                f"cell is a {type(cell).__name__}: expected gatewise.Cell. Pass cell=Cell(...)."
-            )
+        checked_cell(cell)
         if type(checkpoint_every) is not int or checkpoint_every < 0:
             raise ConfigError(
                 f"checkpoint_every is {checkpoint_every!r}: expected 0 (keep all) or a number of "
                 "steps."
             )
         check_precision(precision)
+        rates = (
+            masks.checked_rate(recurrent_dropout, "recurrent_dropout"),
+            masks.checked_zoneout(zoneout),
+            masks.checked_rate(weight_dropout, "weight_dropout"),
+        )
+        if not isinstance(learn_initial_state, bool):
+            raise ConfigError(
+                f"learn_initial_state is {learn_initial_state!r}: expected True or False."
+            )
         super().__init__(*args, **kwargs)
         self.cell = cell
         self.checkpoint_every = checkpoint_every
         self.precision = precision
-        self._register_variant_parameters()
+        self.recurrent_dropout, self.zoneout, self.weight_dropout = rates
+        self.learn_initial_state = learn_initial_state
+        like = cast(Tensor, self.weight_ih_l0)
+        suffixes = [parameter_suffix(layer, d) for layer in range(self.num_layers)
+                    for d in range(self.directions)]  # fmt: skip
+        if register_parameters(self, cell, suffixes, like):
+            self.reset_parameters()
+        if learn_initial_state:
+            for name, state in zip(INITIAL_STATE_NAMES, self._zeros(1, like), strict=True):
+                self.register_parameter(name, Parameter(state))
 
     def forward(  # type: ignore[override]
-        self, input: Tensor | PackedSequence, hx: State | None = None
+        self,
+        input: Tensor | PackedSequence,
+        hx: State | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
     ) -> tuple[Tensor | PackedSequence, State]:
         """Run the sequence; see `torch.nn.LSTM`.
 
         Args:
             input: [T, B, I], or [B, T, I] if `batch_first`, or [T, I], or a `PackedSequence`.
-            hx: (h0 [L*D, B, P], c0 [L*D, B, H]), default zeros; without B for unbatched input.
+            hx: (h0 [L*D, B, P], c0 [L*D, B, H]), default zeros or the learnt states; without B for
+                unbatched input.
+            lengths: [B] integers from 1 to T, in any order: the valid steps of each row of a padded
+                batch. The output is zero beyond them, the states are those after each row's last
+                valid step, and the reverse direction starts there. Default: all T.
 
         Returns:
             output [T, B, D*P] (laid out like the input), (h_n, c_n).
+
+        Raises:
+            ShapeError, ConfigError: `lengths` does not fit the input; else what PyTorch raises.
         """
+        if lengths is not None:
+            return ragged.forward(self, input, hx, lengths)
+        if hx is None and self.learn_initial_state:
+            hx = self._learnt_state(input)
         parameters = self._parameters_now()
         tensors = parameters if isinstance(input, PackedSequence) else [input, *parameters]
         if hx is not None:
             tensors = [*tensors, *hx]
         path = paths.choose(self.cell, tensors, self._is_supported(input, hx))
+        if self._is_regularised:
+            path = "composite"
         if path == "torch":
             return cast(Any, super().forward(input, hx))
         if isinstance(input, PackedSequence):
@@ -127,18 +181,18 @@ class LSTM(torch.nn.LSTM):
             engine.frozen = frozen
 
     def reset_parameters(self) -> None:
-        """Initialise as `torch.nn.LSTM` does; layer norms start as the identity."""
-        super().reset_parameters()
-        for name, parameter in self.named_parameters(recurse=False):
-            if name.startswith("norm_"):
-                with torch.no_grad():
-                    parameter[0].fill_(1)
-                    parameter[1].fill_(0)
+        """Initialise as `torch.nn.LSTM` does; see `gatewise.nn.init.torch_default_`."""
+        torch_default_(self)
 
     def extra_repr(self) -> str:
-        """Show the cell where it is not PyTorch's."""
-        shown = super().extra_repr()
-        return shown if self.cell.is_default else f"{shown}, cell={self.cell}"
+        """Show the cell where it is not PyTorch's, and the regularisers in use."""
+        shown = [super().extra_repr()]
+        if not self.cell.is_default:
+            shown.append(f"cell={self.cell}")
+        names = ("recurrent_dropout", "zoneout", "weight_dropout", "learn_initial_state")
+        changed = (name for name in names if getattr(self, name) != getattr(LSTM, name))
+        shown += [f"{name}={getattr(self, name)}" for name in changed]
+        return ", ".join(shown)
 
     def layer_weights(self, layer: int, direction: int) -> LayerWeights:
         """Return the parameters of one layer and direction (0 forward, 1 reverse)."""
@@ -167,21 +221,11 @@ class LSTM(torch.nn.LSTM):
     def _frozen(self, frozen: bool) -> None:
         self.__dict__["_weights_frozen"] = frozen
 
-    def _register_variant_parameters(self) -> None:
-        H, rows = self.hidden_size, 4 * self.hidden_size
-        shapes: dict[str, tuple[int, int]] = {}
-        if self.cell.peephole:
-            shapes["weight_peephole"] = (3, H)
-        if self.cell.layer_norm:
-            shapes |= {"norm_ih": (2, rows), "norm_hh": (2, rows), "norm_c": (2, H)}
-        like = cast(Tensor, self.weight_ih_l0)
-        for layer in range(self.num_layers):
-            for suffix in ("", "_reverse")[: self.directions]:
-                for name, shape in shapes.items():
-                    value = torch.empty(shape, device=like.device, dtype=like.dtype)
-                    self.register_parameter(f"{name}_l{layer}{suffix}", Parameter(value))
-        if shapes:
-            self.reset_parameters()
+    @property
+    def _is_regularised(self) -> bool:
+        """Whether this call multiplies by masks or rates."""
+        drops = self.training and (self.recurrent_dropout or self.weight_dropout)
+        return bool(drops or any(self.zoneout))
 
     def _is_supported(self, input: Tensor | PackedSequence, hx: State | None) -> bool:
         """Whether the core does this call; if not, PyTorch does it, or says what is wrong."""
@@ -218,7 +262,7 @@ class LSTM(torch.nn.LSTM):
         if hx is not None and not batched:
             hx = (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
         if parameters is None:
-            y, h_n, c_n = self._run_composite(x, *self._initial_state(x, hx))
+            y, h_n, c_n = self._run_composite(x, *(hx or self._zeros(x.shape[1], x)))
         else:
             y, h_n, c_n = self._run_native(x, hx, parameters, transposed)
         if transposed:
@@ -276,38 +320,41 @@ class LSTM(torch.nn.LSTM):
     def _forward_packed(
         self, input: PackedSequence, hx: State | None
     ) -> tuple[PackedSequence, State]:
-        """The composite path for ragged batches: padded, with steps beyond the end masked."""
-        sequence = input._replace(sorted_indices=None, unsorted_indices=None)
-        x, lengths = pad_packed_sequence(sequence)
-        h0, c0 = self._initial_state(x, hx and self.permute_hidden(hx, input.sorted_indices))
+        """The composite path for ragged batches: padded, with steps beyond the end masked.
+
+        Rows stand in the caller's order here, that of the states and of the masks.
+        """
+        x, lengths = pad_packed_sequence(input)
+        h0, c0 = hx or self._zeros(x.shape[1], x)
         self.check_forward_args(input.data, (h0, c0), input.batch_sizes)
         y, h_n, c_n = self._run_composite(x, h0, c0, lengths.to(x.device))
-        packed = pack_padded_sequence(y, lengths)._replace(
-            sorted_indices=input.sorted_indices, unsorted_indices=input.unsorted_indices
-        )
-        return packed, self.permute_hidden((h_n, c_n), input.unsorted_indices)
+        return ragged.packed_like(input, y, lengths), (h_n, c_n)
 
-    def _initial_state(self, x: Tensor, hx: State | None) -> State:
-        if hx is not None:
-            return hx
-        B, states = x.shape[1], self.num_layers * self.directions
-        h0 = x.new_zeros(states, B, self.proj_size or self.hidden_size)
-        return h0, x.new_zeros(states, B, self.hidden_size)
+    def _learnt_state(self, input: Tensor | PackedSequence) -> State | None:
+        """Return the learnable states for each row; None if PyTorch refuses the input."""
+        h, c = (cast(Tensor, getattr(self, name)) for name in INITIAL_STATE_NAMES)
+        if isinstance(input, PackedSequence):
+            B = int(input.batch_sizes[0])
+        elif not self._is_regular(input, None):
+            return None
+        elif input.dim() == 2:
+            return h.squeeze(1), c.squeeze(1)
+        else:
+            B = input.shape[0 if self.batch_first else 1]
+        return h.expand(-1, B, -1), c.expand(-1, B, -1)
+
+    def _zeros(self, B: int, like: Tensor) -> State:
+        states, H = self.num_layers * self.directions, self.hidden_size
+        return like.new_zeros(states, B, self.proj_size or H), like.new_zeros(states, B, H)
 
     def _run_composite(
         self, x: Tensor, h0: Tensor, c0: Tensor, lengths: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        D = self.directions
-        h_n, c_n = [], []
-        for layer in range(self.num_layers):
-            if layer and self.dropout and self.training:
-                x = functional.dropout(x, self.dropout)
-            outputs = []
-            for d in range(D):
-                k, w = layer * D + d, self.layer_weights(layer, d)
-                y, h, c = composite.run(x, h0[k], c0[k], w, self.cell, d == 1, lengths)
-                outputs.append(y)
-                h_n.append(h)
-                c_n.append(c)
-            x = torch.cat(outputs, dim=2) if D == 2 else outputs[0]
-        return x, torch.stack(h_n), torch.stack(c_n)
+        """Run all layers as PyTorch operations; x is [T, B, I]."""
+        T, B, _ = x.shape
+        weights = [self.layer_weights(layer, d) for layer in range(self.num_layers)
+                   for d in range(self.directions)]  # fmt: skip
+        return composite.run_layers(
+            x, h0, c0, weights, self.cell, self.num_layers, lengths, masks.draw(self, T, B),
+            self.dropout if self.training else 0.0,
+        )  # fmt: skip

@@ -3,6 +3,7 @@
     interface.py      what a peer is
     registry.py       their names, and loading one in the process that runs it
     torch_modules.py  gatewise, gatewise-bfloat16, torch, torch-no-mkldnn, torch-lstmcell
+    torch_cells.py    gatewise-plain, torch-loop, torch-compiled
     runtime.py        gatewise-runtime
     onnx_graph.py     the LSTM as an ONNX model, for the two that follow
     onnx_session.py   onnxruntime
@@ -10,10 +11,29 @@
     jax_scan.py       jax
 
 Each peer gets the fastest path that its users have. Nothing here imports a peer's package at import
-time but `torch_modules`, which is imported by the processes alone.
+time but the `torch_` modules, which are imported by the processes alone.
 """
 
 from gatewise.bench.peers.interface import Peer, Prepared, UnavailableError
-from gatewise.bench.peers.registry import OURS, PEERS, REFERENCE, load
+from gatewise.bench.peers.registry import (
+    CELL_PEERS,
+    CELL_REFERENCE,
+    OURS,
+    PEERS,
+    REFERENCE,
+    YARDSTICK,
+    load,
+)
 
-__all__ = ["OURS", "PEERS", "REFERENCE", "Peer", "Prepared", "UnavailableError", "load"]
+__all__ = [
+    "CELL_PEERS",
+    "CELL_REFERENCE",
+    "OURS",
+    "PEERS",
+    "REFERENCE",
+    "YARDSTICK",
+    "Peer",
+    "Prepared",
+    "UnavailableError",
+    "load",
+]

@@ -18,11 +18,25 @@ PEERS: Final = {
     "openvino": "openvino_cpu",
     "jax": "jax_scan",
 }
-"""Every peer, and the module that runs it."""
+"""Every peer of the speed tables, and the module that runs it."""
+
+CELL_PEERS: Final = {
+    "gatewise-plain": "torch_cells",
+    "torch-loop": "torch_cells",
+    "torch-compiled": "torch_cells",
+}
+"""Those that only stand beside cells and batches that are not plain."""
 
 OURS: Final = ("gatewise", "gatewise-runtime", "gatewise-bfloat16")
 REFERENCE: Final = "torch"
 """The peer whose numbers all others must compute."""
+
+CELL_REFERENCE: Final = "torch-loop"
+"""The same for cells that `REFERENCE` does not have."""
+
+YARDSTICK: Final = "gatewise-plain"
+"""Ours on the plain case of the same sizes; it computes other numbers, and is not checked by them.
+"""
 
 
 def load(name: str, threads: int) -> Peer:
@@ -31,8 +45,9 @@ def load(name: str, threads: int) -> Peer:
     Raises:
         UnavailableError: a package is missing, or cannot be used here.
     """
+    module = (PEERS | CELL_PEERS)[name]
     try:
-        return import_module(f"gatewise.bench.peers.{PEERS[name]}").load(name, threads)
+        return import_module(f"gatewise.bench.peers.{module}").load(name, threads)
     except ImportError as error:
         reason = " ".join(str(error).split())
         raise UnavailableError(f"not installed ({reason})") from None

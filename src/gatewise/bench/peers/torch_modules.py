@@ -11,10 +11,11 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import gatewise.nn
 from gatewise.bench.peers.interface import Prepared, UnavailableError
-from gatewise.bench.problem import OPTIMISER_STEPS, Problem
+from gatewise.bench.problem import OPTIMISER_STEPS, Array, Problem
 
 State = tuple[Tensor, Tensor]
 
@@ -33,7 +34,7 @@ def load(name: str, threads: int) -> TorchPeer:
     ours = f"gatewise {version('gatewise')}, {installed}"
     match name:
         case "gatewise":
-            return TorchPeer(gatewise.nn.LSTM, ours)
+            return TorchPeer(gatewise.nn.LSTM, ours, any_cell=True)
         case "gatewise-bfloat16":
             if "precision" not in inspect.signature(gatewise.nn.LSTM).parameters:
                 raise UnavailableError("gatewise.nn.LSTM takes no precision")
@@ -48,28 +49,47 @@ def load(name: str, threads: int) -> TorchPeer:
 
 
 class TorchPeer:
-    """Runs a module that has the constructor and call of `torch.nn.LSTM`."""
+    """Runs a module that has the constructor and call of `torch.nn.LSTM`.
+
+    Args:
+        make: the constructor.
+        version, tolerance: see `Peer`.
+        any_cell: whether it takes a `cell`.
+    """
 
     def __init__(
-        self, make: Callable[..., torch.nn.Module], version: str, tolerance: float = 1e-3
+        self,
+        make: Callable[..., torch.nn.Module],
+        version: str,
+        tolerance: float = 1e-3,
+        any_cell: bool = False,
     ) -> None:
-        self._make = make
+        self._make, self._any_cell = make, any_cell
         self.version, self.tolerance = version, tolerance
 
     def prepare(self, problem: Problem) -> Prepared | None:
         """Build the module with the problem's weights, and run it."""
-        mode, shape = problem.case.mode, problem.case.shape
+        case, mode, shape = problem.case, problem.case.mode, problem.case.shape
+        if not (case.cell.is_default or self._any_cell) or (case.ragged and mode != "training"):
+            return None
         if self._make is CellLoop and (
             mode not in ("inference", "streaming")
             or shape.layers * shape.directions > 1
             or shape.flops > LARGEST_LOOP
         ):
             return None
+        options = {"cell": case.cell} if self._any_cell else {}
         lstm = self._make(
-            shape.I, shape.H, num_layers=shape.layers, bidirectional=shape.bidirectional
+            shape.I, shape.H, num_layers=shape.layers, bidirectional=shape.bidirectional, **options
         )
-        lstm.load_state_dict({k: torch.from_numpy(v) for k, v in problem.weights.items()})
-        return _PREPARE[mode](lstm, problem)
+        return prepare(lstm, problem)
+
+
+def prepare(lstm: torch.nn.Module, problem: Problem) -> Prepared:
+    """Make a module of a problem's sizes ready to run with its weights."""
+    lstm.to(getattr(torch, problem.case.dtype))
+    lstm.load_state_dict({k: torch.from_numpy(v) for k, v in problem.weights.items()})
+    return _PREPARE[problem.case.mode](lstm, problem)
 
 
 class CellLoop(torch.nn.Module):
@@ -108,17 +128,29 @@ def _inference(lstm: torch.nn.Module, problem: Problem) -> Prepared:
 
 
 def _training(lstm: torch.nn.Module, problem: Problem) -> Prepared:
-    x = torch.from_numpy(problem.x).requires_grad_()
-    dy = torch.from_numpy(problem.dy)
+    x, dy = _sequence(problem, problem.x), _values(_sequence(problem, problem.dy))
+    leaf = _values(x).requires_grad_()
 
     def call() -> None:
         lstm.zero_grad()
-        x.grad = None
-        lstm(x)[0].backward(dy)
+        leaf.grad = None
+        _values(lstm(x)[0]).backward(dy)
 
     call()
-    gradients = {f"d{name}": p.grad for name, p in lstm.named_parameters()} | {"dx": x.grad}
-    return Prepared(call, {k: np.array(g) for k, g in gradients.items()})
+    gradients = {f"d{name}": p.grad for name, p in lstm.named_parameters()} | {"dx": leaf.grad}
+    return Prepared(call, {k: g.numpy().copy() for k, g in gradients.items() if g is not None})
+
+
+def _sequence(problem: Problem, values: Array) -> Tensor | PackedSequence:
+    """As modules take it, packed if the case is ragged; packing is not timed."""
+    padded = torch.from_numpy(values)
+    if not problem.case.ragged:
+        return padded
+    return pack_padded_sequence(padded, torch.tensor(problem.case.lengths), enforce_sorted=False)
+
+
+def _values(sequence: Tensor | PackedSequence) -> Tensor:
+    return sequence.data if isinstance(sequence, PackedSequence) else sequence
 
 
 def _streaming(lstm: torch.nn.Module, problem: Problem) -> Prepared:

@@ -1,0 +1,188 @@
+"""The native core as PyTorch operators, which torch.compile and torch.export leave as they are.
+
+    gatewise::lstm            forward; with `keep` also the tape
+    gatewise::lstm_backward   the gradients of all tensors that forward read
+
+An operator takes tensors and plain values only. What else a call is made of stands in `config`, as
+JSON; packed weights are found again by the memory of the first parameter.
+
+PyTorch's compiler breaks the graph at every `torch.nn.LSTM`, and so at ours, unless it is told not
+to: ``torch._dynamo.config.allow_rnn = True``. At a break the LSTM runs natively, outside the graph.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from gatewise.nn import native
+from gatewise.nn.engine import Engine
+from gatewise.nn.native import Options
+
+Maybe = Tensor | None
+Sizes = tuple[int, int, int, int]
+
+_CALL = "Tensor x, Tensor? h0, Tensor? c0, Tensor?[] parameters, str config"
+torch.library.define("gatewise::lstm", f"({_CALL}, bool keep) -> (Tensor, Tensor, Tensor, Tensor)")
+torch.library.define(
+    "gatewise::lstm_backward",
+    f"({_CALL}, Tensor y, Tensor tape, Tensor? dy, Tensor? dh_n, Tensor? dc_n, bool want_dx)"
+    " -> Tensor[]",
+)
+
+
+def run(
+    sizes: Sizes,
+    bfloat16: bool,
+    x: Tensor,
+    h0: Maybe,
+    c0: Maybe,
+    parameters: list[Maybe],
+    options: Options,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run layers as `native.run` does, but as one operator of a graph.
+
+    Compiled, it keeps a tape where gradients are wanted. An exported program keeps none: training
+    one runs forward twice. Neither has second derivatives.
+
+    Args:
+        sizes, bfloat16: of the `Engine`.
+        x, h0, c0, parameters, options: as in `native.run`.
+
+    Returns:
+        y, h_n, c_n as from `native.run`.
+    """
+    keep = not torch.compiler.is_exporting() and _wants_gradients(x, h0, c0, *parameters)
+    config = _encoded(sizes, bfloat16, options)
+    y, h_n, c_n, _ = torch.ops.gatewise.lstm(x, h0, c0, parameters, config, keep)
+    return y, h_n, c_n
+
+
+def _wants_gradients(*tensors: Maybe) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+@torch.compiler.assume_constant_result
+def _encoded(sizes: Sizes, bfloat16: bool, options: Options) -> str:
+    return json.dumps([sizes, bfloat16, options])
+
+
+@cache
+def _decoded(config: str) -> tuple[Sizes, bool, Options]:
+    sizes, bfloat16, options = json.loads(config)
+    return tuple(sizes), bfloat16, Options(*options)
+
+
+_engines: dict[tuple[int, Sizes, bool], tuple[StorageWeakRef, Engine]] = {}
+
+
+def _engine(parameters: list[Maybe], config: str) -> Engine:
+    """Return an engine that goes when the memory of the first parameter does.
+
+    What it holds packed need not be these parameters: `Engine.pack` looks at their bits.
+    """
+    sizes, bfloat16, _ = _decoded(config)
+    first = parameters[0]
+    assert first is not None  # the biases may be missing, w_ih never is
+    memory = StorageWeakRef(first.untyped_storage())
+    key = (memory.cdata, sizes, bfloat16)
+    found = _engines.get(key)
+    if found is None:
+        for old, (owner, _) in list(_engines.items()):
+            if owner.expired():
+                _engines.pop(old, None)
+        found = _engines.setdefault(key, (memory, Engine(*sizes, bfloat16)))
+    return found[1]
+
+
+@torch.library.impl("gatewise::lstm", "CPU")
+def _forward(
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str, keep: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    engine, options = _engine(parameters, config), _decoded(config)[2]
+    y, h_n, c_n, tape, _ = native._forward(engine, options, x, h0, c0, parameters, keep)
+    return y, h_n, c_n, x.new_empty(0) if tape is None else tape
+
+
+@torch.library.register_fake("gatewise::lstm")
+def _forward_shapes(
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str, keep: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    (L, D, _, H), _, options = _decoded(config)
+    T, B, _ = x.shape
+    first, second = (B, T) if options.batch_first else (T, B)
+    y = x.new_empty((first, second, D * H))
+    h_n, c_n = (x.new_empty((L * D, B, H)) for _ in range(2))
+    # How long a tape is, is the core's own affair.
+    size = torch.library.get_ctx().new_dynamic_size() if keep else 0
+    return y.transpose(0, 1) if options.batch_first else y, h_n, c_n, x.new_empty(size)
+
+
+@torch.library.impl("gatewise::lstm_backward", "CPU")
+def _backward(
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str,
+    y: Tensor, tape: Tensor, dy: Maybe, dh_n: Maybe, dc_n: Maybe, want_dx: bool,
+) -> list[Tensor]:  # fmt: skip
+    sizes, _, options = _decoded(config)
+    ctx = SimpleNamespace(
+        weights=_engine(parameters, config).pack(parameters, x.dtype),
+        sizes=sizes,
+        options=options,
+        needs_input_grad=(False, False, want_dx),
+    )
+    found = native._backward(ctx, x, h0, c0, y, tape, parameters, (dy, dh_n, dc_n))
+    return [g for g in found if g is not None]
+
+
+@torch.library.register_fake("gatewise::lstm_backward")
+def _backward_shapes(
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str,
+    y: Tensor, tape: Tensor, dy: Maybe, dh_n: Maybe, dc_n: Maybe, want_dx: bool,
+) -> list[Tensor]:  # fmt: skip
+    others = [t.new_empty(t.shape) for t in (h0, c0, *parameters) if t is not None]
+    return [native._empty_rows_like(x), *others] if want_dx else others
+
+
+class _LSTM(torch.autograd.Function):
+    """The operators as a differentiable function; without a tape, backward runs forward for one."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, config: str, keep: bool, x: Tensor, h0: Maybe, c0: Maybe, *parameters: Maybe
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        with torch._C._AutoDispatchBelowAutograd():
+            y, h_n, c_n, tape = torch.ops.gatewise.lstm(x, h0, c0, list(parameters), config, keep)
+        ctx.save_for_backward(x, h0, c0, y, tape, *parameters)
+        ctx.config, ctx.keep = config, keep
+        ctx.mark_non_differentiable(tape)
+        ctx.set_materialize_grads(False)
+        return y, h_n, c_n, tape
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Maybe) -> tuple[Maybe, ...]:  # type: ignore[override]
+        x, h0, c0, y, tape, *parameters = ctx.saved_tensors
+        call = (x, h0, c0, parameters, ctx.config)
+        if not ctx.keep:
+            tape = torch.ops.gatewise.lstm(*call, True)[3]
+        want_dx = ctx.needs_input_grad[2]
+        found = iter(torch.ops.gatewise.lstm_backward(*call, y, tape, *grads[:3], want_dx))
+        dx = next(found) if want_dx else None
+        return None, None, dx, *(None if t is None else next(found) for t in (h0, c0, *parameters))
+
+
+@torch.library.impl("gatewise::lstm", "Autograd")
+def _with_autograd(
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str, keep: bool
+) -> Any:
+    if _wants_gradients(x, h0, c0, *parameters):
+        return _LSTM.apply(config, keep, x, h0, c0, *parameters)
+    with torch._C._AutoDispatchBelowAutograd():
+        return torch.ops.gatewise.lstm(x, h0, c0, parameters, config, keep)

@@ -1,0 +1,88 @@
+"""Rows of unequal length: padded with `lengths`, or packed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from gatewise.errors import ConfigError, ShapeError
+
+if TYPE_CHECKING:
+    from gatewise.nn.lstm import LSTM
+
+State = tuple[Tensor, Tensor]
+
+
+def forward(
+    lstm: LSTM,
+    input: Tensor | PackedSequence,
+    hx: State | None,
+    lengths: Tensor | Sequence[int],
+) -> tuple[Tensor, State]:
+    """Run a padded batch as a packed one, so that there is one path for ragged batches.
+
+    Raises:
+        ConfigError: the input is packed already.
+        ShapeError: `lengths` does not fit the input; else what PyTorch raises.
+    """
+    if isinstance(input, PackedSequence):
+        raise ConfigError(
+            "lengths came with a PackedSequence: expected a padded tensor, since a PackedSequence "
+            "has lengths of its own. Leave lengths out."
+        )
+    if not isinstance(input, Tensor) or input.dim() != 3:
+        got = tuple(input.shape) if isinstance(input, Tensor) else type(input).__name__
+        raise ShapeError(
+            f"lengths came with an input of {got}: expected a batch of 3 axes. "
+            "Leave lengths out for a single row."
+        )
+    time = 1 if lstm.batch_first else 0
+    ends = checked_lengths(lengths, T=input.shape[time], B=input.shape[1 - time])
+    if not len(ends):
+        return cast(tuple[Tensor, State], lstm.forward(input, hx))  # nothing to pack
+    packed = pack_padded_sequence(input, ends, lstm.batch_first, enforce_sorted=False)
+    output, state = lstm.forward(packed, hx)
+    y, _ = pad_packed_sequence(
+        cast(PackedSequence, output), lstm.batch_first, total_length=input.shape[time]
+    )
+    return y, state
+
+
+def packed_like(input: PackedSequence, y: Tensor, lengths: Tensor) -> PackedSequence:
+    """Pack results in the order of the packed input that they belong to.
+
+    Args:
+        input: what `torch.nn.utils.rnn.pad_packed_sequence` unpacked.
+        y: [T, B, P] results, rows in the caller's order.
+        lengths: [B] of the rows in that order.
+    """
+    if input.sorted_indices is not None:
+        y = y.index_select(1, input.sorted_indices)
+        lengths = lengths[input.sorted_indices.cpu()]
+    return pack_padded_sequence(y, lengths)._replace(
+        sorted_indices=input.sorted_indices, unsorted_indices=input.unsorted_indices
+    )
+
+
+def checked_lengths(lengths: Tensor | Sequence[int], T: int, B: int) -> Tensor:
+    """Return the lengths of the rows of a padded batch: [B], int64, on the CPU.
+
+    Raises:
+        ShapeError: they are not one integer from 1 to T for each row.
+    """
+    ends = torch.as_tensor(lengths, device="cpu")
+    if ends.shape != (B,) or ends.is_floating_point() or ends.dtype is torch.bool:
+        raise ShapeError(
+            f"lengths has shape {tuple(ends.shape)} and dtype {ends.dtype}: expected {B} integers, "
+            "one for each row."
+        )
+    if B and (ends.min() < 1 or ends.max() > T):
+        raise ShapeError(
+            f"lengths run from {int(ends.min())} to {int(ends.max())}: expected 1 to T={T}. "
+            "Drop empty rows."
+        )
+    return ends.long()
