@@ -51,10 +51,8 @@ class ForwardRows {
     const auto& s = plan_.shape;
     for (int64_t b = row_; plan_.h_n && b < row_ + rows_; ++b) {
       const Real* h = h_prev(s.steps_of(b), b);
-      for (int64_t panel = panels.first; panel < panels.end; ++panel) {
-        const int n = units(panel);
-        store_first(plan_.h_n + b * s.H + panel * V, load_first(h + panel * V, n), n);
-      }
+      const int64_t end = std::min(panels.end * V, s.P);
+      for (int64_t j = panels.first * V; j < end; ++j) plan_.h_n[b * s.P + j] = h[j];
     }
     store_cells(panels);
   }
