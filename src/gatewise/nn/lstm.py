@@ -7,17 +7,15 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter, functional
+from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from gatewise._native import Precision, check_precision
 from gatewise.cell import Cell
 from gatewise.errors import ConfigError, ShapeError
-from gatewise.nn import composite, masks, native, paths, ragged
+from gatewise.nn import composite, masks, paths, ragged, whole
 from gatewise.nn.composite import LayerWeights
-from gatewise.nn.engine import Engine
 from gatewise.nn.init import torch_default_
-from gatewise.nn.native import Options
 from gatewise.nn.variants import checked_cell, register_parameters
 from gatewise.weights import INITIAL_STATE_NAMES, PARAMETER_NAMES, parameter_suffix
 
@@ -27,10 +25,10 @@ State = tuple[Tensor, Tensor]
 class LSTM(torch.nn.LSTM):
     """A drop-in `torch.nn.LSTM` on the native core: same parameters, names, results and errors.
 
-    Float32 and float64 on the CPU run natively. Everything else that PyTorch can do (packed
-    sequences, projections, other devices and dtypes, `torch.compile`) runs through PyTorch; cells
-    other than the default, regularisers, double backward and `torch.func` transforms run as a
-    composite of PyTorch operations, with the same numbers.
+    Float32 and float64 on the CPU run natively: every cell of built-in activations, projections,
+    regularisers, packed sequences. What else PyTorch can do (other devices and dtypes) runs through
+    PyTorch; and as a composite of PyTorch operations, with the same numbers, double backward,
+    `torch.func` transforms and cells with Python functions, or such that PyTorch has not.
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
@@ -42,12 +40,14 @@ class LSTM(torch.nn.LSTM):
             the gates between again: T*B*H/k numbers per layer and direction instead of 5*T*B*H
             (beside the outputs of the layers below the last), and room for k steps while backward
             runs, for about a third more time. The gradients have the same bits. Default 0: keep
-            all. Used where the core runs.
+            all. Used where the core runs, on padded batches without layer norm, projection and
+            regularisers.
         precision: "full" (default), or "bfloat16": weights, inputs and hidden states are rounded
             to bfloat16 where they meet (sums, gates and cell states stay float32), which halves
             the bytes of the weights and so the time of small batches of wide layers; outputs
             differ from float32 by about 0.01. Gradients are those of the rounded network, rounding
-            taken for the identity. For float32 where the core runs; else full.
+            taken for the identity. For float32 where the core runs, without layer norm, projection
+            and regularisers; else full.
         recurrent_dropout: in training, zero each entry of h_{t-1} where it meets W_hh with this
             probability and scale the others by 1/(1-p), the same entries at all steps (Gal &
             Ghahramani 2016). Default 0.
@@ -149,16 +149,16 @@ class LSTM(torch.nn.LSTM):
             return ragged.forward(self, input, hx, lengths)
         if hx is None and self.learn_initial_state:
             hx = self._learnt_state(input)
-        parameters = self._parameters_now()
-        tensors = parameters if isinstance(input, PackedSequence) else [input, *parameters]
-        if hx is not None:
-            tensors = [*tensors, *hx]
-        path = paths.choose(self.cell, tensors, self._is_supported(input, hx))
-        if self._is_regularised:
-            path = "composite"
+        parameters = whole.parameters_of(self)
+        packed = isinstance(input, PackedSequence)
+        tensors = [input.data if packed else input, *parameters, *(() if hx is None else hx)]
+        plain = self.cell.is_default and not self.is_regularised
+        path = paths.choose(self.cell, tensors, self._is_supported(input, hx), plain)
         if path == "torch":
             return cast(Any, super().forward(input, hx))
         if isinstance(input, PackedSequence):
+            if path == "native":
+                return whole.run_packed(self, input, hx, parameters)
             return self._forward_packed(input, hx)
         if not self._is_regular(input, hx):
             super().forward(input, hx)  # raises: its messages are the ones that people know
@@ -176,9 +176,7 @@ class LSTM(torch.nn.LSTM):
         >>> lstm = LSTM(8, 16).eval()
         >>> lstm.freeze_weights()
         """
-        self._frozen = frozen
-        for engine in self._engines.values():
-            engine.frozen = frozen
+        whole.freeze(self, frozen)
 
     def reset_parameters(self) -> None:
         """Initialise as `torch.nn.LSTM` does; see `gatewise.nn.init.torch_default_`."""
@@ -210,28 +208,19 @@ class LSTM(torch.nn.LSTM):
         super().__setstate__(d)
 
     @property
-    def _engines(self) -> dict[tuple[int, int], Engine]:
-        return self.__dict__.setdefault("_engines_by_layers", {})
-
-    @property
-    def _frozen(self) -> bool:
-        return self.__dict__.get("_weights_frozen", False)
-
-    @_frozen.setter
-    def _frozen(self, frozen: bool) -> None:
-        self.__dict__["_weights_frozen"] = frozen
-
-    @property
-    def _is_regularised(self) -> bool:
+    def is_regularised(self) -> bool:
         """Whether this call multiplies by masks or rates."""
         drops = self.training and (self.recurrent_dropout or self.weight_dropout)
         return bool(drops or any(self.zoneout))
 
     def _is_supported(self, input: Tensor | PackedSequence, hx: State | None) -> bool:
         """Whether the core does this call; if not, PyTorch does it, or says what is wrong."""
-        if isinstance(input, PackedSequence) or self.proj_size:
+        if not isinstance(input, PackedSequence):
+            return self._is_regular(input, hx) and input.numel() > 0
+        data, sizes = input.data, input.batch_sizes
+        if data.dim() != 2 or data.shape[1] != self.input_size or not data.numel():
             return False
-        return self._is_regular(input, hx) and input.numel() > 0
+        return sizes.dtype is torch.int64 and self._are_states(hx, (int(sizes[0]),))
 
     def _is_regular(self, input: Tensor, hx: State | None) -> bool:
         """Whether input and state have the shapes that PyTorch takes."""
@@ -240,9 +229,12 @@ class LSTM(torch.nn.LSTM):
         time = 1 if self.batch_first and input.dim() == 3 else 0
         if input.shape[-1] != self.input_size or input.shape[time] == 0:
             return False
+        return self._are_states(hx, () if input.dim() == 2 else (input.shape[1 - time],))
+
+    def _are_states(self, hx: State | None, batch: tuple[int, ...]) -> bool:
+        """Whether the states, if given, are those of such a batch."""
         if hx is None:
             return True
-        batch = () if input.dim() == 2 else (input.shape[1 - time],)
         states = self.num_layers * self.directions
         sizes = (self.proj_size or self.hidden_size, self.hidden_size)
         return len(hx) == 2 and all(
@@ -264,58 +256,12 @@ class LSTM(torch.nn.LSTM):
         if parameters is None:
             y, h_n, c_n = self._run_composite(x, *(hx or self._zeros(x.shape[1], x)))
         else:
-            y, h_n, c_n = self._run_native(x, hx, parameters, transposed)
+            y, h_n, c_n = whole.run(self, x, hx, parameters, transposed)
         if transposed:
             y = y.transpose(0, 1)
         if not batched:
             return y.squeeze(1), (h_n.squeeze(1), c_n.squeeze(1))
         return y, (h_n, c_n)
-
-    def _run_native(
-        self, x: Tensor, hx: State | None, parameters: list[Any], batch_first: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        h0, c0 = hx or (None, None)
-        if not self.bias:
-            parameters = [p for k in range(0, len(parameters), 2)
-                          for p in (*parameters[k : k + 2], None, None)]  # fmt: skip
-        L, D = self.num_layers, self.directions
-        options = Options(batch_first, self.checkpoint_every)
-        if not (self.dropout and self.training and L > 1):
-            return native.run(self._engine(0, L), x, h0, c0, parameters, options)
-        # PyTorch draws the dropout between layers, so each is a call of its own.
-        h_n, c_n, per_layer = [], [], len(parameters) // L
-        for layer in range(L):
-            states = slice(layer * D, (layer + 1) * D)
-            x, h, c = native.run(
-                self._engine(layer, layer + 1),
-                functional.dropout(x, self.dropout) if layer else x,
-                None if h0 is None else h0[states],
-                None if c0 is None else c0[states],
-                parameters[layer * per_layer : (layer + 1) * per_layer],
-                options if layer == L - 1 else Options(False, self.checkpoint_every),
-            )
-            h_n.append(h)
-            c_n.append(c)
-        return x, torch.cat(h_n), torch.cat(c_n)
-
-    def _engine(self, first: int, end: int) -> Engine:
-        """Return the packed weights of some layers."""
-        engine = self._engines.get((first, end))
-        if engine is None:
-            D, H = self.directions, self.hidden_size
-            I, bfloat16 = D * H if first else self.input_size, self.precision == "bfloat16"
-            engine = Engine(end - first, D, I, H, bfloat16)
-            engine.frozen = self._frozen
-            engine = self._engines.setdefault((first, end), engine)
-        return engine
-
-    def _parameters_now(self) -> list[Any]:
-        """Return the parameters as they are at this moment, parametrised or swapped ones too."""
-        registered = self._parameters
-        return [
-            registered[name] if name in registered else getattr(self, name)
-            for name in self._flat_weights_names
-        ]
 
     def _forward_packed(
         self, input: PackedSequence, hx: State | None

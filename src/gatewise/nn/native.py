@@ -16,6 +16,7 @@ from gatewise import _native
 from gatewise.nn import composite
 from gatewise.nn.composite import LayerWeights
 from gatewise.nn.engine import Engine
+from gatewise.nn.noise import Noise
 
 _POOLED_SIZE = 1 << 18  # elements of a tape, from which on the core's own memory is worth its fee
 _BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))
@@ -24,12 +25,17 @@ _BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched
 class Options(NamedTuple):
     """How to run; see `gatewise.nn.LSTM`.
 
-    batch_sizes: [T] int64, of a `PackedSequence`: x and y hold the rows of all steps, [N, *].
+    Attributes:
+        batch_first: y lies in memory as [B, T, D*P].
+        checkpoint_every: as in `gatewise.nn.LSTM`; 0 where there is noise.
+        batch_sizes: [T] int64, of a `PackedSequence`: x and y hold the rows of all steps, [N, *].
+        noise: what disturbs the states.
     """
 
     batch_first: bool = False
     checkpoint_every: int = 0
     batch_sizes: Tensor | None = None
+    noise: Noise | None = None
 
 
 def run(
@@ -118,7 +124,7 @@ def _forward(
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     weights.forward(
         T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
-        h_n.data_ptr(), c_n.data_ptr(), _address(tape), every, ragged,
+        h_n.data_ptr(), c_n.data_ptr(), _address(tape), every, ragged, _noise(options.noise),
     )  # fmt: skip
     return y, h_n, c_n, tape, weights, ragged
 
@@ -134,6 +140,13 @@ def _ragged(batch_sizes: Tensor | None) -> _native.Ragged | None:
         return None
     batch_sizes = batch_sizes.contiguous()
     return _native.Ragged(batch_sizes.data_ptr(), len(batch_sizes))
+
+
+def _noise(noise: Noise | None) -> tuple[float, ...] | None:
+    if noise is None:
+        return None
+    masks = (noise.recurrent, noise.zoneout_h, noise.zoneout_c)
+    return (*map(_address, masks), *noise.rates)
 
 
 def _tape(
@@ -174,7 +187,7 @@ def _backward(
         T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
         tape.data_ptr(), *_rows(dy), _address(dh_n), _address(dc_n), *_rows(dx), dh0.data_ptr(),
         dc0.data_ptr(), tuple([g.data_ptr() for own in found for g in own]),
-        ctx.options.checkpoint_every, ctx.ragged,
+        ctx.options.checkpoint_every, ctx.ragged, _noise(ctx.options.noise),
     )  # fmt: skip
     d_parameters: list[Tensor | None] = []
     for k, (dw_ih, dw_hh, db, *others) in enumerate(found):
@@ -241,7 +254,10 @@ def _composite(
         LayerWeights(**dict(zip(engine.names, parameters[k * count :], strict=False)))
         for k in range(L * D)
     ]
-    y, h_n, c_n = composite.run_layers(x, h0, c0, weights, engine.cell, L, lengths)
+    masks = None
+    if options.noise is not None:
+        masks = [options.noise.masks(k, options.batch_sizes) for k in range(L * D)]
+    y, h_n, c_n = composite.run_layers(x, h0, c0, weights, engine.cell, L, lengths, masks)
     return y if lengths is None else pack_padded_sequence(y, lengths).data, h_n, c_n
 
 

@@ -1,8 +1,9 @@
 """Which path a call can take.
 
 `native` where the core applies; `composite` where only differentiable PyTorch operations give the
-right answer (other cells, functorch transforms, forward-mode AD); `torch` for all else, so that
-PyTorch's own kernels, checks and error messages apply.
+right answer (Python functions as activations, functorch transforms, forward-mode AD, and on other
+devices what PyTorch's LSTM is not); `torch` for all else, so that PyTorch's own kernels, checks and
+error messages apply.
 """
 
 from __future__ import annotations
@@ -23,20 +24,28 @@ _NATIVE_DTYPES = (torch.float32, torch.float64)
 _PLAIN = (Tensor, Parameter)
 
 
-def choose(cell: Cell, tensors: Iterable[Tensor], supported: bool) -> Path:
+def choose(cell: Cell, tensors: Iterable[Tensor | None], supported: bool, plain: bool) -> Path:
     """Choose the path of one call.
 
     Args:
         cell: which LSTM.
-        tensors: all tensors that the call reads.
-        supported: whether the core does what the module asks (no projection, regular shapes, ...).
+        tensors: all tensors that the call reads; None counts for nothing.
+        supported: whether the core does what the call asks (regular shapes, ...).
+        plain: whether PyTorch has this LSTM too.
     """
-    if not cell.is_default:
+    if cell.has_callables:
         return "composite"
-    if _is_traced() or not supported:
-        return "torch"
+    if _is_traced() or not (supported and _are_plain_numbers(tensors)):
+        return "torch" if plain else "composite"
+    return "composite" if _is_transformed() else "native"
+
+
+def _are_plain_numbers(tensors: Iterable[Tensor | None]) -> bool:
+    """Whether all are dense numbers in memory, of one dtype that the core has."""
     dtype = None
     for t in tensors:
+        if t is None:
+            continue
         dtype = dtype or t.dtype
         # A layout that is not strided, a pending negation, zeros without memory: not plain numbers.
         if (
@@ -47,10 +56,8 @@ def choose(cell: Cell, tensors: Iterable[Tensor], supported: bool) -> Path:
             or t.is_neg()
             or t._is_zerotensor()
         ):
-            return "torch"
-    if dtype not in _NATIVE_DTYPES or torch.is_autocast_enabled("cpu"):
-        return "torch"
-    return "composite" if _is_transformed() else "native"
+            return False
+    return dtype in _NATIVE_DTYPES and not torch.is_autocast_enabled("cpu")
 
 
 def _is_traced() -> bool:
