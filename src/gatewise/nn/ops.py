@@ -7,7 +7,7 @@ An operator takes tensors and plain values only. What else a call is made of sta
 JSON; packed weights are found again by the memory of the first parameter.
 
 PyTorch's compiler breaks the graph at every `torch.nn.LSTM`, and so at ours, unless it is told not
-to: ``torch._dynamo.config.allow_rnn = True``. At a break the LSTM runs natively, outside the graph.
+to: ``torch._dynamo.config.allow_rnn = True``. Else the LSTM's layers become a graph of their own.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ torch.library.define(
 
 
 def run(
-    sizes: Sizes,
-    bfloat16: bool,
+    engine: Engine,
     x: Tensor,
     h0: Maybe,
     c0: Maybe,
     parameters: list[Maybe],
     options: Options,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run layers as `native.run` does, but as one operator of a graph.
+    """Run the layers of an engine: as one operator where a graph is being made, else at once.
 
     Compiled, it keeps a tape where gradients are wanted. An exported program keeps none: training
     one runs forward twice. Neither has second derivatives.
 
     Args:
-        sizes, bfloat16: of the `Engine`.
-        x, h0, c0, parameters, options: as in `native.run`.
+        engine, x, h0, c0, parameters, options: as in `native.run`.
 
     Returns:
         y, h_n, c_n as from `native.run`.
     """
+    if not torch.compiler.is_compiling():
+        return native.run(engine, x, h0, c0, parameters, options)
     keep = not torch.compiler.is_exporting() and _wants_gradients(x, h0, c0, *parameters)
-    config = _encoded(sizes, bfloat16, options)
+    config = _encoded(engine.sizes, engine.bfloat16, options)
     y, h_n, c_n, _ = torch.ops.gatewise.lstm(x, h0, c0, parameters, config, keep)
     return y, h_n, c_n
 
@@ -103,6 +103,7 @@ def _engine(parameters: list[Maybe], config: str) -> Engine:
 
 
 @torch.library.impl("gatewise::lstm", "CPU")
+@torch.compiler.disable
 def _forward(
     x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -126,6 +127,7 @@ def _forward_shapes(
 
 
 @torch.library.impl("gatewise::lstm_backward", "CPU")
+@torch.compiler.disable
 def _backward(
     x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str,
     y: Tensor, tape: Tensor, dy: Maybe, dh_n: Maybe, dc_n: Maybe, want_dx: bool,
@@ -179,6 +181,7 @@ class _LSTM(torch.autograd.Function):
 
 
 @torch.library.impl("gatewise::lstm", "Autograd")
+@torch.compiler.disable
 def _with_autograd(
     x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str, keep: bool
 ) -> Any:

@@ -8,6 +8,7 @@ import torch._inductor.config
 from twins import assert_same
 
 from gatewise.nn import LSTM, ops
+from gatewise.nn.engine import Engine
 from gatewise.nn.native import Options
 
 # The compiler's own.
@@ -28,7 +29,7 @@ class Net(torch.nn.Module):
 
     def __init__(self, lstm):
         super().__init__()
-        self.sizes = (lstm.num_layers, lstm.directions, lstm.input_size, lstm.hidden_size)
+        self.engine = Engine(lstm.num_layers, lstm.directions, lstm.input_size, lstm.hidden_size)
         self.options = Options(lstm.batch_first, lstm.checkpoint_every)
         self.bias, self.batch_first = lstm.bias, lstm.batch_first
         self.own = torch.nn.ParameterList(lstm.parameters())
@@ -40,7 +41,7 @@ class Net(torch.nn.Module):
             parameters = [p for pair in pairs for p in (*pair, None, None)]
         x = torch.tanh(x)
         x = x.transpose(0, 1) if self.batch_first else x
-        y, h, c = ops.run(self.sizes, False, x, h0, c0, parameters, self.options)
+        y, h, c = ops.run(self.engine, x, h0, c0, parameters, self.options)
         y = y.transpose(0, 1) if self.batch_first else y
         return y.sigmoid(), h, c
 
@@ -68,7 +69,8 @@ def nets(request):
 
 def given(net, T, B):
     torch.manual_seed(T)
-    states = (net.sizes[0] * net.sizes[1], B, H)
+    L, D, _, _ = net.engine.sizes
+    states = (L * D, B, H)
     shapes = ((B, T, I) if net.batch_first else (T, B, I), states, states)
     return [torch.randn(s, dtype=torch.float64) for s in shapes]
 
@@ -100,11 +102,11 @@ def test_inductor_computes_and_trains_the_same():
     """The operators alone: what stands beside them would go through a C++ compiler."""
     torch._dynamo.reset()
     lstm = LSTM(I, H, num_layers=2, dtype=torch.float64)
-    sizes, parameters = (2, 1, I, H), list(lstm.parameters())
+    engine, parameters = Engine(2, 1, I, H), list(lstm.parameters())
 
     @torch.compile(fullgraph=True)
     def ours(x, h0, c0):
-        return ops.run(sizes, False, x, h0, c0, parameters, Options())
+        return ops.run(engine, x, h0, c0, parameters, Options())
 
     def theirs(x, h0, c0):
         y, (h, c) = lstm(x, (h0, c0))
@@ -186,7 +188,7 @@ def test_the_operator_is_what_pytorch_expects_of_any(keep):
     lstm = LSTM(I, H, dtype=torch.float64)
     net = Net(lstm)
     x, h0, _ = given(net, 6, 3)
-    config = ops._encoded(net.sizes, False, net.options)
+    config = ops._encoded(net.engine.sizes, False, net.options)
     torch.library.opcheck(
         torch.ops.gatewise.lstm.default,
         (x.requires_grad_(), h0, None, list(net.own), config, keep),
@@ -197,18 +199,20 @@ def test_the_operator_is_what_pytorch_expects_of_any(keep):
 
 
 def test_packed_weights_go_with_the_parameters():
-    def run(lstm):
-        with torch.no_grad():
-            Net(lstm)(torch.zeros(2, 3, I))
-
     ops._engines.clear()
+    config = ops._encoded((1, 1, I, H), False, Options())
+    x = torch.zeros(2, 3, I)
+
+    def run(lstm):
+        torch.ops.gatewise.lstm(
+            x, None, None, [p.detach() for p in lstm.parameters()], config, False
+        )
+
     first, second = LSTM(I, H), LSTM(I, H)
-    run(first)
-    run(second)
-    run(first)
+    for lstm in (first, second, first):
+        run(lstm)
     assert len(ops._engines) == 2
-    del first, second
+    del first, second, lstm
     gc.collect()
-    third = LSTM(I, H)
-    run(third)
+    run(LSTM(I, H))
     assert len(ops._engines) == 1
