@@ -106,7 +106,7 @@ def test_float32_results_stay_inside_the_range_of_the_table(isa, name):
 
 def test_an_unknown_activation_is_refused():
     x = np.zeros(3)
-    with pytest.raises(ValueError, match="expected 'sigmoid' or 'tanh'"):
-        _native.activate("relu", x, x.copy())
+    with pytest.raises(ValueError, match="no such activation"):
+        _native.activate("mish", x, x.copy())
     with pytest.raises(ValueError, match="as long as x"):
         _native.activate("tanh", x, np.zeros(4))

@@ -150,8 +150,9 @@ class LSTM(torch.nn.LSTM):
         if hx is None and self.learn_initial_state:
             hx = self._learnt_state(input)
         parameters = whole.parameters_of(self)
-        packed = isinstance(input, PackedSequence)
-        tensors = [input.data if packed else input, *parameters, *(() if hx is None else hx)]
+        given = parameters if self.bias else [p for p in parameters if p is not None]
+        x = input.data if isinstance(input, PackedSequence) else input
+        tensors = [x, *given, *(() if hx is None else hx)]
         plain = self.cell.is_default and not self.is_regularised
         path = paths.choose(self.cell, tensors, self._is_supported(input, hx), plain)
         if path == "torch":
@@ -217,6 +218,8 @@ class LSTM(torch.nn.LSTM):
         """Whether the core does this call; if not, PyTorch does it, or says what is wrong."""
         if not isinstance(input, PackedSequence):
             return self._is_regular(input, hx) and input.numel() > 0
+        if torch.compiler.is_compiling():
+            return False  # how many rows there are, stands in a tensor
         data, sizes = input.data, input.batch_sizes
         if data.dim() != 2 or data.shape[1] != self.input_size or not data.numel():
             return False

@@ -63,7 +63,7 @@ def run(
     ):
         outputs = _Layers.apply(engine, options, x, h0, c0, *parameters)
         return cast(tuple[Tensor, Tensor, Tensor], outputs)
-    return _forward(engine, options, x, h0, c0, parameters)[:3]
+    return forward(engine, options, x, h0, c0, parameters)[:3]
 
 
 class _Layers(torch.autograd.Function):
@@ -82,7 +82,7 @@ class _Layers(torch.autograd.Function):
         c0: Tensor | None,
         *parameters: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y, h_n, c_n, tape, ctx.weights, ctx.ragged = _forward(
+        y, h_n, c_n, tape, ctx.weights = forward(
             engine, options, x, h0, c0, list(parameters), keep=True
         )
         ctx.save_for_backward(x, h0, c0, y, tape, *parameters)
@@ -95,10 +95,11 @@ class _Layers(torch.autograd.Function):
         x, h0, c0, y, tape, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled() or any(map(_is_batched, grads)):
             return None, None, *_differentiable_backward(ctx, x, h0, c0, parameters, grads)
-        return None, None, *_backward(ctx, x, h0, c0, y, tape, parameters, grads)
+        call = (ctx.engine, ctx.options, x, h0, c0, parameters)
+        return None, None, *backward(*call, ctx.weights, y, tape, grads, ctx.needs_input_grad[2])
 
 
-def _forward(
+def forward(
     engine: Engine,
     options: Options,
     x: Tensor,
@@ -107,7 +108,7 @@ def _forward(
     parameters: list[Tensor | None],
     keep: bool = False,
 ) -> Any:
-    """Return y, h_n, c_n, the tape (with `keep`), the packed weights, and the ragged batch."""
+    """Return y, h_n, c_n, the tape (None without `keep`), and the packed weights."""
     L, D, _, H = engine.sizes
     P, dtype = engine.projection or H, x.dtype
     T, B = _steps_and_rows(x, options)
@@ -126,7 +127,7 @@ def _forward(
         T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
         h_n.data_ptr(), c_n.data_ptr(), _address(tape), every, ragged, _noise(options.noise),
     )  # fmt: skip
-    return y, h_n, c_n, tape, weights, ragged
+    return y, h_n, c_n, tape, weights
 
 
 def _steps_and_rows(x: Tensor, options: Options) -> tuple[int, int]:
@@ -158,23 +159,33 @@ def _tape(
     return weights.tape(T, B, every, ragged)
 
 
-def _backward(
-    ctx: Any,
+def backward(
+    engine: Engine,
+    options: Options,
     x: Tensor,
     h0: Tensor | None,
     c0: Tensor | None,
+    parameters: list[Any],
+    weights: Any,
     y: Tensor,
     tape: Tensor,
-    parameters: list[Any],
     grads: tuple[Tensor | None, ...],
+    want_dx: bool,
 ) -> list[Tensor | None]:
-    engine: Engine = ctx.engine
+    """Return the gradients of x (None unless wanted), h0, c0 and the parameters.
+
+    Args:
+        engine, options, x, h0, c0, parameters: as forward had them.
+        weights, y, tape: as forward gave them.
+        grads: of y, h_n and c_n, None for zeros.
+        want_dx: whether x needs one.
+    """
     L, D, _, H = engine.sizes
-    T, B = _steps_and_rows(x, ctx.options)
+    T, B = _steps_and_rows(x, options)
     dy, dh_n, dc_n = grads
     dy = None if dy is None else _with_dense_rows(_materialised(dy))
     dh_n, dc_n = (None if g is None else _dense(_materialised(g)) for g in (dh_n, dc_n))
-    dx = _empty_rows_like(x) if ctx.needs_input_grad[2] else None
+    dx = empty_rows_like(x) if want_dx else None
     dh0, dc0 = (x.new_empty((L * D, B, size)) for size in (engine.projection or H, H))
     count = len(engine.names)
     found = []  # dw_ih, dw_hh, db and the others' of each layer and direction
@@ -183,11 +194,11 @@ def _backward(
         found.append([w_ih.new_empty(w_ih.shape), w_ih.new_empty(w_hh.shape),
                       w_ih.new_empty(4 * H), *(w_ih.new_empty(p.shape) for p in others)])  # fmt: skip
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
-    ctx.weights.backward(
+    weights.backward(
         T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
         tape.data_ptr(), *_rows(dy), _address(dh_n), _address(dc_n), *_rows(dx), dh0.data_ptr(),
         dc0.data_ptr(), tuple([g.data_ptr() for own in found for g in own]),
-        ctx.options.checkpoint_every, ctx.ragged, _noise(ctx.options.noise),
+        options.checkpoint_every, _ragged(options.batch_sizes), _noise(options.noise),
     )  # fmt: skip
     d_parameters: list[Tensor | None] = []
     for k, (dw_ih, dw_hh, db, *others) in enumerate(found):
@@ -281,7 +292,7 @@ def _with_dense_rows(t: Tensor) -> Tensor:
     return t if _has_unit_stride(t) else t.contiguous()
 
 
-def _empty_rows_like(t: Tensor) -> Tensor:
+def empty_rows_like(t: Tensor) -> Tensor:
     """Room for dx, each row in a place of its own; laid out like x where x is dense."""
     room = torch.empty_like(t)
     return room if _has_unit_stride(room) else t.new_empty(t.shape)

@@ -13,23 +13,27 @@ to: ``torch._dynamo.config.allow_rnn = True``. Else the LSTM's layers become a g
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from functools import cache
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from gatewise.cell import Cell
 from gatewise.nn import native
 from gatewise.nn.engine import Engine
 from gatewise.nn.native import Options
+from gatewise.nn.noise import Noise
 
 Maybe = Tensor | None
-Sizes = tuple[int, int, int, int]
 
-_CALL = "Tensor x, Tensor? h0, Tensor? c0, Tensor?[] parameters, str config"
+_CELL_FIELDS = tuple(field.name for field in fields(Cell))
+
+# noise: the three masks of `Noise`, or nothing.
+_CALL = "Tensor x, Tensor? h0, Tensor? c0, Tensor?[] parameters, Tensor?[] noise, str config"
 torch.library.define("gatewise::lstm", f"({_CALL}, bool keep) -> (Tensor, Tensor, Tensor, Tensor)")
 torch.library.define(
     "gatewise::lstm_backward",
@@ -60,8 +64,12 @@ def run(
     if not torch.compiler.is_compiling():
         return native.run(engine, x, h0, c0, parameters, options)
     keep = not torch.compiler.is_exporting() and _wants_gradients(x, h0, c0, *parameters)
-    config = _encoded(engine.sizes, engine.bfloat16, options)
-    y, h_n, c_n, _ = torch.ops.gatewise.lstm(x, h0, c0, parameters, config, keep)
+    noise, rates = ([], None) if options.noise is None else (options.noise[:3], options.noise.rates)
+    # PyTorch's compiler takes constants apart, but no dataclass.
+    cell = tuple(getattr(engine.cell, name) for name in _CELL_FIELDS)
+    kind = (engine.sizes, engine.bfloat16, cell, engine.projection)
+    config = _encoded(kind, options._replace(noise=None), rates)
+    y, h_n, c_n, _ = torch.ops.gatewise.lstm(x, h0, c0, parameters, noise, config, keep)
     return y, h_n, c_n
 
 
@@ -69,18 +77,37 @@ def _wants_gradients(*tensors: Maybe) -> bool:
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
+class _Config(NamedTuple):
+    """What a call is made of beside tensors."""
+
+    sizes: tuple[int, int, int, int]
+    bfloat16: bool
+    cell: Cell
+    projection: int
+    options: Options  # but for the noise
+    rates: tuple[float, float] | None
+
+    def with_noise(self, masks: list[Maybe]) -> Options:
+        noise = None if self.rates is None else Noise(*masks, rates=self.rates)
+        return self.options._replace(noise=noise)
+
+
 @torch.compiler.assume_constant_result
-def _encoded(sizes: Sizes, bfloat16: bool, options: Options) -> str:
-    return json.dumps([sizes, bfloat16, options])
+def _encoded(
+    kind: tuple[Any, ...], options: Options, rates: tuple[float, float] | None = None
+) -> str:
+    sizes, bfloat16, cell, projection = kind
+    return json.dumps([sizes, bfloat16, cell, projection, options, rates])
 
 
 @cache
-def _decoded(config: str) -> tuple[Sizes, bool, Options]:
-    sizes, bfloat16, options = json.loads(config)
-    return tuple(sizes), bfloat16, Options(*options)
+def _decoded(config: str) -> _Config:
+    sizes, bfloat16, cell, projection, options, rates = json.loads(config)
+    rates = None if rates is None else tuple(rates)
+    return _Config(tuple(sizes), bfloat16, Cell(*cell), projection, Options(*options), rates)
 
 
-_engines: dict[tuple[int, Sizes, bool], tuple[StorageWeakRef, Engine]] = {}
+_engines: dict[tuple[int, str], tuple[StorageWeakRef, Engine]] = {}
 
 
 def _engine(parameters: list[Maybe], config: str) -> Engine:
@@ -88,68 +115,66 @@ def _engine(parameters: list[Maybe], config: str) -> Engine:
 
     What it holds packed need not be these parameters: `Engine.pack` looks at their bits.
     """
-    sizes, bfloat16, _ = _decoded(config)
+    sizes, bfloat16, cell, projection, _, _ = _decoded(config)
     first = parameters[0]
     assert first is not None  # the biases may be missing, w_ih never is
     memory = StorageWeakRef(first.untyped_storage())
-    key = (memory.cdata, sizes, bfloat16)
+    key = (memory.cdata, config)
     found = _engines.get(key)
     if found is None:
         for old, (owner, _) in list(_engines.items()):
             if owner.expired():
                 _engines.pop(old, None)
-        found = _engines.setdefault(key, (memory, Engine(*sizes, bfloat16)))
+        found = _engines.setdefault(key, (memory, Engine(*sizes, bfloat16, cell, projection)))
     return found[1]
 
 
 @torch.library.impl("gatewise::lstm", "CPU")
 @torch.compiler.disable
 def _forward(
-    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str, keep: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    engine, options = _engine(parameters, config), _decoded(config)[2]
-    y, h_n, c_n, tape, _ = native._forward(engine, options, x, h0, c0, parameters, keep)
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    engine, options = _engine(parameters, config), _decoded(config).with_noise(noise)
+    y, h_n, c_n, tape, _ = native.forward(engine, options, x, h0, c0, parameters, keep)
     return y, h_n, c_n, x.new_empty(0) if tape is None else tape
 
 
 @torch.library.register_fake("gatewise::lstm")
 def _forward_shapes(
-    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str, keep: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    (L, D, _, H), _, options = _decoded(config)
-    T, B, _ = x.shape
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    (L, D, _, H), _, _, projection, options, _ = _decoded(config)
+    (T, B, _), P = x.shape, projection or H
     first, second = (B, T) if options.batch_first else (T, B)
-    y = x.new_empty((first, second, D * H))
-    h_n, c_n = (x.new_empty((L * D, B, H)) for _ in range(2))
+    y = x.new_empty((first, second, D * P))
+    h_n, c_n = (x.new_empty((L * D, B, size)) for size in (P, H))
     # How long a tape is, is the core's own affair.
     size = torch.library.get_ctx().new_dynamic_size() if keep else 0
     return y.transpose(0, 1) if options.batch_first else y, h_n, c_n, x.new_empty(size)
 
 
 @torch.library.impl("gatewise::lstm_backward", "CPU")
-@torch.compiler.disable
 def _backward(
-    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str,
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
     y: Tensor, tape: Tensor, dy: Maybe, dh_n: Maybe, dc_n: Maybe, want_dx: bool,
 ) -> list[Tensor]:  # fmt: skip
-    sizes, _, options = _decoded(config)
-    ctx = SimpleNamespace(
-        weights=_engine(parameters, config).pack(parameters, x.dtype),
-        sizes=sizes,
-        options=options,
-        needs_input_grad=(False, False, want_dx),
+    engine, options = _engine(parameters, config), _decoded(config).with_noise(noise)
+    weights = engine.pack(parameters, x.dtype)
+    found = native.backward(
+        engine, options, x, h0, c0, parameters, weights, y, tape, (dy, dh_n, dc_n), want_dx
     )
-    found = native._backward(ctx, x, h0, c0, y, tape, parameters, (dy, dh_n, dc_n))
     return [g for g in found if g is not None]
 
 
 @torch.library.register_fake("gatewise::lstm_backward")
 def _backward_shapes(
-    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str,
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
     y: Tensor, tape: Tensor, dy: Maybe, dh_n: Maybe, dc_n: Maybe, want_dx: bool,
 ) -> list[Tensor]:  # fmt: skip
     others = [t.new_empty(t.shape) for t in (h0, c0, *parameters) if t is not None]
-    return [native._empty_rows_like(x), *others] if want_dx else others
+    return [native.empty_rows_like(x), *others] if want_dx else others
 
 
 class _LSTM(torch.autograd.Function):
@@ -157,12 +182,14 @@ class _LSTM(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, config: str, keep: bool, x: Tensor, h0: Maybe, c0: Maybe, *parameters: Maybe
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        ctx: Any, config: str, keep: bool, noise: list[Maybe], x: Tensor, h0: Maybe, c0: Maybe,
+        *parameters: Maybe,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+        call = (x, h0, c0, list(parameters), noise, config)
         with torch._C._AutoDispatchBelowAutograd():
-            y, h_n, c_n, tape = torch.ops.gatewise.lstm(x, h0, c0, list(parameters), config, keep)
+            y, h_n, c_n, tape = torch.ops.gatewise.lstm(*call, keep)
         ctx.save_for_backward(x, h0, c0, y, tape, *parameters)
-        ctx.config, ctx.keep = config, keep
+        ctx.config, ctx.keep, ctx.noise = config, keep, noise
         ctx.mark_non_differentiable(tape)
         ctx.set_materialize_grads(False)
         return y, h_n, c_n, tape
@@ -171,21 +198,21 @@ class _LSTM(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Maybe) -> tuple[Maybe, ...]:  # type: ignore[override]
         x, h0, c0, y, tape, *parameters = ctx.saved_tensors
-        call = (x, h0, c0, parameters, ctx.config)
+        call = (x, h0, c0, parameters, ctx.noise, ctx.config)
         if not ctx.keep:
             tape = torch.ops.gatewise.lstm(*call, True)[3]
-        want_dx = ctx.needs_input_grad[2]
+        want_dx = ctx.needs_input_grad[3]
         found = iter(torch.ops.gatewise.lstm_backward(*call, y, tape, *grads[:3], want_dx))
         dx = next(found) if want_dx else None
-        return None, None, dx, *(None if t is None else next(found) for t in (h0, c0, *parameters))
+        return None, None, None, dx, *(None if t is None else next(found) for t in (h0, c0, *parameters))
 
 
 @torch.library.impl("gatewise::lstm", "Autograd")
-@torch.compiler.disable
 def _with_autograd(
-    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], config: str, keep: bool
-) -> Any:
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
+    keep: bool,
+) -> Any:  # fmt: skip
     if _wants_gradients(x, h0, c0, *parameters):
-        return _LSTM.apply(config, keep, x, h0, c0, *parameters)
+        return _LSTM.apply(config, keep, noise, x, h0, c0, *parameters)
     with torch._C._AutoDispatchBelowAutograd():
-        return torch.ops.gatewise.lstm(x, h0, c0, parameters, config, keep)
+        return torch.ops.gatewise.lstm(x, h0, c0, parameters, noise, config, keep)

@@ -24,28 +24,29 @@ _NATIVE_DTYPES = (torch.float32, torch.float64)
 _PLAIN = (Tensor, Parameter)
 
 
-def choose(cell: Cell, tensors: Iterable[Tensor | None], supported: bool, plain: bool) -> Path:
+def choose(cell: Cell, tensors: Iterable[Tensor], supported: bool, plain: bool) -> Path:
     """Choose the path of one call.
 
     Args:
         cell: which LSTM.
-        tensors: all tensors that the call reads; None counts for nothing.
+        tensors: all tensors that the call reads.
         supported: whether the core does what the call asks (regular shapes, ...).
         plain: whether PyTorch has this LSTM too.
     """
     if cell.has_callables:
         return "composite"
-    if _is_traced() or not (supported and _are_plain_numbers(tensors)):
-        return "torch" if plain else "composite"
+    other: Path = "torch" if plain else "composite"
+    if torch.compiler.is_compiling():
+        return "native" if supported and _can_compile(tensors) else other
+    if is_tracing() or not (supported and _are_plain_numbers(tensors)):
+        return other
     return "composite" if _is_transformed() else "native"
 
 
-def _are_plain_numbers(tensors: Iterable[Tensor | None]) -> bool:
+def _are_plain_numbers(tensors: Iterable[Tensor]) -> bool:
     """Whether all are dense numbers in memory, of one dtype that the core has."""
     dtype = None
     for t in tensors:
-        if t is None:
-            continue
         dtype = dtype or t.dtype
         # A layout that is not strided, a pending negation, zeros without memory: not plain numbers.
         if (
@@ -60,8 +61,15 @@ def _are_plain_numbers(tensors: Iterable[Tensor | None]) -> bool:
     return dtype in _NATIVE_DTYPES and not torch.is_autocast_enabled("cpu")
 
 
-def _is_traced() -> bool:
-    return torch.compiler.is_compiling() or is_tracing()
+def _can_compile(tensors: Iterable[Tensor]) -> bool:
+    """The same under torch.compile and torch.export, whose tensors have shapes but no numbers.
+
+    PyTorch's ONNX exporter knows PyTorch's operators, and torch.func has no rules for ours.
+    """
+    if torch.onnx.is_in_onnx_export() or _is_transformed() or torch.is_autocast_enabled("cpu"):
+        return False
+    kinds = {(t.dtype, t.device.type, t.layout) for t in tensors}
+    return len(kinds) == 1 and kinds <= {(d, "cpu", torch.strided) for d in _NATIVE_DTYPES}
 
 
 def _is_transformed() -> bool:

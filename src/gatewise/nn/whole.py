@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from gatewise import _native
-from gatewise.nn import masks, native
+from gatewise.nn import masks, ops
 from gatewise.nn.engine import Engine
 from gatewise.nn.native import Options
 from gatewise.nn.noise import Noise, together
@@ -112,11 +112,11 @@ def _run_layers(
     h0, c0 = hx or (None, None)
     L, D = lstm.num_layers, lstm.directions
     if not (lstm.dropout and lstm.training and L > 1):
-        return native.run(_engine(lstm, 0, L), x, h0, c0, parameters, options)
+        return ops.run(_engine(lstm, 0, L), x, h0, c0, parameters, options)
     h_n, c_n, per_layer, noise = [], [], len(parameters) // L, options.noise
     for layer in range(L):
         states = slice(layer * D, (layer + 1) * D)
-        x, h, c = native.run(
+        x, h, c = ops.run(
             _engine(lstm, layer, layer + 1),
             functional.dropout(x, lstm.dropout) if layer else x,
             None if h0 is None else h0[states],
@@ -153,11 +153,13 @@ def _engine(lstm: LSTM, first: int, end: int) -> Engine:
     """Return the packed weights of some layers."""
     plain = not (lstm.proj_size or lstm.cell.layer_norm or lstm.is_regularised)
     bfloat16 = plain and lstm.precision == "bfloat16"
+    D, H, P = lstm.directions, lstm.hidden_size, lstm.proj_size
+    I = D * (P or H) if first else lstm.input_size
+    if torch.compiler.is_compiling():  # a graph needs to know what it is, no more
+        return Engine(end - first, D, I, H, bfloat16, lstm.cell, P)
     engines = _engines(lstm)
     engine = engines.get((first, end, bfloat16))
     if engine is None:
-        D, H, P = lstm.directions, lstm.hidden_size, lstm.proj_size
-        I = D * (P or H) if first else lstm.input_size
         engine = Engine(end - first, D, I, H, bfloat16, lstm.cell, P)
         engine.frozen = lstm.__dict__.get("_weights_frozen", False)
         engine = engines.setdefault((first, end, bfloat16), engine)

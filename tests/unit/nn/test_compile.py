@@ -1,12 +1,14 @@
 """The operators under torch.compile and torch.export, against the module run eagerly."""
 
 import gc
+from dataclasses import astuple
 
 import pytest
 import torch
 import torch._inductor.config
 from twins import assert_same
 
+from gatewise import Cell
 from gatewise.nn import LSTM, ops
 from gatewise.nn.engine import Engine
 from gatewise.nn.native import Options
@@ -188,10 +190,10 @@ def test_the_operator_is_what_pytorch_expects_of_any(keep):
     lstm = LSTM(I, H, dtype=torch.float64)
     net = Net(lstm)
     x, h0, _ = given(net, 6, 3)
-    config = ops._encoded(net.engine.sizes, False, net.options)
+    config = ops._encoded(((1, 1, I, H), False, astuple(Cell()), 0), net.options)
     torch.library.opcheck(
         torch.ops.gatewise.lstm.default,
-        (x.requires_grad_(), h0, None, list(net.own), config, keep),
+        (x.requires_grad_(), h0, None, list(net.own), [], config, keep),
         # Of a tape, whose memory is not the same twice, the last test cannot judge.
         test_utils=("test_schema", "test_autograd_registration", "test_faketensor")
         + (() if keep else ("test_aot_dispatch_dynamic",)),
@@ -200,12 +202,12 @@ def test_the_operator_is_what_pytorch_expects_of_any(keep):
 
 def test_packed_weights_go_with_the_parameters():
     ops._engines.clear()
-    config = ops._encoded((1, 1, I, H), False, Options())
+    config = ops._encoded(((1, 1, I, H), False, astuple(Cell()), 0), Options())
     x = torch.zeros(2, 3, I)
 
     def run(lstm):
         torch.ops.gatewise.lstm(
-            x, None, None, [p.detach() for p in lstm.parameters()], config, False
+            x, None, None, [p.detach() for p in lstm.parameters()], [], config, False
         )
 
     first, second = LSTM(I, H), LSTM(I, H)
