@@ -90,16 +90,15 @@ class PackedWeights {
 
   void forward(int64_t T, int64_t B, int threads, Address x, int64_t x_time, int64_t x_batch,
                Address h0, Address c0, Address y, int64_t y_time, int64_t y_batch, Address h_n,
-               Address c_n, Address tape, int64_t checkpoint_every,
-               nb::handle ragged_or_none, nb::handle noise_or_none) const {
+               Address c_n, Address tape, int64_t checkpoint_every, nb::handle ragged_or_none,
+               nb::handle noise_or_none) const {
     const Ragged* ragged = ragged_in(ragged_or_none);
     const gatewise::Noise<Real> noise = noise_in<Real>(noise_or_none);
     const nb::gil_scoped_release release;
-    gatewise::forward<Real>({*weights_, T, B, threads,
-                             sequence<const Real>(x, x_time, x_batch, ragged),
-                             at<const Real>(h0), at<const Real>(c0),
-                             sequence<Real>(y, y_time, y_batch, ragged), at<Real>(h_n),
-                             at<Real>(c_n), at<Real>(tape), checkpoint_every, ragged, noise});
+    gatewise::forward<Real>(
+        {*weights_, T, B, threads, sequence<const Real>(x, x_time, x_batch, ragged),
+         at<const Real>(h0), at<const Real>(c0), sequence<Real>(y, y_time, y_batch, ragged),
+         at<Real>(h_n), at<Real>(c_n), at<Real>(tape), checkpoint_every, ragged, noise});
   }
 
   // gradients: of each layer and direction dw_ih, dw_hh, db, and those of what else the cell has.
@@ -107,8 +106,8 @@ class PackedWeights {
                 Address h0, Address c0, Address y, int64_t y_time, int64_t y_batch, Address tape,
                 Address dy, int64_t dy_time, int64_t dy_batch, Address dh_n, Address dc_n,
                 Address dx, int64_t dx_time, int64_t dx_batch, Address dh0, Address dc0,
-                const nb::tuple& gradients, int64_t checkpoint_every,
-                nb::handle ragged_or_none, nb::handle noise_or_none) const {
+                const nb::tuple& gradients, int64_t checkpoint_every, nb::handle ragged_or_none,
+                nb::handle noise_or_none) const {
     const Ragged* ragged = ragged_in(ragged_or_none);
     const gatewise::Noise<Real> noise = noise_in<Real>(noise_or_none);
     std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
@@ -126,11 +125,10 @@ class PackedWeights {
     const nb::gil_scoped_release release;
     gatewise::backward<Real>(
         {*weights_, T, B, threads, sequence<const Real>(x, x_time, x_batch, ragged),
-         at<const Real>(h0), at<const Real>(c0),
-         sequence<const Real>(y, y_time, y_batch, ragged), at<const Real>(tape),
-         sequence<const Real>(dy, dy_time, dy_batch, ragged), at<const Real>(dh_n),
-         at<const Real>(dc_n), sequence<Real>(dx, dx_time, dx_batch, ragged), at<Real>(dh0),
-         at<Real>(dc0), out, checkpoint_every, ragged, noise});
+         at<const Real>(h0), at<const Real>(c0), sequence<const Real>(y, y_time, y_batch, ragged),
+         at<const Real>(tape), sequence<const Real>(dy, dy_time, dy_batch, ragged),
+         at<const Real>(dh_n), at<const Real>(dc_n), sequence<Real>(dx, dx_time, dx_batch, ragged),
+         at<Real>(dh0), at<Real>(dc0), out, checkpoint_every, ragged, noise});
   }
 
   // rates: of zoneout.
@@ -279,18 +277,17 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
            "h0"_a, "c0"_a, "y"_a, "y_time"_a, "y_batch"_a, "h_n"_a, "c_n"_a, "tape"_a,
            "checkpoint_every"_a, "ragged"_a.none(), "noise"_a.none())
       .def("run", run<Real>, "x"_a, "y"_a, "h_n"_a, "c_n"_a, "threads"_a)
-      .def("backward", &Packed::backward, "T"_a, "B"_a, "threads"_a, "x"_a, "x_time"_a,
-           "x_batch"_a, "h0"_a, "c0"_a, "y"_a, "y_time"_a, "y_batch"_a, "tape"_a, "dy"_a,
-           "dy_time"_a, "dy_batch"_a, "dh_n"_a, "dc_n"_a, "dx"_a, "dx_time"_a, "dx_batch"_a,
-           "dh0"_a, "dc0"_a, "gradients"_a, "checkpoint_every"_a, "ragged"_a.none(), "noise"_a.none())
+      .def("backward", &Packed::backward, "T"_a, "B"_a, "threads"_a, "x"_a, "x_time"_a, "x_batch"_a,
+           "h0"_a, "c0"_a, "y"_a, "y_time"_a, "y_batch"_a, "tape"_a, "dy"_a, "dy_time"_a,
+           "dy_batch"_a, "dh_n"_a, "dc_n"_a, "dx"_a, "dx_time"_a, "dx_batch"_a, "dh0"_a, "dc0"_a,
+           "gradients"_a, "checkpoint_every"_a, "ragged"_a.none(), "noise"_a.none())
       .def("stream", &Packed::stream, "B"_a, "rate_h"_a = 0, "rate_c"_a = 0);
   nb::class_<Cache>(m, cache, "Packs weights when they have changed; see lstm.h.")
       .def(
           "__init__",
           [](Cache* self, int64_t L, int64_t D, int64_t I, int64_t H, bool bfloat16,
              const nb::tuple& cell, int64_t projection) {
-            new (self) Cache(
-                gatewise::Network{L, D, I, H, bfloat16, make_cell(cell), projection});
+            new (self) Cache(gatewise::Network{L, D, I, H, bfloat16, make_cell(cell), projection});
           },
           "L"_a, "D"_a, "I"_a, "H"_a, "bfloat16"_a = false, "cell"_a = nb::tuple(),
           "projection"_a = 0)

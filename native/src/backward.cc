@@ -214,34 +214,34 @@ class Backward {
     }
     const bool staged = net_.staged() || args_.noise.any();
     Real* dgates = room(Slot::kDGates, chunk * sizes.gates);
-    return {.shape = s,
-            .reverse = d == 1,
-            .cell = net_.cell,
-            .extras = extras,
-            .noise = noise_at(args_.noise, index, s),
-            .staged = staged,
-            .weights_hh = blocks.hh,
-            .weights_ih = dx.data ? blocks.ih : nullptr,
-            .x = layer ? output(layer - 1) : x_,
-            .h0 = state_at(h0_, index, s, s.P),
-            .y = half(output(layer), d, net_.P()),
-            .tape = {args_.tape + layout_.gates(index), args_.tape + layout_.cells(index),
-                     args_.tape + layout_.norms(index)},
-            .dy = half(dy, d, net_.P()),
-            .dx = own_dx,
-            .sum_steps = sum_steps(s.B),
-            .chunk_steps = chunk_steps(s.B),
-            .dh = room(Slot::kDh, sizes.dh),
-            .dc = room(Slot::kDc, sizes.cells),
-            .dgates = dgates,
-            .operand = room(Slot::kOperand, static_cast<size_t>((s.I + s.P) * s.B) * chunk),
-            .dw = room(Slot::kDWeights, sizes.gradients),
-            .db = room(Slot::kDBias, sizes.bias),
-            .dpeephole = extras.peephole ? room(Slot::kDPeephole, 3 * sizes.unit) : nullptr,
-            .dgates_x = net_.cell.layer_norm ? room(Slot::kDGatesX, chunk * sizes.gates) : dgates,
-            .dgates_pre =
-                net_.cell.layer_norm ? room(Slot::kDGatesPre, chunk * sizes.gates) : dgates,
-            .staging = staged ? staging(sizes, chunk, d) : Staging<Real>{}};
+    return {
+        .shape = s,
+        .reverse = d == 1,
+        .cell = net_.cell,
+        .extras = extras,
+        .noise = noise_at(args_.noise, index, s),
+        .staged = staged,
+        .weights_hh = blocks.hh,
+        .weights_ih = dx.data ? blocks.ih : nullptr,
+        .x = layer ? output(layer - 1) : x_,
+        .h0 = state_at(h0_, index, s, s.P),
+        .y = half(output(layer), d, net_.P()),
+        .tape = {args_.tape + layout_.gates(index), args_.tape + layout_.cells(index),
+                 args_.tape + layout_.norms(index)},
+        .dy = half(dy, d, net_.P()),
+        .dx = own_dx,
+        .sum_steps = sum_steps(s.B),
+        .chunk_steps = chunk_steps(s.B),
+        .dh = room(Slot::kDh, sizes.dh),
+        .dc = room(Slot::kDc, sizes.cells),
+        .dgates = dgates,
+        .operand = room(Slot::kOperand, static_cast<size_t>((s.I + s.P) * s.B) * chunk),
+        .dw = room(Slot::kDWeights, sizes.gradients),
+        .db = room(Slot::kDBias, sizes.bias),
+        .dpeephole = extras.peephole ? room(Slot::kDPeephole, 3 * sizes.unit) : nullptr,
+        .dgates_x = net_.cell.layer_norm ? room(Slot::kDGatesX, chunk * sizes.gates) : dgates,
+        .dgates_pre = net_.cell.layer_norm ? room(Slot::kDGatesPre, chunk * sizes.gates) : dgates,
+        .staging = staged ? staging(sizes, chunk, d) : Staging<Real>{}};
   }
 
   Staging<Real> staging(const BufferSizes& sizes, size_t chunk, int64_t d) const {
@@ -249,7 +249,7 @@ class Backward {
     const size_t states = static_cast<size_t>(args_.B) * sizes.unit;
     // One block for all, as large as each direction needs; then its parts, one after the other.
     struct Part {
-      Real* Staging<Real>::*to;
+      Real* Staging<Real>::* to;
       size_t elements;
     };
     const Part parts[] = {

@@ -61,9 +61,10 @@ class Backward {
   }
 
   void input_gradient(const Rows& rows) {
-    product(s_, rows, plan_.weights_ih, panels_, s_.I, {0, column_blocks<Real>(s_.I)}, s_.B * W,
-            [&](int64_t step, int64_t b) { return plan_.dgates_x + place(step, 0, b); },
-            [&](int64_t step, int64_t b) { return plan_.dx.row(time(step, b), b); });
+    product(
+        s_, rows, plan_.weights_ih, panels_, s_.I, {0, column_blocks<Real>(s_.I)}, s_.B * W,
+        [&](int64_t step, int64_t b) { return plan_.dgates_x + place(step, 0, b); },
+        [&](int64_t step, int64_t b) { return plan_.dx.row(time(step, b), b); });
   }
 
   Real* dgates(int64_t step, int64_t panel, int64_t b) const {
@@ -77,9 +78,10 @@ class Backward {
 
   // dh of the step before, in some blocks of columns.
   void hidden_gradient(int64_t step, Range rows, Range blocks) {
-    product(s_, {{step, step + 1}, rows}, plan_.weights_hh, panels_, s_.P, blocks, s_.B * W,
-            [&](int64_t at, int64_t b) { return dgates(at, 0, b); },
-            [&](int64_t, int64_t b) { return dh_row(b); });
+    product(
+        s_, {{step, step + 1}, rows}, plan_.weights_hh, panels_, s_.P, blocks, s_.B * W,
+        [&](int64_t at, int64_t b) { return dgates(at, 0, b); },
+        [&](int64_t, int64_t b) { return dh_row(b); });
   }
   Real* dh_row(int64_t b) const { return plan_.dh + b * padded<Real>(s_.P); }
   Real* dc(int64_t panel, int64_t b) const { return plan_.dc + (panel * s_.B + b) * V; }
@@ -126,9 +128,9 @@ class Backward {
       const Vec<Real> d_o = dh * m * slope<Real>(cell.output_gate, o);
       const Vec<Real> through = fma(dh * o, slope<Real>(cell.cell_output, m), load(dc(panel, b)));
       Vec<Real> d[kGates];
-      const Vec<Real> dc_prev = gate_gradients<Real>(
-          cell, gates, load(tape_cells(plan_.tape, s_, step, panel, b)), d_o,
-          fma(d_o, see[2], through), see, d);
+      const Vec<Real> dc_prev =
+          gate_gradients<Real>(cell, gates, load(tape_cells(plan_.tape, s_, step, panel, b)), d_o,
+                               fma(d_o, see[2], through), see, d);
       store(dc(panel, b), keep_first<Real>(dc_prev, n));
       Real* out = dgates(step, panel, b);
       for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, keep_first<Real>(d[gate], n));

@@ -26,9 +26,8 @@ template <class Real, class Weight>
 void forward_rows(const ForwardPlan<Real>& plan, Range rows, Real* scratch) {
   const FlushSubnormals flush;
   if (plan.staged) return StagedRows<Real, Weight>(plan, rows, scratch).run();
-  with_cell<Real, Weight>(plan, [&](auto type) {
-    typename decltype(type)::type(plan, rows, scratch).run();
-  });
+  with_cell<Real, Weight>(
+      plan, [&](auto type) { typename decltype(type)::type(plan, rows, scratch).run(); });
 }
 
 template <class Real, class Weight>

@@ -153,8 +153,7 @@ void forward(const ForwardArgs<Real>& args) {
 template void run_layer<float>(const KernelTable<float>&, std::span<ForwardPlan<float>>, int);
 template void run_layer<double>(const KernelTable<double>&, std::span<ForwardPlan<double>>, int);
 template size_t tape_size<float>(const Weights<float>&, int64_t, int64_t, int64_t, const Ragged*);
-template size_t tape_size<double>(const Weights<double>&, int64_t, int64_t, int64_t,
-                                  const Ragged*);
+template size_t tape_size<double>(const Weights<double>&, int64_t, int64_t, int64_t, const Ragged*);
 template void forward<float>(const ForwardArgs<float>&);
 template void forward<double>(const ForwardArgs<double>&);
 

@@ -112,8 +112,8 @@ class WeightGradient {
             return StepOperands<Real>{operand_row(step, 0, column), operand_stride(step, column),
                                       dgates, rows};
           }
-          return StepOperands<Real>{copy + (steps_.end - 1 - step) * B * kColumns, kColumns,
-                                    dgates, rows};
+          return StepOperands<Real>{copy + (steps_.end - 1 - step) * B * kColumns, kColumns, dgates,
+                                    rows};
         });
   }
 

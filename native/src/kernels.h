@@ -19,9 +19,7 @@ struct Shape {
   int64_t rows_before(int64_t step) const {
     return ragged ? ragged->before[static_cast<size_t>(step)] : step * B;
   }
-  int64_t steps_of(int64_t b) const {
-    return ragged ? ragged->lengths[static_cast<size_t>(b)] : T;
-  }
+  int64_t steps_of(int64_t b) const { return ragged ? ragged->lengths[static_cast<size_t>(b)] : T; }
   int64_t time(int64_t step, int64_t b, bool reverse) const {
     return reverse ? steps_of(b) - 1 - step : step;
   }
@@ -131,10 +129,10 @@ struct BufferSizes {
   int64_t panels, blocks;   // of V hidden units; of columns in the backward product
   int64_t operand_columns;  // that dW takes together: ranges start at multiples of them
   size_t weights, bias, weights_hh, weights_ih;
-  size_t gradients;         // of the weights; as many as weights where these are of full precision
-  size_t unit;              // one number for each hidden unit, in panels
+  size_t gradients;  // of the weights; as many as weights where these are of full precision
+  size_t unit;       // one number for each hidden unit, in panels
   size_t project, unproject, project_gradient;
-  size_t gates, cells, dh;  // of one step; dgates are as large as gates, dc as cells
+  size_t gates, cells, dh;               // of one step; dgates are as large as gates, dc as cells
   size_t norms, projected, unprojected;  // of one step
 };
 

@@ -67,9 +67,8 @@ class NormColumns {
       return d * d;
     });
     const Real inverse_std = 1 / std::sqrt(variance + static_cast<Real>(kNormEpsilon));
-    for_each([&](int64_t at, int) {
-      store(row + at, (load(row + at) - centre) * splat(inverse_std));
-    });
+    for_each(
+        [&](int64_t at, int) { store(row + at, (load(row + at) - centre) * splat(inverse_std)); });
     return inverse_std;
   }
 
@@ -78,8 +77,7 @@ class NormColumns {
   void unnormalise(Gained&& gained, const Real* normal, Real inverse_std, Real* out,
                    int64_t panel_stride) const {
     const Vec<Real> centre = splat(mean(gained));
-    const Vec<Real> along =
-        splat(mean([&](int64_t at) { return gained(at) * load(normal + at); }));
+    const Vec<Real> along = splat(mean([&](int64_t at) { return gained(at) * load(normal + at); }));
     for_each([&](int64_t at, int lanes) {
       constexpr int64_t kPanel = int64_t{kVectors} * V;
       const Vec<Real> d = splat(inverse_std) * (gained(at) - centre - load(normal + at) * along);
@@ -99,8 +97,8 @@ template <class Real>
 NormColumns<Real, kGates> gate_columns(const Cell& cell, int64_t H) {
   constexpr Activation one = Activation::kOne;
   return {H,
-          {cell.input_gate != one, cell.forget_gate != one && !cell.coupled,
-           cell.candidate != one, cell.output_gate != one}};
+          {cell.input_gate != one, cell.forget_gate != one && !cell.coupled, cell.candidate != one,
+           cell.output_gate != one}};
 }
 
 template <class Real>

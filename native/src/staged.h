@@ -143,7 +143,7 @@ class StagedRows {
 
   template <int kRows>
   void keep(const Vec<Real> (&out)[kRows][kGates], int64_t panel, int64_t first,
-            Real* StagedRow<Real>::*part) {
+            Real* StagedRow<Real>::* part) {
     for (int r = 0; r < kRows; ++r) {
       Real* to = row(first + r).*part + panel * W;
       for (int gate = 0; gate < kGates; ++gate) store(to + gate * V, out[r][gate]);
@@ -205,8 +205,7 @@ class StagedRows {
     for (int64_t k = 0; k < n; ++k) {
       const int64_t p = panel + k;
       rows[k] = {tape_cells(plan_.tape, s_, step, p, b), tape_cells(plan_.tape, s_, step + 1, p, b),
-                 nullptr,
-                 plan_.tape.gates ? tape_gates(plan_.tape, s_, step, p, b) : nullptr,
+                 nullptr, plan_.tape.gates ? tape_gates(plan_.tape, s_, step, p, b) : nullptr,
                  plan_.extras.peephole ? plan_.extras.peephole + p * 3 * V : nullptr};
       before[k] = load(rows[k].c_prev);
     }
@@ -221,9 +220,10 @@ class StagedRows {
 
   void project(int64_t step, Range rows) {
     const Real* packed = plan_.extras.project;
-    product(s_, {{step, step + 1}, rows}, packed, in_whole_panels<Real>(s_.H) / W, s_.P,
-            {0, column_blocks<Real>(s_.P)}, W, [&](int64_t, int64_t b) { return row(b).m; },
-            [&](int64_t, int64_t b) { return row(b).h; });
+    product(
+        s_, {{step, step + 1}, rows}, packed, in_whole_panels<Real>(s_.H) / W, s_.P,
+        {0, column_blocks<Real>(s_.P)}, W, [&](int64_t, int64_t b) { return row(b).m; },
+        [&](int64_t, int64_t b) { return row(b).h; });
   }
 
   void put_out(int64_t step, int64_t b) {

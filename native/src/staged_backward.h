@@ -94,10 +94,10 @@ class StagedBackward {
   }
 
   void unproject(int64_t step, Range rows) {
-    product(s_, {{step, step + 1}, rows}, plan_.extras.unproject,
-            in_whole_panels<Real>(s_.P) / W, s_.H, {0, column_blocks<Real>(s_.H)}, W,
-            [&](int64_t at, int64_t b) { return projected(at, b); },
-            [&](int64_t, int64_t b) { return dm(b); });
+    product(
+        s_, {{step, step + 1}, rows}, plan_.extras.unproject, in_whole_panels<Real>(s_.P) / W, s_.H,
+        {0, column_blocks<Real>(s_.H)}, W, [&](int64_t at, int64_t b) { return projected(at, b); },
+        [&](int64_t, int64_t b) { return dm(b); });
   }
 
   Vec<Real> new_cell(int64_t step, int64_t panel, int64_t b) const {
@@ -164,8 +164,7 @@ class StagedBackward {
     Real* normal = plan_.staging.room + b * panels_ * V;
     for (int64_t panel = 0; panel < panels_; ++panel) {
       store(normal + panel * V, load(plan_.staging.normal_c + cell_place(step, panel, b)));
-      store(m(b) + panel * V,
-            load(m(b) + panel * V) * load(plan_.extras.norm_c + panel * 2 * V));
+      store(m(b) + panel * V, load(m(b) + panel * V) * load(plan_.extras.norm_c + panel * 2 * V));
     }
     cell_columns<Real>(s_.H).unnormalise([&](int64_t at) { return load(m(b) + at); }, normal,
                                          inverse_std, m(b), V);
@@ -180,12 +179,11 @@ class StagedBackward {
     const Zoneout<Real> zoneout(plan_.noise.zoneout_c, plan_.noise.rate_c, base_.time(step, b), b);
     const Vec<Real> z = zoneout.active() ? zoneout.kept(panel * V, n) : Vec<Real>{};
     const Vec<Real> dc = load(base_.dc(panel, b)), d_o = load(dm(b) + panel * V);
-    const Vec<Real> dc_new =
-        fma(splat(Real{1}) - z, dc, fma(d_o, see[2], load(m(b) + panel * V)));
+    const Vec<Real> dc_new = fma(splat(Real{1}) - z, dc, fma(d_o, see[2], load(m(b) + panel * V)));
     Vec<Real> d[kGates];
-    const Vec<Real> dc_prev = gate_gradients<Real>(
-        plan_.cell, tape_gates(plan_.tape, s_, step, panel, b),
-        load(tape_cells(plan_.tape, s_, step, panel, b)), d_o, dc_new, see, d);
+    const Vec<Real> dc_prev =
+        gate_gradients<Real>(plan_.cell, tape_gates(plan_.tape, s_, step, panel, b),
+                             load(tape_cells(plan_.tape, s_, step, panel, b)), d_o, dc_new, see, d);
     store(base_.dc(panel, b), keep_first<Real>(fma(z, dc, dc_prev), n));
     Real* out = plan_.dgates_pre + base_.place(step, panel, b);
     for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, keep_first<Real>(d[gate], n));

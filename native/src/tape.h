@@ -11,9 +11,9 @@ inline int64_t sum_steps(int64_t B) {
   return std::max<int64_t>(1, kRowsPerSum / std::max<int64_t>(B, 1));
 }
 
-// [layer][direction] gates [T steps], cells [T + 1] and norms [T], or with checkpoints the cell state [B, H]
-// at the start of each segment but the first; then the outputs [T, B, D * P] of each layer but the
-// last.
+// [layer][direction] gates [T steps], cells [T + 1] and norms [T], or with checkpoints the cell
+// state [B, H] at the start of each segment but the first; then the outputs [T, B, D * P] of each
+// layer but the last.
 template <class Real>
 class TapeLayout {
  public:
@@ -63,7 +63,8 @@ class TapeLayout {
   size_t gates_, cells_, norms_;
 };
 
-// The part of a sequence that a direction runs through in some of its steps; of a ragged batch, all.
+// The part of a sequence that a direction runs through in some of its steps; of a ragged batch,
+// all.
 template <class Real>
 Sequence<Real> part(const Sequence<Real>& sequence, Range steps, int64_t T, bool reverse) {
   if (!sequence.data || sequence.ragged) return sequence;

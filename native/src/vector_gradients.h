@@ -15,10 +15,12 @@ class VectorGradients {
   void run(int64_t panel) {
     sum<kGates>(plan_.db + panel * W, [&](int64_t step, int64_t b, Vec<Real>(&total)[kGates])
                                           __attribute__((always_inline)) {
-      const Real* d = plan_.dgates_pre + backward_.place(step, panel, b);
+                                            const Real* d =
+                                                plan_.dgates_pre + backward_.place(step, panel, b);
 #pragma GCC unroll 4
-      for (int gate = 0; gate < kGates; ++gate) total[gate] += load(d + gate * V);
-    });
+                                            for (int gate = 0; gate < kGates; ++gate)
+                                              total[gate] += load(d + gate * V);
+                                          });
     if (plan_.dpeephole) peephole(panel);
     if (!plan_.cell.layer_norm) return;
     gate_norm(panel, false, plan_.staging.dnorm_ih);
@@ -60,27 +62,27 @@ class VectorGradients {
   void gate_norm(int64_t panel, bool of_h, Real* out) {
     const int64_t panels = panel_count<Real>(s_.H);
     const auto size = static_cast<int64_t>(NormRow<Real>::size(panels));
-    sum<2 * kGates>(out + panel * 2 * W, [&](int64_t step, int64_t b,
-                                             Vec<Real>(&total)[2 * kGates]) {
-      const Real* d = plan_.dgates_pre + backward_.place(step, panel, b);
-      const Real* normal = plan_.tape.norms + (s_.rows_before(step) + b) * size +
-                           (of_h ? panels : 0) * W + panel * W;
-      for (int gate = 0; gate < kGates; ++gate) {
-        total[gate] = fma(load(d + gate * V), load(normal + gate * V), total[gate]);
-        total[kGates + gate] += load(d + gate * V);
-      }
-    });
+    sum<2 * kGates>(out + panel * 2 * W,
+                    [&](int64_t step, int64_t b, Vec<Real>(&total)[2 * kGates]) {
+                      const Real* d = plan_.dgates_pre + backward_.place(step, panel, b);
+                      const Real* normal = plan_.tape.norms + (s_.rows_before(step) + b) * size +
+                                           (of_h ? panels : 0) * W + panel * W;
+                      for (int gate = 0; gate < kGates; ++gate) {
+                        total[gate] = fma(load(d + gate * V), load(normal + gate * V), total[gate]);
+                        total[kGates + gate] += load(d + gate * V);
+                      }
+                    });
   }
 
   void cell_norm(int64_t panel) {
-    sum<2>(plan_.staging.dnorm_c + panel * 2 * V, [&](int64_t step, int64_t b,
-                                                      Vec<Real>(&total)[2]) {
-      const int64_t at =
-          (((step % plan_.chunk_steps) * panel_count<Real>(s_.H) + panel) * s_.B + b) * V;
-      const Vec<Real> d = load(plan_.staging.dnormal_c + at);
-      total[0] = fma(d, load(plan_.staging.normal_c + at), total[0]);
-      total[1] += d;
-    });
+    sum<2>(plan_.staging.dnorm_c + panel * 2 * V,
+           [&](int64_t step, int64_t b, Vec<Real>(&total)[2]) {
+             const int64_t at =
+                 (((step % plan_.chunk_steps) * panel_count<Real>(s_.H) + panel) * s_.B + b) * V;
+             const Vec<Real> d = load(plan_.staging.dnormal_c + at);
+             total[0] = fma(d, load(plan_.staging.normal_c + at), total[0]);
+             total[1] += d;
+           });
   }
 
   const BackwardPlan<Real>& plan_;
@@ -101,9 +103,9 @@ void add_projection_gradient(const BackwardPlan<Real>& plan, Range steps) {
           plan.staging.dproject + (group * s.P + column) * W, steps, plan.sum_steps,
           [&](int64_t step) {
             const int64_t slot = step % plan.chunk_steps;
-            return StepOperands<Real>{
-                plan.staging.projected + slot * s.B * stride + column, stride,
-                plan.staging.unprojected + (slot * groups + group) * s.B * W, s.rows_at(step)};
+            return StepOperands<Real>{plan.staging.projected + slot * s.B * stride + column, stride,
+                                      plan.staging.unprojected + (slot * groups + group) * s.B * W,
+                                      s.rows_at(step)};
           });
     });
   }

@@ -163,13 +163,13 @@ template <class Real>
 struct ForwardArgs {
   const Weights<Real>& weights;
   int64_t T, B;
-  int threads;                   // at most this many, the caller's included
-  Sequence<const Real> x;        // [T, B, I]
-  const Real *h0, *c0;           // [L * D, B, P], [.., H], or null for zeros; h0 may not alias y
-  Sequence<Real> y;              // [T, B, D * P] out
-  Real *h_n, *c_n;               // [L * D, B, P], [.., H] out
-  Real* tape;                    // tape_size elements out, or null: nothing is kept for backward
-  int64_t checkpoint_every = 0;  // see tape_size; of no account without a tape
+  int threads;                     // at most this many, the caller's included
+  Sequence<const Real> x;          // [T, B, I]
+  const Real *h0, *c0;             // [L * D, B, P], [.., H], or null for zeros; h0 may not alias y
+  Sequence<Real> y;                // [T, B, D * P] out
+  Real *h_n, *c_n;                 // [L * D, B, P], [.., H] out
+  Real* tape;                      // tape_size elements out, or null: nothing is kept for backward
+  int64_t checkpoint_every = 0;    // see tape_size; of no account without a tape
   const Ragged* ragged = nullptr;  // or: every row runs through all T steps
   Noise<Real> noise = {};
 };

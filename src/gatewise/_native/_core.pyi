@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 
 MAX_ACTIVATION_ULP: float = 2.0
 
+class Ragged:
+    """A batch of rows that differ in length; see lstm.h."""
+
+    def __init__(self, batch_sizes: int, T: int) -> None: ...
+
 def isa_name() -> str:
     """Instruction set in use."""
 
@@ -37,64 +42,77 @@ class StreamF32:
 class WeightsF32:
     """Packed weights of a network; see lstm.h."""
 
-    def tape_size(self, T: int, B: int, checkpoint_every: int) -> int: ...
+    def tape_size(
+        self, T: int, B: int, checkpoint_every: int = 0, ragged: object | None = None
+    ) -> int: ...
     def tape(
-        self, T: int, B: int, checkpoint_every: int
+        self, T: int, B: int, checkpoint_every: int = 0, ragged: object | None = None
     ) -> Annotated[torch.Tensor, dict(dtype="float32", shape=(None,))]: ...
     def forward(
         self,
-        arg0: int,
-        arg1: int,
-        arg2: int,
-        arg3: int,
-        arg4: int,
-        arg5: int,
-        arg6: int,
-        arg7: int,
-        arg8: int,
-        arg9: int,
-        arg10: int,
-        arg11: int,
-        arg12: int,
-        arg13: int,
-        arg14: int,
-        /,
+        T: int,
+        B: int,
+        threads: int,
+        x: int,
+        x_time: int,
+        x_batch: int,
+        h0: int,
+        c0: int,
+        y: int,
+        y_time: int,
+        y_batch: int,
+        h_n: int,
+        c_n: int,
+        tape: int,
+        checkpoint_every: int,
+        ragged: object | None,
+        noise: object | None,
     ) -> None: ...
     def run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
     def backward(
         self,
-        arg0: int,
-        arg1: int,
-        arg2: int,
-        arg3: int,
-        arg4: int,
-        arg5: int,
-        arg6: int,
-        arg7: int,
-        arg8: int,
-        arg9: int,
-        arg10: int,
-        arg11: int,
-        arg12: int,
-        arg13: int,
-        arg14: int,
-        arg15: int,
-        arg16: int,
-        arg17: int,
-        arg18: int,
-        arg19: int,
-        arg20: int,
-        arg21: int,
-        arg22: tuple,
-        arg23: int,
-        /,
+        T: int,
+        B: int,
+        threads: int,
+        x: int,
+        x_time: int,
+        x_batch: int,
+        h0: int,
+        c0: int,
+        y: int,
+        y_time: int,
+        y_batch: int,
+        tape: int,
+        dy: int,
+        dy_time: int,
+        dy_batch: int,
+        dh_n: int,
+        dc_n: int,
+        dx: int,
+        dx_time: int,
+        dx_batch: int,
+        dh0: int,
+        dc0: int,
+        gradients: tuple,
+        checkpoint_every: int,
+        ragged: object | None,
+        noise: object | None,
     ) -> None: ...
-    def stream(self, B: int) -> StreamF32: ...
+    def stream(self, B: int, rate_h: float = 0, rate_c: float = 0) -> StreamF32: ...
 
 class CacheF32:
     """Packs weights when they have changed; see lstm.h."""
 
-    def __init__(self, L: int, D: int, I: int, H: int, bfloat16: bool = False) -> None: ...
+    def __init__(
+        self,
+        L: int,
+        D: int,
+        I: int,
+        H: int,
+        bfloat16: bool = False,
+        cell: tuple = (),
+        projection: int = 0,
+    ) -> None: ...
     def pack(self, parameters: tuple) -> WeightsF32: ...
 
 @overload
@@ -113,7 +131,7 @@ def activate(
     ],
     y: Annotated[NDArray[numpy.float64], dict(shape=(None,), order="C", device="cpu")],
 ) -> None:
-    """y = sigmoid(x) or tanh(x), as the kernels compute it."""
+    """y = an activation of x, as the kernels compute it."""
 
 class StreamF64:
     """One step at a time; see lstm.h."""
@@ -125,62 +143,75 @@ class StreamF64:
 class WeightsF64:
     """Packed weights of a network; see lstm.h."""
 
-    def tape_size(self, T: int, B: int, checkpoint_every: int) -> int: ...
+    def tape_size(
+        self, T: int, B: int, checkpoint_every: int = 0, ragged: object | None = None
+    ) -> int: ...
     def tape(
-        self, T: int, B: int, checkpoint_every: int
+        self, T: int, B: int, checkpoint_every: int = 0, ragged: object | None = None
     ) -> Annotated[torch.Tensor, dict(dtype="float64", shape=(None,))]: ...
     def forward(
         self,
-        arg0: int,
-        arg1: int,
-        arg2: int,
-        arg3: int,
-        arg4: int,
-        arg5: int,
-        arg6: int,
-        arg7: int,
-        arg8: int,
-        arg9: int,
-        arg10: int,
-        arg11: int,
-        arg12: int,
-        arg13: int,
-        arg14: int,
-        /,
+        T: int,
+        B: int,
+        threads: int,
+        x: int,
+        x_time: int,
+        x_batch: int,
+        h0: int,
+        c0: int,
+        y: int,
+        y_time: int,
+        y_batch: int,
+        h_n: int,
+        c_n: int,
+        tape: int,
+        checkpoint_every: int,
+        ragged: object | None,
+        noise: object | None,
     ) -> None: ...
     def run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
     def backward(
         self,
-        arg0: int,
-        arg1: int,
-        arg2: int,
-        arg3: int,
-        arg4: int,
-        arg5: int,
-        arg6: int,
-        arg7: int,
-        arg8: int,
-        arg9: int,
-        arg10: int,
-        arg11: int,
-        arg12: int,
-        arg13: int,
-        arg14: int,
-        arg15: int,
-        arg16: int,
-        arg17: int,
-        arg18: int,
-        arg19: int,
-        arg20: int,
-        arg21: int,
-        arg22: tuple,
-        arg23: int,
-        /,
+        T: int,
+        B: int,
+        threads: int,
+        x: int,
+        x_time: int,
+        x_batch: int,
+        h0: int,
+        c0: int,
+        y: int,
+        y_time: int,
+        y_batch: int,
+        tape: int,
+        dy: int,
+        dy_time: int,
+        dy_batch: int,
+        dh_n: int,
+        dc_n: int,
+        dx: int,
+        dx_time: int,
+        dx_batch: int,
+        dh0: int,
+        dc0: int,
+        gradients: tuple,
+        checkpoint_every: int,
+        ragged: object | None,
+        noise: object | None,
     ) -> None: ...
-    def stream(self, B: int) -> StreamF64: ...
+    def stream(self, B: int, rate_h: float = 0, rate_c: float = 0) -> StreamF64: ...
 
 class CacheF64:
     """Packs weights when they have changed; see lstm.h."""
 
-    def __init__(self, L: int, D: int, I: int, H: int, bfloat16: bool = False) -> None: ...
+    def __init__(
+        self,
+        L: int,
+        D: int,
+        I: int,
+        H: int,
+        bfloat16: bool = False,
+        cell: tuple = (),
+        projection: int = 0,
+    ) -> None: ...
     def pack(self, parameters: tuple) -> WeightsF64: ...

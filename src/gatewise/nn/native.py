@@ -191,8 +191,8 @@ def backward(
     found = []  # dw_ih, dw_hh, db and the others' of each layer and direction
     for k in range(L * D):
         w_ih, w_hh, _, _, *others = parameters[count * k : count * (k + 1)]
-        found.append([w_ih.new_empty(w_ih.shape), w_ih.new_empty(w_hh.shape),
-                      w_ih.new_empty(4 * H), *(w_ih.new_empty(p.shape) for p in others)])  # fmt: skip
+        shapes = (w_ih.shape, w_hh.shape, (4 * H,), *(p.shape for p in others))
+        found.append([w_ih.new_empty(shape) for shape in shapes])
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     weights.backward(
         T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),

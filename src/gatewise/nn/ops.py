@@ -204,7 +204,8 @@ class _LSTM(torch.autograd.Function):
         want_dx = ctx.needs_input_grad[3]
         found = iter(torch.ops.gatewise.lstm_backward(*call, y, tape, *grads[:3], want_dx))
         dx = next(found) if want_dx else None
-        return None, None, None, dx, *(None if t is None else next(found) for t in (h0, c0, *parameters))
+        others = (None if t is None else next(found) for t in (h0, c0, *parameters))
+        return None, None, None, dx, *others
 
 
 @torch.library.impl("gatewise::lstm", "Autograd")

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from gatewise import _native, reference
 from gatewise._native import arrays
 from gatewise.errors import DtypeError, ShapeError
-from gatewise.weights import LSTMWeights, load_lstm
+from gatewise.weights import INITIAL_STATE_NAMES, LSTMWeights, load_lstm
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -70,7 +70,8 @@ class Model:
         Args:
             x: [T, B, I] (or [B, T, I] if the LSTM is batch-first), or [T, I].
             lengths: [B] valid steps of each row, 1 to T; y is zero beyond them. Default: all.
-            state: (h [L*D, B, P], c [L*D, B, H]) to start from, default zeros.
+            state: (h [L*D, B, P], c [L*D, B, H]) to start from, default zeros, or what the LSTM has
+                learnt to start from.
             out: where to put y; default a new array.
 
         Returns:
@@ -82,11 +83,11 @@ class Model:
         """
         config, core = self.weights.config, self.network
         plain = lengths is None and state is None and not config.batch_first
-        if plain and core and isinstance(x, np.ndarray) and x.ndim == 3:
+        if plain and core and self._starts_at_zero and isinstance(x, np.ndarray) and x.ndim == 3:
             # The core looks at the arrays itself; what it does not take goes the long way.
             T, B, _ = x.shape
-            y = np.empty((T, B, core.D * core.H), self.dtype) if out is None else out
-            h, c = (np.empty((core.L * core.D, B, core.H), self.dtype) for _ in range(2))
+            y = np.empty((T, B, core.D * core.P), self.dtype) if out is None else out
+            h, c = (np.empty((core.L * core.D, B, size), self.dtype) for size in (core.P, core.H))
             threads = _native.thread_count()
             apart = out is None or not np.may_share_memory(x, out)
             if apart and core.weights.run(x, y, h, c, threads):
@@ -106,7 +107,7 @@ class Model:
         x_steps, y_steps = _time_first(rows, config.batch_first), _time_first(y, config.batch_first)
         batched = rows.ndim == 3
         h, c = self._checked_state(state, x_steps.shape[1], batched)
-        if lengths is None:
+        if lengths is None or self.network is None or not rows.size:
             h, c = self._run_layers(x_steps, h, c, y_steps)
         else:
             h, c = self._run_ragged(x_steps, self._checked_lengths(lengths, x_steps), h, c, y_steps)
@@ -124,24 +125,43 @@ class Model:
 
     @cached_property
     def network(self) -> arrays.Network | None:
-        """The packed weights; None if the core does not compute this cell."""
+        """The packed weights; None for an LSTM without hidden units."""
         config = self.weights.config
-        if not config.cell.is_default or config.proj_size or not config.hidden_size:
+        if not config.hidden_size:
             return None
+        names = _native.parameter_names(config.cell, config.proj_size)
         layers = [
             self.weights.layer(layer, direction)
             for layer in range(config.num_layers)
             for direction in range(config.directions)
         ]
-        parameters = [[own.get(name) for name in arrays.PER_DIRECTION] for own in layers]
-        return arrays.Network(parameters, config.directions, self.precision == "bfloat16")
+        parameters = [[own.get(name) for name in names] for own in layers]
+        rounds = not (config.cell.layer_norm or config.proj_size or any(config.zoneout))
+        bfloat16 = rounds and self.precision == "bfloat16"
+        return arrays.Network(
+            parameters, config.directions, bfloat16, config.cell, config.proj_size
+        )
+
+    @property
+    def _starts_at_zero(self) -> bool:
+        """Whether the core may run from zero states, with nothing said but x."""
+        config = self.weights.config
+        return not (config.learn_initial_state or any(config.zoneout))
+
+    def _run_core(self, x: Array, h: Array, c: Array, y: Array, sizes: Array | None) -> State:
+        core, rates = self.network, self.weights.config.zoneout
+        assert core is not None
+        h_n, c_n = np.empty_like(h), np.empty_like(c)
+        noise = arrays.Noise(rates=rates) if any(rates) else arrays.NO_NOISE
+        threads = _native.thread_count()
+        core.forward(x, h, c, y, h_n, c_n, None, threads, batch_sizes=sizes, noise=noise)
+        return h_n, c_n
 
     def _run_layers(self, x: Array, h: Array, c: Array, y: Array) -> State:
         """Fill y; return the states after the last step."""
-        h_n, c_n = np.empty_like(h), np.empty_like(c)
         if self.network is not None and x.size:
-            self.network.forward(x, h, c, y, h_n, c_n, None, _native.thread_count())
-            return h_n, c_n
+            return self._run_core(x, h, c, y, None)
+        h_n, c_n = np.empty_like(h), np.empty_like(c)
         config = self.weights.config
         D = config.directions
         for layer in range(config.num_layers):
@@ -149,7 +169,8 @@ class Model:
             for direction in range(D):
                 k, order = layer * D + direction, slice(None, None, -1 if direction else 1)
                 w = reference.weights(**self.weights.layer(layer, direction))
-                result = reference.forward(x[order], w, h[k], c[k], config.cell)
+                rates = config.zoneout
+                result = reference.forward(x[order], w, h[k], c[k], config.cell, zoneout=rates)
                 outputs.append(result.y[order])
                 h_n[k], c_n[k] = result.h, result.c
             x = np.concatenate(outputs, axis=2)
@@ -159,18 +180,21 @@ class Model:
     def _run_ragged(
         self, x: Array, lengths: NDArray[np.int64], h: Array, c: Array, y: Array
     ) -> State:
-        """Rows of equal length together, so that no step beyond an end is computed."""
-        h, c = h.copy(), c.copy()
+        """Only the steps that each row has, the longest row first, as the core wants them."""
+        order = np.argsort(-lengths, kind="stable")
+        runs = np.arange(lengths.max(initial=0))[:, None] < lengths[order]
+        step, row = np.nonzero(runs)
+        packed = np.ascontiguousarray(x[step, order[row]])
+        found = np.empty((len(packed), y.shape[2]), self.dtype)
+        sizes = runs.sum(axis=1)
+        h_n, c_n = np.empty_like(h), np.empty_like(c)
+        h_n[:, order], c_n[:, order] = self._run_core(
+            packed, np.ascontiguousarray(h[:, order]), np.ascontiguousarray(c[:, order]), found,
+            sizes,
+        )  # fmt: skip
         y[...] = 0
-        for length in np.unique(lengths):
-            rows = np.flatnonzero(lengths == length)
-            part = np.ascontiguousarray(x[:length, rows])
-            found = np.empty((*part.shape[:2], y.shape[2]), self.dtype)
-            h[:, rows], c[:, rows] = self._run_layers(
-                part, np.ascontiguousarray(h[:, rows]), np.ascontiguousarray(c[:, rows]), found
-            )
-            y[:length, rows] = found
-        return h, c
+        y[step, order[row]] = found
+        return h_n, c_n
 
     def _room_for(self, x: Array, out: Array | None) -> Array:
         config = self.weights.config
@@ -204,7 +228,7 @@ class Model:
         k, H = config.num_layers * config.directions, config.hidden_size
         sizes = (config.proj_size or H, H)
         if state is None:
-            return np.zeros((k, B, sizes[0]), self.dtype), np.zeros((k, B, H), self.dtype)
+            return self._initial_state(B)
         if len(state) != 2:
             raise ShapeError(f"state has {len(state)} parts: expected the pair (h, c).")
         checked = []
@@ -215,6 +239,16 @@ class Model:
                 raise ShapeError(f"{name} has shape {array.shape}: expected {expected}.")
             checked.append(array.reshape(k, B, size))
         return checked[0], checked[1]
+
+    def _initial_state(self, B: int) -> State:
+        """Zeros, or what the LSTM has learnt to start from."""
+        config = self.weights.config
+        k, H = config.num_layers * config.directions, config.hidden_size
+        states = [np.zeros((k, B, size), self.dtype) for size in (config.proj_size or H, H)]
+        if config.learn_initial_state:
+            for state, name in zip(states, INITIAL_STATE_NAMES, strict=True):
+                state[...] = self.weights.arrays[name]
+        return states[0], states[1]
 
     @staticmethod
     def _checked_lengths(lengths: ArrayLike, x: Array) -> NDArray[np.int64]:

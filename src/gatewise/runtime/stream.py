@@ -38,7 +38,8 @@ class Stream:
         if batch < 1:
             raise ConfigError(f"batch is {batch}: expected at least 1.")
         self._model, self._batch, self._threads = model, batch, _native.thread_count()
-        self._core: Any = model.network and model.network.weights.stream(batch)
+        rates = model.weights.config.zoneout
+        self._core: Any = model.network and model.network.weights.stream(batch, *rates)
         self.reset()
 
     @property
@@ -46,7 +47,7 @@ class Stream:
         """(h [L, B, P], c [L, B, H]) after the last step; assign to continue from another."""
         if self._core is None:
             return self._state[0].copy(), self._state[1].copy()
-        h, c = self._model._checked_state(None, self._batch, True)
+        h, c = self._model._initial_state(self._batch)
         self._core.get_state(h.ctypes.data, c.ctypes.data)
         return h, c
 
@@ -59,11 +60,8 @@ class Stream:
             self._core.set_state(h.ctypes.data, c.ctypes.data)
 
     def reset(self) -> None:
-        """Start again from a zero state."""
-        if self._core is None:
-            self._state = self._model._checked_state(None, self._batch, True)
-        else:
-            self._core.set_state(0, 0)
+        """Start again from a zero state, or from what the LSTM has learnt to start from."""
+        self.state = self._model._initial_state(self._batch)
 
     def step(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Advance one step.

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from gatewise import reference
 from gatewise.cell import GATE_ORDER, Cell
 from gatewise.errors import MissingExtraError, ShapeError
-from gatewise.weights import LSTMConfig, LSTMWeights, from_module
+from gatewise.weights import INITIAL_STATE_NAMES, LSTMConfig, LSTMWeights, from_module
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,6 +82,9 @@ def record(
 
     D = config.directions
     states = _checked_states(state, config, rows.shape[1], batched)
+    if states is None and config.learn_initial_state:
+        learnt = (weights.arrays[name] for name in INITIAL_STATE_NAMES)
+        states = [np.repeat(state, rows.shape[1], axis=1) for state in learnt]
     if time is not None and np.shape(time) != rows.shape[:1]:
         raise ShapeError(f"time has shape {np.shape(time)}: expected ({rows.shape[0]},) labels.")
     runs: list[list[dict[str, Any]]] = []
@@ -93,7 +96,7 @@ def record(
             h0, c0 = (None, None) if states is None else (s[k] for s in states)
             run = reference.forward(
                 rows[order], reference.weights(**weights.layer(layer, direction)), h0, c0,
-                config.cell,
+                config.cell, zoneout=config.zoneout,
             )  # fmt: skip
             runs[-1].append(_variables(run, order))
         rows = np.concatenate([r["hidden_state"] for r in runs[-1]], axis=2)
