@@ -118,3 +118,13 @@ def test_float64_and_other_words():
     with pytest.raises(ConfigError, match="precision is 'half': expected one of full, bfloat16"):
         LSTM(3, 4, precision="half")
     assert native_info()["bfloat16"] == "emulated"
+
+
+@pytest.mark.parametrize("where", ["x", "weight_ih_l0", "weight_hh_l0"])
+def test_a_nan_stays_one_whatever_its_bits(isa, where):
+    """Cut to its upper half, the one with the last bit set would be an infinity."""
+    lstm = LSTM(3, 5, precision="bfloat16")
+    x = torch.randn(4, 2, 3)
+    given = {"x": x, **lstm.state_dict()}[where]
+    given.view(torch.int32)[1] = 0x7F800001
+    assert lstm(x)[0][2:].isnan().any()
