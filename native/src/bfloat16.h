@@ -3,6 +3,9 @@
 // A word holds the weights of two neighbouring columns k and k + 1 (the second zero where there is
 // none), so that a shift and a mask make float32 of them. Activations that meet them are rounded to
 // bfloat16 as well, but kept as float32; sums, gates and cell states are float32.
+//
+// The products are float32 multiply-adds (tile.h), or in avx512bf16 the dot product of AVX512-BF16
+// (dot.h), which takes such words as they are.
 #pragma once
 
 #include "packing.h"
