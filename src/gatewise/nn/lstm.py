@@ -41,11 +41,11 @@ class LSTM(torch.nn.LSTM):
             runs, for about a third more time. The gradients have the same bits. Default 0: keep
             all. Used where the core runs.
         precision: "full" (default), or "bfloat16": weights, inputs and hidden states are rounded
-            to bfloat16 where they meet (sums, gates and cell states stay float32), which halves
+            to bfloat16 where they meet (sums, gates and cell states stay float32; `native_info`
+            tells whether the products are the processor's own or emulated), which halves
             the bytes of the weights and so the time of small batches of wide layers; outputs
-            differ from float32 by about 0.01. Products are emulated in float32, or the processor's
-            own: `native_info()["bfloat16"]` tells. Gradients are those of the rounded network,
-            rounding taken for the identity. For float32 where the core runs; else full.
+            differ from float32 by about 0.01. Gradients are those of the rounded network, rounding
+            taken for the identity. For float32 where the core runs; else full.
 
     Raises:
         ConfigError: `cell` is not a `Cell`, `checkpoint_every` is negative, or `precision` is
