@@ -3,6 +3,9 @@
 // A word holds the weights of two neighbouring columns k and k + 1 (the second zero where there is
 // none), so that a shift and a mask make float32 of them. Activations that meet them are rounded to
 // bfloat16 as well, but kept as float32; sums, gates and cell states are float32.
+//
+// The products are float32 multiply-adds (tile.h), or in avx512bf16 the dot product of AVX512-BF16
+// (dot.h), which takes such words as they are.
 #pragma once
 
 #include "packing.h"
@@ -30,12 +33,12 @@ GATEWISE_INLINE BitVec<float> load_pairs(const Bfloat16Pair* p) {
   return (BitVec<float>)load(reinterpret_cast<const float*>(p));
 }
 
-// To the nearest bfloat16, ties to even; NaN stays NaN.
+// To the nearest bfloat16, ties to even; NaN stays NaN, made quiet so that its upper half is one.
 GATEWISE_INLINE VecF round_to_bfloat16(VecF x) {
   using Bits = BitVec<float>;
   const Bits bits = (Bits)x;
   const Bits rounded = (bits + 0x7fff + ((bits >> 16) & 1)) & static_cast<int32_t>(0xffff0000);
-  return x == x ? (VecF)rounded : x;
+  return x == x ? (VecF)rounded : (VecF)(bits | 0x00400000);
 }
 
 inline void round_all(const float* from, int64_t n, float* to) {

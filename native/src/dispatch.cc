@@ -10,6 +10,19 @@
 namespace gatewise {
 namespace {
 
+#if defined(GATEWISE_HAVE_AVX512BF16)
+// avx512, but for the forward products of bfloat16.
+const Kernels& avx512bf16_kernels() {
+  static const Kernels kernels = [] {
+    Kernels k = avx512::kKernels;
+    k.name = "avx512bf16";
+    avx512bf16::use_dot(k.bf16);
+    return k;
+  }();
+  return kernels;
+}
+#endif
+
 // What this build holds and this machine runs, best first.
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> found;
@@ -18,6 +31,13 @@ std::vector<const Kernels*> available() {
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("fma")) {
     found.push_back(&avx512::kKernels);
+#if defined(GATEWISE_HAVE_AVX512BF16)
+    if (__builtin_cpu_supports("avx512bf16")) {
+      // The dot product has twice the speed of two multiply-adds on AMD's processors, half of it on
+      // Intel's: known by the vendor and not timed, so that the choice never varies.
+      found.insert(__builtin_cpu_is("amd") ? found.begin() : found.end(), &avx512bf16_kernels());
+    }
+#endif
   }
 #endif
 #if defined(GATEWISE_HAVE_AVX2)

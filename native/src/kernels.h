@@ -218,5 +218,9 @@ extern const Kernels kKernels;
 namespace neon {
 extern const Kernels kKernels;
 }
+namespace avx512bf16 {
+// Puts the forward kernels of this instruction set into avx512's table of bfloat16 (dot.cc).
+void use_dot(KernelTable<float>& bf16);
+}  // namespace avx512bf16
 
 }  // namespace gatewise

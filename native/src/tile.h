@@ -33,7 +33,7 @@ GATEWISE_INLINE void multiply(Vec<Real> (&acc)[kRows][kVectors], const Real* w,
   }
 }
 
-// The same with two columns to a word of w.
+// The same with two columns to a word of w, the second one first as in dot.h.
 template <class Real, int kRows, int kVectors, int kStride>
 GATEWISE_INLINE void multiply(VecF (&acc)[kRows][kVectors], const Bfloat16Pair* w,
                               const float* const* rows, int64_t K) {
@@ -51,13 +51,14 @@ GATEWISE_INLINE void multiply(VecF (&acc)[kRows][kVectors], const Bfloat16Pair* 
   };
   for (int64_t k = 0; k < K; k += 2, w += kStride * V) {
     VecF wk[kVectors];
+    if (k + 1 < K) {
+#pragma GCC unroll 8
+      for (int n = 0; n < kVectors; ++n) wk[n] = second_of(load_pairs(w + n * V));
+      add(k + 1, wk);
+    }
 #pragma GCC unroll 8
     for (int n = 0; n < kVectors; ++n) wk[n] = first_of(load_pairs(w + n * V));
     add(k, wk);
-    if (k + 1 == K) break;
-#pragma GCC unroll 8
-    for (int n = 0; n < kVectors; ++n) wk[n] = second_of(load_pairs(w + n * V));
-    add(k + 1, wk);
   }
 }
 
@@ -117,8 +118,8 @@ GATEWISE_INLINE void multiply_pair(VecF (&acc)[2][kGates], const Bfloat16Pair* w
 #pragma GCC unroll 4
       for (int n = 0; n < kGates; ++n) {
         const BitVec<float> pair = load_pairs(w + p * w_stride + n * V);
-        acc[p][n] = fma(first, first_of(pair), acc[p][n]);
         if (k + 1 < K) acc[p][n] = fma(second, second_of(pair), acc[p][n]);
+        acc[p][n] = fma(first, first_of(pair), acc[p][n]);
       }
     }
   }

@@ -41,7 +41,9 @@ def draw(T, B, I, H, *, dtype, bias=True, seed=0):
     return given, (normal(T, B, H), normal(B, H), normal(B, H))
 
 
-def native(given, grads, reverse=False, threads=1, want_dx=True, checkpoint_every=0):
+def native(
+    given, grads, reverse=False, threads=1, want_dx=True, checkpoint_every=0, bfloat16=False
+):
     """Outputs and gradients of the native core, by name.
 
     The reverse direction is the second one of a bidirectional layer, whose first gets no gradient.
@@ -49,7 +51,7 @@ def native(given, grads, reverse=False, threads=1, want_dx=True, checkpoint_ever
     x, h0, c0, w_ih, w_hh, b_ih, b_hh = (given[k] for k in PARTS)
     (T, B, I), H, dtype = x.shape, c0.shape[1], x.dtype
     D, own = (2, slice(1, 2)) if reverse else (1, slice(0, 1))
-    net = arrays.Network([(w_ih, w_hh, b_ih, b_hh)] * D, D)
+    net = arrays.Network([(w_ih, w_hh, b_ih, b_hh)] * D, D, bfloat16)
     h0, c0 = (np.repeat(a[None], D, axis=0) for a in (h0, c0))
 
     def room(*shape):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from layers import draw, native
 
-from gatewise import native_info, runtime
+from gatewise import _native, native_info, runtime
 from gatewise.errors import ConfigError
 from gatewise.nn import LSTM
 from gatewise.weights import save_lstm
@@ -66,7 +67,7 @@ def test_outputs_and_gradients_are_those_of_the_rounded_network(isa, sizes, batc
 
 
 @pytest.mark.parametrize("kw", [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}])
-def test_the_error_against_float32_is_the_stated_one(kw):
+def test_the_error_against_float32_is_the_stated_one(isa, kw):
     torch.manual_seed(0)
     full, half = LSTM(32, 256, **kw), LSTM(32, 256, precision="bfloat16", **kw)
     half.load_state_dict(full.state_dict())
@@ -76,7 +77,7 @@ def test_the_error_against_float32_is_the_stated_one(kw):
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_a_loaded_model_runs_and_streams_with_the_same_roundings(tmp_path, batch):
+def test_a_loaded_model_runs_and_streams_with_the_same_roundings(isa, tmp_path, batch):
     torch.manual_seed(0)
     lstm = LSTM(9, 40, num_layers=2, precision="bfloat16")
     save_lstm(lstm, tmp_path / "m")
@@ -88,7 +89,7 @@ def test_a_loaded_model_runs_and_streams_with_the_same_roundings(tmp_path, batch
     np.testing.assert_array_equal(np.stack([stream.step(row) for row in x.numpy()]), y)
 
 
-def test_a_small_task_trains_to_the_same_loss():
+def test_a_small_task_trains_to_the_same_loss(isa):
     """Echo the input of five steps ago: the mean over seeds differs by less than their spread."""
 
     def final_loss(precision, seed):
@@ -117,4 +118,57 @@ def test_float64_and_other_words():
     torch.testing.assert_close(lstm(x)[0], plain(x)[0])
     with pytest.raises(ConfigError, match="precision is 'half': expected one of full, bfloat16"):
         LSTM(3, 4, precision="half")
-    assert native_info()["bfloat16"] == "emulated"
+
+
+@pytest.fixture
+def on():
+    """Calls a function with an instruction set chosen; the one before is put back at the end."""
+    if "avx512bf16" not in native_info()["available"]:
+        pytest.skip("needs a processor with AVX512-BF16")
+    before = _native.isa_name()
+
+    def call(name, function):
+        _native.select_isa(name)
+        return function()
+
+    yield call
+    _native.select_isa(before)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-37], ids=["normal", "partly subnormal"])
+@pytest.mark.parametrize("sizes", [(1, 1), (7, 17), (8, 33), (34, 64), (65, 131)])
+@pytest.mark.parametrize("batch", [1, 2, 7, 13])
+def test_dot_products_have_the_bits_of_the_emulation(on, sizes, batch, scale):
+    inputs, grads = draw(6, batch, *sizes, dtype=np.float32)
+    inputs |= {k: np.float32(scale) * inputs[k] for k in ("x", "h0", "b_ih", "b_hh")}
+    dot, emulated = (
+        on(name, lambda: native(inputs, grads, bfloat16=True)) for name in ("avx512bf16", "avx512")
+    )
+    for name, expected in emulated.items():
+        assert dot[name].tobytes() == expected.tobytes(), name
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("batch", [1, 3, 13])
+def test_odd_rows_do_not_read_what_lies_behind_them(isa, batch, value):
+    """It would meet a zero weight, which keeps neither a NaN nor an infinity out of a sum."""
+    torch.manual_seed(0)
+    lstm = LSTM(7, 17, precision="bfloat16")
+    x = torch.randn(6, batch, 7)
+    clean = lstm(x)[0]
+    x[3:, batch // 2] = value
+    y = lstm(x)[0]
+    others = torch.arange(batch) != batch // 2
+    assert torch.equal(y[:3], clean[:3])
+    assert torch.equal(y[:, others], clean[:, others])
+    assert not torch.equal(y[3:, ~others], clean[3:, ~others])
+
+
+@pytest.mark.parametrize("where", ["x", "weight_ih_l0", "weight_hh_l0"])
+def test_a_nan_stays_one_whatever_its_bits(isa, where):
+    """Cut to its upper half, the one with the last bit set would be an infinity."""
+    lstm = LSTM(3, 5, precision="bfloat16")
+    x = torch.randn(4, 2, 3)
+    given = {"x": x, **lstm.state_dict()}[where]
+    given.view(torch.int32)[1] = 0x7F800001
+    assert lstm(x)[0][2:].isnan().any()

@@ -130,9 +130,27 @@ def test_lockstep_gives_the_same_bits_for_any_number_of_threads(isa, dtype, B, H
         assert_same_bits(found, {k: rows(k, alone[k], part) for k in FREE_OF_THE_SPLIT})
 
 
-def test_lockstep_of_layers_and_directions_gives_the_same_bits(isa, threads):
+# Rows shared out in the first shape, hidden units in the others; odd numbers of columns in all.
+@pytest.mark.parametrize("shape", [ODD, {"T": 200, "B": 1, "I": 33, "H": 257},
+                                   {"T": 66, "B": 3, "I": 35, "H": 231}], ids=str)  # fmt: skip
+def test_bfloat16_gives_the_same_bits(isa, shape):
+    inputs, grads = draw(**shape, dtype=np.float32)
+    alone = native(inputs, grads, bfloat16=True)
+    for change in ({"threads": 2}, {"threads": 3}, {"threads": 4}, {"checkpoint_every": 7}, {}):
+        assert_same_bits(native(inputs, grads, bfloat16=True, **change), alone)
+    B = shape["B"]
+    cuts = {1, B // 2, B - 1} & set(range(1, B))
+    for part in (part for cut in cuts for part in (slice(0, cut), slice(cut, B))):
+        own = {k: v if k[0] in "wb" else rows(k, v, part) for k, v in inputs.items()}
+        dy, dh, dc = grads
+        found = native(own, (dy[:, part], dh[part], dc[part]), threads=2, bfloat16=True)
+        assert_same_bits(found, {k: rows(k, alone[k], part) for k in FREE_OF_THE_SPLIT})
+
+
+@pytest.mark.parametrize("precision", ["full", "bfloat16"])
+def test_lockstep_of_layers_and_directions_gives_the_same_bits(isa, threads, precision):
     torch.manual_seed(0)
-    lstm = LSTM(33, 235, num_layers=2, bidirectional=True)
+    lstm = LSTM(33, 235, num_layers=2, bidirectional=True, precision=precision)
     x = torch.randn(70, 2, 33)
     threads(1)
     alone = module_pass(lstm, x)
@@ -141,10 +159,12 @@ def test_lockstep_of_layers_and_directions_gives_the_same_bits(isa, threads):
         assert_same_bits(module_pass(lstm, x), alone)
 
 
+@pytest.mark.parametrize("precision", ["full", "bfloat16"])
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_without_gradients_the_module_gives_the_same_bits(isa, batch_first):
-    lstm = LSTM(32, 64, num_layers=2, bidirectional=True, batch_first=batch_first)
-    x = torch.randn(40, 64, 32)
+def test_without_gradients_the_module_gives_the_same_bits(isa, batch_first, precision):
+    kw = {"num_layers": 2, "bidirectional": True, "batch_first": batch_first}
+    lstm = LSTM(33, 65, precision=precision, **kw)
+    x = torch.randn(40, 64, 33)
     y, (h, c) = lstm(x)
     with torch.no_grad():
         y_eval, (h_eval, c_eval) = lstm.eval()(x)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from gatewise import _native, native_info
 from gatewise._native import arrays
 from gatewise.errors import ConfigError
 
-KNOWN = ["avx512", "avx2", "neon", "portable"]
+PROCESSOR = Path("/proc/cpuinfo")
+ON_AMD = PROCESSOR.is_file() and "AuthenticAMD" in PROCESSOR.read_text()
+WITH_512_BITS = ["avx512bf16", "avx512"] if ON_AMD else ["avx512", "avx512bf16"]
+KNOWN = [*WITH_512_BITS, "avx2", "neon", "portable"]
 
 
 def python(code, **env):
@@ -27,8 +31,18 @@ def test_the_best_instruction_set_comes_first_and_portable_last():
     assert available[-1] == "portable"
 
 
+def test_the_default_is_the_best_instruction_set():
+    done = python("import gatewise; print(gatewise.native_info()['isa'])", GATEWISE_ISA="")
+    assert done.stdout.strip() == native_info()["available"][0], done.stderr
+
+
 def test_select_isa_chooses(isa):
     assert native_info()["isa"] == isa == _native.isa_name()
+
+
+def test_bfloat16_is_the_processor_s_own_in_its_instruction_set_only(isa):
+    expected = "avx512_bf16" if isa == "avx512bf16" else "emulated"
+    assert native_info()["bfloat16"] == expected
 
 
 def test_an_unknown_instruction_set_is_refused_and_changes_nothing():

@@ -263,9 +263,10 @@ class Stream {
 template <class Real>
 void activate(Activation which, int64_t n, const Real* x, Real* y);
 
-// Instruction sets: "avx512", "avx2", "neon", "portable", best first. The best that this machine
-// runs is chosen at first use, or the one that GATEWISE_ISA names. Packed weights keep the one they
-// were packed for.
+// Instruction sets: "avx512", "avx512bf16", "avx2", "neon", "portable", best first; "avx512bf16"
+// is avx512 but for the forward products of bfloat16, and comes first on AMD's processors, where
+// they gain by it. The best that this machine runs is chosen at first use, or the one that
+// GATEWISE_ISA names. Packed weights keep the one they were packed for.
 const char* isa_name();
 // Names of those this machine runs, best first, separated by blanks.
 const char* isa_available();

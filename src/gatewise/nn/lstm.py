@@ -43,7 +43,8 @@ class LSTM(torch.nn.LSTM):
             all. Used where the core runs, on padded batches without layer norm, projection and
             regularisers.
         precision: "full" (default), or "bfloat16": weights, inputs and hidden states are rounded
-            to bfloat16 where they meet (sums, gates and cell states stay float32), which halves
+            to bfloat16 where they meet (sums, gates and cell states stay float32; `native_info`
+            tells whether the products are the processor's own or emulated), which halves
             the bytes of the weights and so the time of small batches of wide layers; outputs
             differ from float32 by about 0.01. Gradients are those of the rounded network, rounding
             taken for the identity. For float32 where the core runs, without layer norm, projection
