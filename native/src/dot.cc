@@ -2,7 +2,7 @@
 // avx512's: see dispatch.cc, before whose check nothing here may be called.
 #include "dot.h"
 
-#include "forward.h"
+#include "entries.h"
 
 namespace gatewise::GATEWISE_ISA {
 
