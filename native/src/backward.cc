@@ -68,7 +68,7 @@ class LayerBackward {
       const auto& plan = plans_[static_cast<size_t>(item % D_)];
       const int64_t k = item / D_;
       if (k < row_items_) {
-        kernels_.gradient_rows(plan, steps, share_rows(s_, k, row_items_));
+        kernels_.gradient_rows(plan, steps, share_rows(s_, steps, k, row_items_));
       } else {
         kernels_.pack_operand(plan, steps, operand_columns(k - row_items_));
       }

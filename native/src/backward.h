@@ -12,7 +12,7 @@ template <class Real>
 class Backward {
  public:
   explicit Backward(const BackwardPlan<Real>& plan)
-      : plan_(plan), s_(plan.shape), panels_(panel_count<Real>(plan.shape.H)) {}
+      : plan_(plan), s_(plan.shape), gates_(plan.cell), panels_(panel_count<Real>(plan.shape.H)) {}
 
   void start(const Real* dh_n, const Real* dc_n) {
     for (int64_t b = 0; b < s_.B; ++b) {
@@ -62,8 +62,8 @@ class Backward {
 
   void input_gradient(const Rows& rows) {
     product(
-        s_, rows, plan_.weights_ih, panels_, s_.I, {0, column_blocks<Real>(s_.I)}, s_.B * W,
-        [&](int64_t step, int64_t b) { return plan_.dgates_x + place(step, 0, b); },
+        gates(), s_, rows, plan_.weights_ih, panels_, s_.I, {0, column_blocks<Real>(s_.I)},
+        s_.B * W, [&](int64_t step, int64_t b) { return plan_.dgates_x + place(step, 0, b); },
         [&](int64_t step, int64_t b) { return plan_.dx.row(time(step, b), b); });
   }
 
@@ -79,7 +79,7 @@ class Backward {
   // dh of the step before, in some blocks of columns.
   void hidden_gradient(int64_t step, Range rows, Range blocks) {
     product(
-        s_, {{step, step + 1}, rows}, plan_.weights_hh, panels_, s_.P, blocks, s_.B * W,
+        gates(), s_, {{step, step + 1}, rows}, plan_.weights_hh, panels_, s_.P, blocks, s_.B * W,
         [&](int64_t at, int64_t b) { return dgates(at, 0, b); },
         [&](int64_t, int64_t b) { return dh_row(b); });
   }
@@ -89,6 +89,9 @@ class Backward {
  private:
   static constexpr int V = kLanes<Real>;
   static constexpr int64_t W = kPanelWidth<Real>;
+
+  // Those whose gradient is not zero, null for all.
+  const SomeGates* gates() const { return gates_.count() < kGates ? &gates_ : nullptr; }
   int units(int64_t panel) const {
     return static_cast<int>(std::min<int64_t>(V, s_.H - panel * V));
   }
@@ -111,26 +114,27 @@ class Backward {
       see[k] = load(plan_.extras.peephole + (panel * 3 + k) * V);
     }
     constexpr int kAtOnce = 8;
+    const StepTape<const Real> tape(plan_.tape, s_, step);
+    const StepRows<const Real> dy(plan_.dy, s_, step, plan_.reverse);
     Vec<Real> outputs[kAtOnce];
     for (int64_t b = rows.first; b < rows.end; ++b) {
       const int64_t k = (b - rows.first) % kAtOnce;
       if (k == 0) {
         const int count = static_cast<int>(std::min<int64_t>(kAtOnce, rows.end - b));
-        const Real* c = tape_cells(plan_.tape, s_, step + 1, panel, b);
+        const Real* c = tape.c(panel, b);
         for (int j = 0; j < count; ++j) outputs[j] = load(c + j * V);
         apply<Real, 1>(cell.cell_output, outputs, count);
       }
-      const Real* gates = tape_gates(plan_.tape, s_, step, panel, b);
+      const Real* gates = tape.gates(panel, b);
       const Vec<Real> o = load(gates + 3 * V), m = outputs[k];
       Vec<Real> dh = load_first(dh_row(b) + panel * V, n);
-      if (plan_.dy.data) dh += load_first(plan_.dy.row(time(step, b), b) + panel * V, n);
+      if (dy) dh += load_first(dy[b] + panel * V, n);
 
       const Vec<Real> d_o = dh * m * slope<Real>(cell.output_gate, o);
       const Vec<Real> through = fma(dh * o, slope<Real>(cell.cell_output, m), load(dc(panel, b)));
       Vec<Real> d[kGates];
-      const Vec<Real> dc_prev =
-          gate_gradients<Real>(cell, gates, load(tape_cells(plan_.tape, s_, step, panel, b)), d_o,
-                               fma(d_o, see[2], through), see, d);
+      const Vec<Real> dc_prev = gate_gradients<Real>(cell, gates, load(tape.c_prev(panel, b)), d_o,
+                                                     fma(d_o, see[2], through), see, d);
       store(dc(panel, b), keep_first<Real>(dc_prev, n));
       Real* out = dgates(step, panel, b);
       for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, keep_first<Real>(d[gate], n));
@@ -141,9 +145,11 @@ class Backward {
     const int n = units(panel);
     constexpr int64_t kRowsAhead = 12;  // of the tape, which comes from main memory
     const Vec<Real> one = splat(Real{1});
+    const StepTape<const Real> tape(plan_.tape, s_, step);
+    const StepRows<const Real> dy(plan_.dy, s_, step, plan_.reverse);
     for (int64_t b = rows.first; b < rows.end; ++b) {
-      const Real* gates = tape_gates(plan_.tape, s_, step, panel, b);
-      const Real* cells = tape_cells(plan_.tape, s_, step, panel, b);
+      const Real* gates = tape.gates(panel, b);
+      const Real* cells = tape.c_prev(panel, b);
       for (int gate = 0; gate < kGates; ++gate) {
         __builtin_prefetch(gates + kRowsAhead * W + gate * V);
       }
@@ -151,9 +157,9 @@ class Backward {
       const Vec<Real> i = load(gates), f = load(gates + V), g = load(gates + 2 * V),
                       o = load(gates + 3 * V);
       const Vec<Real> c_prev = load(cells);
-      const Vec<Real> m = tanh<Real>(load(tape_cells(plan_.tape, s_, step + 1, panel, b)));
+      const Vec<Real> m = tanh<Real>(load(tape.c(panel, b)));
       Vec<Real> dh = load(dh_row(b) + panel * V);
-      if (plan_.dy.data) dh += load_first(plan_.dy.row(time(step, b), b) + panel * V, n);
+      if (dy) dh += load_first(dy[b] + panel * V, n);
 
       const Vec<Real> dcell = fma(dh * o, one - m * m, load(dc(panel, b)));
       Vec<Real> d[kGates] = {dcell * g * (i - i * i), dcell * c_prev * (f - f * f),
@@ -172,6 +178,7 @@ class Backward {
 
   const BackwardPlan<Real>& plan_;
   const Shape& s_;
+  const SomeGates gates_;
   const int64_t panels_;
 };
 

@@ -43,7 +43,7 @@ void run_layer(const KernelTable<Real>& kernels, std::span<ForwardPlan<Real>> pl
   }
   const int64_t items = row_items(s.B, D, threads);
   parallel_for(threads, D * items, [&](int64_t item) {
-    const Range rows = share_rows(s, item % items, items);
+    const Range rows = share_rows(s, {0, s.T}, item % items, items);
     Real* own = scratch<Real>(Slot::kRows, kernels.forward_scratch(s, rows.size(), staged));
     kernels.forward_rows(plans[static_cast<size_t>(item / items)], rows, own);
   });

@@ -25,7 +25,7 @@ class ForwardRows {
  public:
   // ahead: forward_scratch(rows) elements.
   ForwardRows(const ForwardPlan<Real>& plan, Range rows, Real* ahead)
-      : plan_(plan), row_(rows.first), rows_(rows.size()), ahead_(ahead) {}
+      : plan_(plan), gates_(plan.cell), row_(rows.first), rows_(rows.size()), ahead_(ahead) {}
 
   void run() {
     const Range all{0, panels()};
@@ -39,18 +39,18 @@ class ForwardRows {
     const int64_t T = plan_.shape.T, block = steps_ahead(plan_.shape, rows_);
     if (step == 0) load_cells(panels);
     if (block && step % block == 0) project({step, std::min(step + block, T)}, panels);
-    const int64_t slot = block ? step % block : -1;
+    const Step at(plan_, step, block ? step % block : -1);
     if (plan_.tape.gates) {
-      run_panels<true>(step, slot, panels, step % 2);
+      run_panels<true>(at, panels, step % 2);
     } else {
-      run_panels<false>(step, slot, panels, step % 2);
+      run_panels<false>(at, panels, step % 2);
     }
   }
 
   void store_states(Range panels) {
     const auto& s = plan_.shape;
     for (int64_t b = row_; plan_.h_n && b < row_ + rows_; ++b) {
-      const Real* h = h_prev(s.steps_of(b), b);
+      const Real* h = hidden_before(plan_, s.steps_of(b))[b];
       const int64_t end = std::min(panels.end * V, s.P);
       for (int64_t j = panels.first * V; j < end; ++j) plan_.h_n[b * s.P + j] = h[j];
     }
@@ -72,13 +72,29 @@ class ForwardRows {
   }
 
   // One step with the cell states as they are.
-  void advance(bool descending) { run_panels<false>(0, -1, {0, panels()}, descending); }
+  void advance(bool descending) {
+    run_panels<false>(Step(plan_, 0, -1), {0, panels()}, descending);
+  }
 
  private:
   static constexpr int V = kLanes<Real>;
   static constexpr int64_t W = kPanelWidth<Real>;
 
-  int64_t time(int64_t step, int64_t b) const { return plan_.shape.time(step, b, plan_.reverse); }
+  // Where one step reads and writes. slot: of the projection done ahead, or -1.
+  struct Step {
+    Step(const ForwardPlan<Real>& plan, int64_t step, int64_t slot)
+        : slot(slot),
+          rows(plan.shape.rows_at(step)),
+          tape(plan.tape, plan.shape, step),
+          x(plan.x, plan.shape, step, plan.reverse),
+          h_prev(hidden_before(plan, step)),
+          y(plan.y, plan.shape, step, plan.reverse) {}
+    int64_t slot, rows;
+    StepTape<Real> tape;
+    StepRows<const Real> x, h_prev;
+    StepRows<Real> y;
+  };
+
   int64_t panels() const { return panel_count<Real>(plan_.shape.H); }
   int units(int64_t panel) const {
     return static_cast<int>(std::min<int64_t>(V, plan_.shape.H - panel * V));
@@ -95,9 +111,6 @@ class ForwardRows {
   }
   Real* cells(int64_t step, int64_t panel, int64_t b) const {
     return tape_cells(plan_.tape, plan_.shape, step, panel, b);
-  }
-  const Real* h_prev(int64_t step, int64_t b) const {
-    return step ? plan_.y.row(time(step - 1, b), b) : plan_.h0.row(b);
   }
   Real* ahead(int64_t slot, int64_t r, int64_t panel) const {
     return ahead_ + ((slot * rows_ + r) * panels() + panel) * W;
@@ -123,11 +136,11 @@ class ForwardRows {
         Real* to[kRows];
         for (int r = 0; r < kRows; ++r, at.next()) {
           init[r] = bias;
-          x[r] = plan_.x.row(time(at.step(), at.b()), at.b());
+          x[r] = plan_.x.row(plan_.shape.time(at.step(), at.b(), plan_.reverse), at.b());
           to[r] = ahead(at.step() - steps.first, at.b() - row_, panel);
         }
         alignas(64) Vec<Real> out[kRows][kGates];
-        gates_tile<Real, Weight, kRows>(init, weights(panel), x, plan_.shape.I, x, 0, out);
+        gates_tile<Real, Weight, kRows>(gates_, init, weights(panel), x, plan_.shape.I, x, 0, out);
         for (int r = 0; r < kRows; ++r) {
           for (int gate = 0; gate < kGates; ++gate) store(to[r] + gate * V, out[r][gate]);
         }
@@ -138,46 +151,44 @@ class ForwardRows {
   // Every other step takes the panels from the last to the first: of weights a little larger than
   // the cache, what was read last is still there.
   template <bool kSave>
-  void run_panels(int64_t step, int64_t slot, Range panels, bool descending) {
-    const int64_t rows = std::min(rows_, plan_.shape.rows_at(step) - row_);
+  void run_panels(const Step& at, Range panels, bool descending) {
+    const int64_t rows = std::min(rows_, at.rows - row_);
     if (rows <= 0) return;
     const int64_t at_once = rows == 1 ? 2 : 1, groups = (panels.size() + at_once - 1) / at_once;
     for (int64_t k = 0; k < groups; ++k) {
       const int64_t panel = panels.first + (descending ? groups - 1 - k : k) * at_once;
       if (rows == 1 && panel + 2 <= panels.end) {
-        run_pair<kSave>(step, slot, panel);
+        run_pair<kSave>(at, panel);
       } else {
         for_tiles<kTileRows>(rows, [&](int64_t first, auto n) {
-          run_tile<decltype(n)::value, kSave>(step, slot, panel, first);
+          run_tile<decltype(n)::value, kSave>(at, panel, first);
         });
       }
     }
   }
 
   template <bool kSave>
-  CellRow<Real> cell_row(int64_t step, int64_t panel, int64_t b) const {
-    return {cells(step, panel, b), cells(step + 1, panel, b),
-            plan_.y.row(time(step, b), b) + panel * V,
-            kSave ? tape_gates(plan_.tape, plan_.shape, step, panel, b) : nullptr,
+  CellRow<Real> cell_row(const Step& at, int64_t panel, int64_t b) const {
+    return {at.tape.c_prev(panel, b), at.tape.c(panel, b), at.y[b] + panel * V,
+            kSave ? at.tape.gates(panel, b) : nullptr,
             kAnyCell && plan_.extras.peephole ? plan_.extras.peephole + panel * 3 * V : nullptr};
   }
 
   template <int kRows, bool kSave>
-  __attribute__((noinline)) void run_tile(int64_t step, int64_t slot, int64_t panel,
-                                          int64_t first) {
+  __attribute__((noinline)) void run_tile(const Step& at, int64_t panel, int64_t first) {
     const Real *init[kRows], *x[kRows], *h[kRows];
     CellRow<Real> rows[kRows];
     for (int r = 0; r < kRows; ++r) {
       const int64_t b = row_ + first + r;
-      init[r] = slot < 0 ? plan_.bias + panel * W : ahead(slot, first + r, panel);
-      x[r] = plan_.x.row(time(step, b), b);
-      h[r] = h_prev(step, b);
-      rows[r] = cell_row<kSave>(step, panel, b);
+      init[r] = at.slot < 0 ? plan_.bias + panel * W : ahead(at.slot, first + r, panel);
+      x[r] = at.x[b];
+      h[r] = at.h_prev[b];
+      rows[r] = cell_row<kSave>(at, panel, b);
     }
-    const int64_t I = plan_.shape.I;
+    const int64_t I = at.slot < 0 ? plan_.shape.I : 0;
     alignas(64) Vec<Real> pre[kRows][kGates];
-    gates_tile<Real, Weight, kRows>(init, weights(panel, slot), x, slot < 0 ? I : 0, h,
-                                    plan_.shape.P, pre);
+    gates_tile<Real, Weight, kRows>(gates_, init, weights(panel, at.slot), x, I, h, plan_.shape.P,
+                                    pre);
     run_cells<kRows, kSave>(pre, rows, panel);
   }
 
@@ -193,21 +204,25 @@ class ForwardRows {
   }
 
   template <bool kSave>
-  __attribute__((noinline)) void run_pair(int64_t step, int64_t slot, int64_t panel) {
-    const int64_t I = plan_.shape.I, b = row_;
+  __attribute__((noinline)) void run_pair(const Step& at, int64_t panel) {
+    const int64_t I = at.slot < 0 ? plan_.shape.I : 0, b = row_;
     alignas(64) Vec<Real> pre[2][kGates];
-    gates_pair<Real, Weight>(slot < 0 ? plan_.bias + panel * W : ahead(slot, 0, panel),
-                             weights(panel, slot), panel_stride(), plan_.x.row(time(step, b), b),
-                             slot < 0 ? I : 0, h_prev(step, b), plan_.shape.P, pre);
+    gates_pair<Real, Weight>(
+        gates_, at.slot < 0 ? plan_.bias + panel * W : ahead(at.slot, 0, panel),
+        weights(panel, at.slot), panel_stride(), at.x[b], I, at.h_prev[b], plan_.shape.P, pre);
     for (int p = 0; p < 2; ++p) {
       Vec<Real> one[1][kGates];
       for (int gate = 0; gate < kGates; ++gate) one[0][gate] = pre[p][gate];
-      const CellRow<Real> row[1] = {cell_row<kSave>(step, panel + p, b)};
+      const CellRow<Real> row[1] = {cell_row<kSave>(at, panel + p, b)};
       run_cells<1, kSave>(one, row, panel + p);
     }
   }
 
+  // In bfloat16 a removed gate costs what the others do.
+  using Gates = std::conditional_t<kAnyCell && !kIsPair<Weight>, SomeGates, AllGates>;
+
   const ForwardPlan<Real>& plan_;
+  const Gates gates_;
   const int64_t row_, rows_;
   Real* ahead_;
 };

@@ -21,7 +21,11 @@ template <class Real>
 class WeightGradient {
  public:
   WeightGradient(const BackwardPlan<Real>& plan, Range steps)
-      : plan_(plan), backward_(plan), steps_(steps), panels_(panel_count<Real>(plan.shape.H)) {}
+      : plan_(plan),
+        backward_(plan),
+        gates_(plan.cell),
+        steps_(steps),
+        panels_(panel_count<Real>(plan.shape.H)) {}
 
   // operand: for each tile of n columns from c on, [step, last first][row][n] at c * rows of chunk.
   void copy_operand(Range columns) {
@@ -62,7 +66,8 @@ class WeightGradient {
   // Of a ragged batch in reverse, rows of one step are of different times: no stride leads along.
   // And what a mask changes is nowhere yet.
   bool copies() const {
-    return panels_ >= kCopyOperandPanels || plan_.shape.ragged || plan_.noise.recurrent_mask;
+    return panels_ >= kCopyOperandPanels || (plan_.shape.ragged && plan_.reverse) ||
+           plan_.noise.recurrent_mask;
   }
 
   template <class Function>
@@ -103,22 +108,28 @@ class WeightGradient {
   __attribute__((noinline)) void run_tile(int64_t column, int64_t panel) {
     const int64_t B = plan_.shape.B, K = plan_.shape.I + plan_.shape.P;
     const Real* copy = copies() ? copied(column) : nullptr;
-    weight_gradient_tile<Real, kColumns>(
-        plan_.dw + (panel * K + column) * W, steps_, plan_.sum_steps, [&](int64_t step) {
-          const Real* dgates = (column < plan_.shape.I ? plan_.dgates_x : plan_.dgates) +
-                               backward_.place(step, panel, 0);
-          const int64_t rows = plan_.shape.rows_at(step);
-          if (!copy) {
-            return StepOperands<Real>{operand_row(step, 0, column), operand_stride(step, column),
-                                      dgates, rows};
-          }
-          return StepOperands<Real>{copy + (steps_.end - 1 - step) * B * kColumns, kColumns, dgates,
-                                    rows};
-        });
+    const auto locate = [&](int64_t step) {
+      const Real* dgates = (column < plan_.shape.I ? plan_.dgates_x : plan_.dgates) +
+                           backward_.place(step, panel, 0);
+      const int64_t rows = plan_.shape.rows_at(step);
+      if (!copy) {
+        return StepOperands<Real>{operand_row(step, 0, column), operand_stride(step, column),
+                                  dgates, rows};
+      }
+      return StepOperands<Real>{copy + (steps_.end - 1 - step) * B * kColumns, kColumns, dgates,
+                                rows};
+    };
+    Real* dw = plan_.dw + (panel * K + column) * W;
+    if (gates_.count() == kGates) {
+      weight_gradient_tile<Real, kColumns>(AllGates{}, dw, steps_, plan_.sum_steps, locate);
+    } else {
+      weight_gradient_tile<Real, kColumns>(gates_, dw, steps_, plan_.sum_steps, locate);
+    }
   }
 
   const BackwardPlan<Real>& plan_;
   const Backward<Real> backward_;
+  const SomeGates gates_;
   const Range steps_;
   const int64_t panels_;
 };

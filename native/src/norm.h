@@ -24,6 +24,19 @@ struct NormRow {
         inverse_std(normal_h + panels * kPanelWidth<Real>) {}
 };
 
+// In pairs, pairs of pairs and so on: as many additions in a row as the vector has halves.
+template <class Real>
+GATEWISE_INLINE Real sum_of_lanes(Vec<Real> v) {
+  alignas(64) Real lanes[kLanes<Real>];
+  store(lanes, v);
+#pragma GCC unroll 4
+  for (int half = kLanes<Real> / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  }
+  return lanes[0];
+}
+
 // Which vectors of a row count: of [panel][kVectors][V] those of the used kinds, and in the last
 // panel the lanes of real units.
 template <class Real, int kVectors>
@@ -51,12 +64,11 @@ class NormColumns {
   GATEWISE_INLINE Real mean(Term&& term) const {
     Vec<Real> sum{};
     for_each([&](int64_t at, int lanes) __attribute__((always_inline)) {
-      const Vec<Real> value = term(at);
-      sum += lanes == V ? value : keep_first<Real>(value, lanes);
+      Vec<Real> value = term(at);
+      if (lanes < V) value = keep_first<Real>(value, lanes);
+      sum += value;
     });
-    Real total = 0;
-    for (int lane = 0; lane < V; ++lane) total += sum[lane];
-    return total / count_;
+    return sum_of_lanes<Real>(sum) / count_;
   }
 
   // row becomes (row - mean) / std; returns 1 / std.

@@ -22,6 +22,60 @@ GATEWISE_INLINE Real* tape_cells(const Tape<Real>& tape, const Shape& s, int64_t
   return tape.cells + (before * panel_count<Real>(s.H) + panel * rows + b) * kLanes<Real>;
 }
 
+// The tape of one step: gates and c by panel and row, c of the step before as well.
+template <class Real>
+class StepTape {
+ public:
+  StepTape(const Tape<Real>& tape, const Shape& s, int64_t step)
+      : gates_(tape.gates ? tape_gates(tape, s, step, 0, 0) : nullptr),
+        c_prev_(tape_cells(tape, s, step, 0, 0)),
+        c_(tape_cells(tape, s, step + 1, 0, 0)),
+        rows_(tape.gates ? s.rows_at(step) : s.B),
+        rows_prev_(tape.gates && step ? s.rows_at(step - 1) : s.B) {}
+  Real* gates(int64_t panel, int64_t b) const {
+    return gates_ + (panel * rows_ + b) * kPanelWidth<Real>;
+  }
+  Real* c_prev(int64_t panel, int64_t b) const {
+    return c_prev_ + (panel * rows_prev_ + b) * kLanes<Real>;
+  }
+  Real* c(int64_t panel, int64_t b) const { return c_ + (panel * rows_ + b) * kLanes<Real>; }
+
+ private:
+  Real *gates_, *c_prev_, *c_;
+  int64_t rows_, rows_prev_;
+};
+
+// The rows of a sequence at one step. Of a ragged batch in reverse, each is of another time.
+template <class Real>
+class StepRows {
+ public:
+  StepRows(const Sequence<Real>& sequence, const Shape& s, int64_t step, bool reverse)
+      : sequence_(sequence), shape_(&s), step_(step), scattered_(s.ragged && reverse) {
+    if (!scattered_ && sequence.data) sequence_.data = sequence.row(s.time(step, 0, reverse), 0);
+  }
+  explicit StepRows(const State<std::remove_const_t<Real>>& state)
+    requires std::is_const_v<Real>
+      : sequence_{state.data, 0, state.stride} {}
+  Real* operator[](int64_t b) const {
+    if (scattered_) return sequence_.row(shape_->time(step_, b, true), b);
+    return sequence_.data + b * sequence_.batch_stride;
+  }
+  explicit operator bool() const { return sequence_.data; }
+
+ private:
+  Sequence<Real> sequence_;
+  const Shape* shape_ = nullptr;
+  int64_t step_ = 0;
+  bool scattered_ = false;
+};
+
+// h as a step reads it: what the step before put out, or h0.
+template <class Plan>
+auto hidden_before(const Plan& plan, int64_t step) {
+  using Rows = StepRows<std::remove_pointer_t<decltype(plan.h0.data)>>;
+  return step ? Rows(plan.y, plan.shape, step - 1, plan.reverse) : Rows(plan.h0);
+}
+
 // The rows of some steps, one after the other: of each step those within `rows` that run.
 class RowCursor {
  public:
@@ -58,9 +112,10 @@ struct Rows {
 // out(step, row) = in(step, row) x W for some blocks of W's N columns. W is packed as by
 // pack_backward, K elements long in panels of kPanelWidth; the panels of a row of `in` lie
 // panel_stride apart.
+// gates: see dgates_tile.
 template <class Real, class In, class Out>
-void product(const Shape& shape, const Rows& at, const Real* packed, int64_t panels, int64_t N,
-             Range blocks, int64_t panel_stride, In in, Out out) {
+void product(const SomeGates* gates, const Shape& shape, const Rows& at, const Real* packed,
+             int64_t panels, int64_t N, Range blocks, int64_t panel_stride, In in, Out out) {
   constexpr int V = kLanes<Real>;
   constexpr int64_t W = kPanelWidth<Real>, kColumns = int64_t{kBlockVectors} * V;
   const int64_t count = RowCursor::count(shape, at.steps, at.rows);
@@ -81,7 +136,7 @@ void product(const Shape& shape, const Rows& at, const Real* packed, int64_t pan
           from[k] = in(row.step(), row.b());
           to[k] = out(row.step(), row.b()) + column;
         }
-        dgates_tile<Real, kTile, kVectors>(from, panel_stride, panels, packed, to, used);
+        dgates_tile<Real, kTile, kVectors>(gates, from, panel_stride, panels, packed, to, used);
       });
       packed += panels * W * kVectors * V;
     });

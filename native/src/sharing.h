@@ -39,17 +39,19 @@ inline Range share(int64_t n, int64_t part, int64_t parts) {
   return {n * part / parts, n * (part + 1) / parts};
 }
 
-// The same of the rows of a batch, where they differ in length with as many steps in each part.
-inline Range share_rows(const Shape& s, int64_t part, int64_t parts) {
+// The same of the rows of a batch; where they differ in length, with as much to do in these steps.
+inline Range share_rows(const Shape& s, Range steps, int64_t part, int64_t parts) {
   if (!s.ragged) return share(s.B, part, parts);
-  const int64_t total = s.rows_before(s.T);
+  const int64_t total = s.rows_before(steps.end) - s.rows_before(steps.first);
   Range own{0, 0};
-  for (int64_t b = 0, steps = 0; b < s.B; ++b) {
-    const int64_t middle = steps + s.steps_of(b) / 2;
+  for (int64_t b = 0, before = 0; b < s.B; ++b) {
+    const int64_t run = std::max<int64_t>(0, std::min(s.steps_of(b), steps.end) - steps.first);
+    const int64_t middle = before + run / 2;
     own.first += middle < total * part / parts;
     own.end += middle < total * (part + 1) / parts;
-    steps += s.steps_of(b);
+    before += run;
   }
+  if (part == parts - 1) own.end = s.B;
   return own;
 }
 

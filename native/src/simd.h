@@ -96,8 +96,17 @@ GATEWISE_INLINE void store_first(Real* p, Vec<Real> v, int n) {
 // v with all lanes but the first n set to zero.
 template <class Real>
 GATEWISE_INLINE Vec<Real> keep_first(Vec<Real> v, int n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(Real) == sizeof(float)) {
+    return (VecF)_mm512_maskz_mov_ps(static_cast<__mmask16>((1u << n) - 1), (__m512)v);
+  } else {
+    return (VecD)_mm512_maskz_mov_pd(static_cast<__mmask8>((1u << n) - 1), (__m512d)v);
+  }
+#else
+  if (n == kLanes<Real>) return v;
   for (int lane = n; lane < kLanes<Real>; ++lane) v[lane] = 0;
   return v;
+#endif
 }
 
 // splat: not `Vec{} + x`, which costs an addition and turns -0 into +0.

@@ -56,6 +56,7 @@ class StagedRows {
   StagedRows(const ForwardPlan<Real>& plan, Range rows, Real* scratch)
       : plan_(plan),
         s_(plan.shape),
+        gates_(plan.cell),
         states_(plan, rows, nullptr),
         first_(rows.first),
         rows_(rows.size()),
@@ -134,10 +135,10 @@ class StagedRows {
       h[r] = seen(step, b);
     }
     alignas(64) Vec<Real> out[kRows][kGates];
-    gates_tile<Real, Weight, kRows>(init, w, x, s_.I, h, apart ? 0 : s_.P, out);
+    gates_tile<Real, Weight, kRows>(gates_, init, w, x, s_.I, h, apart ? 0 : s_.P, out);
     keep<kRows>(out, panel, first, &StagedRow<Real>::gates);
     if (!apart) return;
-    gates_tile<Real, Weight, kRows>(init, w + input_words, x, 0, h, s_.P, out);
+    gates_tile<Real, Weight, kRows>(gates_, init, w + input_words, x, 0, h, s_.P, out);
     keep<kRows>(out, panel, first, &StagedRow<Real>::gates_h);
   }
 
@@ -202,10 +203,11 @@ class StagedRows {
   void update(int64_t step, int64_t b, int64_t panel, int64_t n, Vec<Real> (*pre)[kGates]) {
     CellRow<Real> rows[kAtOnce];
     Vec<Real> before[kAtOnce];
+    const StepTape<Real> tape(plan_.tape, s_, step);
     for (int64_t k = 0; k < n; ++k) {
       const int64_t p = panel + k;
-      rows[k] = {tape_cells(plan_.tape, s_, step, p, b), tape_cells(plan_.tape, s_, step + 1, p, b),
-                 nullptr, plan_.tape.gates ? tape_gates(plan_.tape, s_, step, p, b) : nullptr,
+      rows[k] = {tape.c_prev(p, b), tape.c(p, b), nullptr,
+                 plan_.tape.gates ? tape.gates(p, b) : nullptr,
                  plan_.extras.peephole ? plan_.extras.peephole + p * 3 * V : nullptr};
       before[k] = load(rows[k].c_prev);
     }
@@ -220,8 +222,8 @@ class StagedRows {
 
   void project(int64_t step, Range rows) {
     const Real* packed = plan_.extras.project;
-    product(
-        s_, {{step, step + 1}, rows}, packed, in_whole_panels<Real>(s_.H) / W, s_.P,
+    product<Real>(
+        nullptr, s_, {{step, step + 1}, rows}, packed, in_whole_panels<Real>(s_.H) / W, s_.P,
         {0, column_blocks<Real>(s_.P)}, W, [&](int64_t, int64_t b) { return row(b).m; },
         [&](int64_t, int64_t b) { return row(b).h; });
   }
@@ -242,6 +244,7 @@ class StagedRows {
 
   const ForwardPlan<Real>& plan_;
   const Shape& s_;
+  const std::conditional_t<kIsPair<Weight>, AllGates, SomeGates> gates_;
   ForwardRows<Real, Weight, true> states_;
   const int64_t first_, rows_;
   Real* scratch_;

@@ -94,16 +94,17 @@ class StagedBackward {
   }
 
   void unproject(int64_t step, Range rows) {
-    product(
-        s_, {{step, step + 1}, rows}, plan_.extras.unproject, in_whole_panels<Real>(s_.P) / W, s_.H,
-        {0, column_blocks<Real>(s_.H)}, W, [&](int64_t at, int64_t b) { return projected(at, b); },
+    product<Real>(
+        nullptr, s_, {{step, step + 1}, rows}, plan_.extras.unproject,
+        in_whole_panels<Real>(s_.P) / W, s_.H, {0, column_blocks<Real>(s_.H)}, W,
+        [&](int64_t at, int64_t b) { return projected(at, b); },
         [&](int64_t, int64_t b) { return dm(b); });
   }
 
   Vec<Real> new_cell(int64_t step, int64_t panel, int64_t b) const {
-    const Real* gates = tape_gates(plan_.tape, s_, step, panel, b);
-    return fma(load(gates + V), load(tape_cells(plan_.tape, s_, step, panel, b)),
-               load(gates) * load(gates + 2 * V));
+    const StepTape<const Real> tape(plan_.tape, s_, step);
+    const Real* gates = tape.gates(panel, b);
+    return fma(load(gates + V), load(tape.c_prev(panel, b)), load(gates) * load(gates + 2 * V));
   }
 
   void cells(int64_t step, int64_t b) {

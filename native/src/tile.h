@@ -11,10 +11,75 @@ namespace gatewise::GATEWISE_ISA {
 // Rows of a full tile: 6 x 4 accumulators fill 32 registers, 6 x 2 fill 16.
 inline constexpr int kTileRows = 6;
 
-// acc[r][n] += sum over k < K of row[r][k] * w[k][n], w with kStride vectors per k.
-template <class Real, int kRows, int kVectors, int kStride>
+// Calls function(std::integral_constant<int, n>) for a run-time n in 1 .. kMax.
+template <int kMax, class Function>
+GATEWISE_INLINE void with_constant(int n, Function&& function) {
+  if constexpr (kMax > 1) {
+    if (n < kMax) return with_constant<kMax - 1>(n, static_cast<Function&&>(function));
+  }
+  function(std::integral_constant<int, kMax>{});
+}
+
+// Which gates a product computes, in ascending order: of the default cell all, which the compiler
+// knows; else those that have weights to speak of. A gate that is 1, or 1 - i, costs nothing.
+struct AllGates {
+  AllGates() = default;
+  explicit AllGates(const Cell&) {}
+};
+class SomeGates {
+ public:
+  explicit SomeGates(const Cell& cell) {
+    constexpr Activation one = Activation::kOne;
+    const bool used[kGates] = {cell.input_gate != one, cell.forget_gate != one && !cell.coupled,
+                               cell.candidate != one, cell.output_gate != one};
+    for (int gate = 0; gate < kGates; ++gate) {
+      if (used[gate]) gates_[count_++] = gate;
+    }
+  }
+  int count() const { return count_; }
+  int64_t operator[](int n) const { return gates_[n]; }
+
+ private:
+  int count_ = 0;
+  int64_t gates_[kGates] = {};
+};
+
+// Where the vectors of some gates lie in a row of all: one after the other, or here and there.
+template <class Real>
+struct InOrder {
+  int64_t first = 0;
+  int64_t operator[](int n) const { return first + int64_t{n} * kLanes<Real>; }
+};
+template <class Real, int kVectors>
+struct Picked {
+  int64_t at[kVectors];
+  Picked(const SomeGates& gates, int first) {
+    for (int n = 0; n < kVectors; ++n) at[n] = gates[first + n] * kLanes<Real>;
+  }
+  int64_t operator[](int n) const { return at[n]; }
+};
+
+// Calls function(std::integral_constant<int, n>, places) for as many gates n <= kPass at a time.
+template <class Real, int kPass, class Function>
+GATEWISE_INLINE void for_gates(AllGates, Function&& function) {
+#pragma GCC unroll 1
+  for (int gate = 0; gate < kGates; gate += kPass) {
+    function(std::integral_constant<int, kPass>{}, InOrder<Real>{int64_t{gate} * kLanes<Real>});
+  }
+}
+template <class Real, int kPass, class Function>
+GATEWISE_INLINE void for_gates(const SomeGates& gates, Function&& function) {
+  for (int first = 0; first < gates.count(); first += kPass) {
+    with_constant<kPass>(std::min(kPass, gates.count() - first), [&](auto n) {
+      function(n, Picked<Real, decltype(n)::value>(gates, first));
+    });
+  }
+}
+
+// acc[r][n] += sum over k < K of row[r][k] * w[k][place[n]], w with kStride vectors per k.
+template <class Real, int kRows, int kVectors, int kStride, class Places = InOrder<Real>>
 GATEWISE_INLINE void multiply(Vec<Real> (&acc)[kRows][kVectors], const Real* w,
-                              const Real* const* rows, int64_t K) {
+                              const Real* const* rows, int64_t K, const Places& place = {}) {
   constexpr int V = kLanes<Real>;
   const Real* row[kRows];
 #pragma GCC unroll 16
@@ -23,7 +88,7 @@ GATEWISE_INLINE void multiply(Vec<Real> (&acc)[kRows][kVectors], const Real* w,
   for (int64_t k = 0; k < K; ++k, w += kStride * V) {
     Vec<Real> wk[kVectors];
 #pragma GCC unroll 8
-    for (int n = 0; n < kVectors; ++n) wk[n] = load(w + n * V);
+    for (int n = 0; n < kVectors; ++n) wk[n] = load(w + place[n]);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       const Vec<Real> a = splat(row[r][k]);
@@ -67,44 +132,56 @@ constexpr int gates_per_pass(int rows) { return rows * 4 + 5 <= kRegisters ? 4 :
 
 // The gates before their nonlinearity, for kRows rows of one panel:
 //   out[r][gate] = init[r][gate] + x[r] W_x + h[r] W_h
-// init: one vector of four gates per row (the bias, or a projection done ahead).
-template <class Real, class Weight, int kRows>
-GATEWISE_INLINE void gates_tile(const Real* const* init, const Weight* w, const Real* const* x,
-                                int64_t I, const Real* const* h, int64_t H,
+// init: one vector of four gates per row (the bias, or a projection done ahead), and all that there
+// is of gates that are not computed.
+template <class Real, class Weight, int kRows, class Gates>
+GATEWISE_INLINE void gates_tile(const Gates& gates, const Real* const* init, const Weight* w,
+                                const Real* const* x, int64_t I, const Real* const* h, int64_t H,
                                 Vec<Real> (&out)[kRows][kGates]) {
-  constexpr int V = kLanes<Real>, kPass = gates_per_pass(kRows);
-#pragma GCC unroll 1
-  for (int gate = 0; gate < kGates; gate += kPass) {
-    Vec<Real> acc[kRows][kPass];
-#pragma GCC unroll 16
+  constexpr int V = kLanes<Real>;
+  if constexpr (!std::is_same_v<Gates, AllGates>) {
     for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-      for (int n = 0; n < kPass; ++n) acc[r][n] = load(init[r] + (gate + n) * V);
-    }
-    multiply<Real, kRows, kPass, kGates>(acc, w + gate * V, x, I);
-    multiply<Real, kRows, kPass, kGates>(acc, w + gate * V + words<Weight>(I) * kPanelWidth<Real>,
-                                         h, H);
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-      for (int n = 0; n < kPass; ++n) out[r][gate + n] = acc[r][n];
+      for (int gate = 0; gate < kGates; ++gate) out[r][gate] = load(init[r] + gate * V);
     }
   }
+  for_gates<Real, gates_per_pass(kRows)>(
+      gates, [&](auto count, const auto& place) __attribute__((always_inline)) {
+        constexpr int kPass = decltype(count)::value;
+        Vec<Real> acc[kRows][kPass];
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+          for (int n = 0; n < kPass; ++n) acc[r][n] = load(init[r] + place[n]);
+        }
+        const Weight* w_h = w + words<Weight>(I) * kPanelWidth<Real>;
+        if constexpr (std::is_same_v<Gates, AllGates>) {
+          multiply<Real, kRows, kPass, kGates>(acc, w + place[0], x, I);
+          multiply<Real, kRows, kPass, kGates>(acc, w_h + place[0], h, H);
+        } else {
+          multiply<Real, kRows, kPass, kGates>(acc, w, x, I, place);
+          multiply<Real, kRows, kPass, kGates>(acc, w_h, h, H, place);
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+          for (int n = 0; n < kPass; ++n) out[r][place[n] / V] = acc[r][n];
+        }
+      });
 }
 
-// acc[p][n] += sum over k of row[k] * w[p][k][n], for two panels that lie w_stride apart.
-template <class Real>
-GATEWISE_INLINE void multiply_pair(Vec<Real> (&acc)[2][kGates], const Real* w, int64_t w_stride,
-                                   const Real* row, int64_t K) {
-  constexpr int V = kLanes<Real>;
+// acc[p][n] += sum over k of row[k] * w[p][k][place[n]], for two panels that lie w_stride apart.
+template <class Real, int kVectors, class Places = InOrder<Real>>
+GATEWISE_INLINE void multiply_pair(Vec<Real> (&acc)[2][kVectors], const Real* w, int64_t w_stride,
+                                   const Real* row, int64_t K, const Places& place = {}) {
 #pragma GCC unroll 2
   for (int64_t k = 0; k < K; ++k, w += kPanelWidth<Real>) {
     const Vec<Real> a = splat(row[k]);
 #pragma GCC unroll 2
     for (int p = 0; p < 2; ++p) {
 #pragma GCC unroll 4
-      for (int n = 0; n < kGates; ++n)
-        acc[p][n] = fma(a, load(w + p * w_stride + n * V), acc[p][n]);
+      for (int n = 0; n < kVectors; ++n) {
+        acc[p][n] = fma(a, load(w + p * w_stride + place[n]), acc[p][n]);
+      }
     }
   }
 }
@@ -127,40 +204,68 @@ GATEWISE_INLINE void multiply_pair(VecF (&acc)[2][kGates], const Bfloat16Pair* w
 
 // One row, two panels at once: enough independent chains to hide the latency of fma.
 // w, init: of the first panel; the second lies w_stride and kPanelWidth further.
-template <class Real, class Weight>
-GATEWISE_INLINE void gates_pair(const Real* init, const Weight* w, int64_t w_stride, const Real* x,
-                                int64_t I, const Real* h, int64_t H, Vec<Real> (&out)[2][kGates]) {
+template <class Real, class Weight, class Gates>
+GATEWISE_INLINE void gates_pair(const Gates& gates, const Real* init, const Weight* w,
+                                int64_t w_stride, const Real* x, int64_t I, const Real* h,
+                                int64_t H, Vec<Real> (&out)[2][kGates]) {
   constexpr int V = kLanes<Real>;
-  Vec<Real> acc[2][kGates];
-#pragma GCC unroll 2
-  for (int p = 0; p < 2; ++p) {
-#pragma GCC unroll 4
-    for (int n = 0; n < kGates; ++n) acc[p][n] = load(init + p * kPanelWidth<Real> + n * V);
+  if constexpr (!std::is_same_v<Gates, AllGates>) {
+    for (int p = 0; p < 2; ++p) {
+      for (int gate = 0; gate < kGates; ++gate) {
+        out[p][gate] = load(init + p * kPanelWidth<Real> + gate * V);
+      }
+    }
   }
-  multiply_pair(acc, w, w_stride, x, I);
-  multiply_pair(acc, w + words<Weight>(I) * kPanelWidth<Real>, w_stride, h, H);
+  for_gates<Real, kGates>(gates, [&](auto count, const auto& place) __attribute__((always_inline)) {
+    constexpr int kPass = decltype(count)::value;
+    Vec<Real> acc[2][kPass];
 #pragma GCC unroll 2
-  for (int p = 0; p < 2; ++p) {
+    for (int p = 0; p < 2; ++p) {
 #pragma GCC unroll 4
-    for (int n = 0; n < kGates; ++n) out[p][n] = acc[p][n];
-  }
+      for (int n = 0; n < kPass; ++n) acc[p][n] = load(init + p * kPanelWidth<Real> + place[n]);
+    }
+    const Weight* w_h = w + words<Weight>(I) * kPanelWidth<Real>;
+    if constexpr (std::is_same_v<Gates, AllGates>) {
+      multiply_pair(acc, w, w_stride, x, I);
+      multiply_pair(acc, w_h, w_stride, h, H);
+    } else {
+      multiply_pair(acc, w, w_stride, x, I, place);
+      multiply_pair(acc, w_h, w_stride, h, H, place);
+    }
+#pragma GCC unroll 2
+    for (int p = 0; p < 2; ++p) {
+#pragma GCC unroll 4
+      for (int n = 0; n < kPass; ++n) out[p][place[n] / V] = acc[p][n];
+    }
+  });
 }
 
 // out[r][0 .. columns) = sum over panels of dgates[r] x W, for one column block of kVectors vectors
 // (the last of which may be partly used).
-// dgates: row r of panel p at rows[r] + p * panel_stride, kPanelWidth elements.
+// dgates: row r of panel p at rows[r] + p * panel_stride, kPanelWidth elements; gates: those that
+// are not zero, or null for all.
 template <class Real, int kRows, int kVectors>
-__attribute__((noinline)) void dgates_tile(const Real* const* rows, int64_t panel_stride,
-                                           int64_t panels, const Real* w, Real* const* out,
-                                           int columns) {
+__attribute__((noinline)) void dgates_tile(const SomeGates* gates, const Real* const* rows,
+                                           int64_t panel_stride, int64_t panels, const Real* w,
+                                           Real* const* out, int columns) {
   constexpr int V = kLanes<Real>;
   Vec<Real> acc[kRows][kVectors] = {};
   const Real* panel_rows[kRows];
   for (int64_t p = 0; p < panels; ++p) {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) panel_rows[r] = rows[r] + p * panel_stride;
-    multiply<Real, kRows, kVectors, kVectors>(acc, w + p * kPanelWidth<Real> * kVectors * V,
-                                              panel_rows, kPanelWidth<Real>);
+    const Real* w_panel = w + p * kPanelWidth<Real> * kVectors * V;
+    if (!gates) {
+      multiply<Real, kRows, kVectors, kVectors>(acc, w_panel, panel_rows, kPanelWidth<Real>);
+      continue;
+    }
+    for (int n = 0, before = 0; n < gates->count(); ++n) {
+      const int at = static_cast<int>((*gates)[n]) * V;
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) panel_rows[r] += at - before;
+      before = at;
+      multiply<Real, kRows, kVectors, kVectors>(acc, w_panel + at * kVectors * V, panel_rows, V);
+    }
   }
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
@@ -183,50 +288,41 @@ struct StepOperands {
 // dw[c][gate][V] += sum over steps (from the last to the first) and rows of a[row][c] *
 // dgates[row][gate][V], for kColumns columns c of a and one panel. Summed apart for each `group` of
 // steps that starts at a multiple of it: one long float32 sum would lose digits.
-template <class Real, int kColumns, class Locate>
-GATEWISE_INLINE void weight_gradient_tile(Real* dw, Range steps, int64_t group, Locate&& locate) {
-  constexpr int V = kLanes<Real>, kPass = gates_per_pass(kColumns);
-#pragma GCC unroll 1
-  for (int gate = 0; gate < kGates; gate += kPass) {
-    Real* out = dw + gate * V;
-    for (int64_t end = steps.end; end > steps.first;) {
-      const int64_t first = (end - 1) / group * group;
-      Vec<Real> acc[kColumns][kPass] = {};
-      for (int64_t step = end - 1; step >= first; --step) {
-        const StepOperands<Real> at = locate(step);
-        const Real *d = at.dgates + gate * V, *ar = at.a;
-        for (int64_t r = 0; r < at.rows; ++r, d += kPanelWidth<Real>, ar += at.a_stride) {
-          Vec<Real> dn[kPass];
+template <class Real, int kColumns, class Gates, class Locate>
+GATEWISE_INLINE void weight_gradient_tile(const Gates& gates, Real* dw, Range steps, int64_t group,
+                                          Locate&& locate) {
+  for_gates<Real, gates_per_pass(kColumns)>(
+      gates, [&](auto count, const auto& place) __attribute__((always_inline)) {
+        constexpr int kPass = decltype(count)::value;
+        for (int64_t end = steps.end; end > steps.first;) {
+          const int64_t first = (end - 1) / group * group;
+          Vec<Real> acc[kColumns][kPass] = {};
+          for (int64_t step = end - 1; step >= first; --step) {
+            const StepOperands<Real> at = locate(step);
+            const Real *d = at.dgates, *ar = at.a;
+            for (int64_t r = 0; r < at.rows; ++r, d += kPanelWidth<Real>, ar += at.a_stride) {
+              Vec<Real> dn[kPass];
 #pragma GCC unroll 4
-          for (int n = 0; n < kPass; ++n) dn[n] = load(d + n * V);
+              for (int n = 0; n < kPass; ++n) dn[n] = load(d + place[n]);
+#pragma GCC unroll 16
+              for (int c = 0; c < kColumns; ++c) {
+                const Vec<Real> ac = splat(ar[c]);
+#pragma GCC unroll 4
+                for (int n = 0; n < kPass; ++n) acc[c][n] = fma(ac, dn[n], acc[c][n]);
+              }
+            }
+          }
 #pragma GCC unroll 16
           for (int c = 0; c < kColumns; ++c) {
-            const Vec<Real> ac = splat(ar[c]);
 #pragma GCC unroll 4
-            for (int n = 0; n < kPass; ++n) acc[c][n] = fma(ac, dn[n], acc[c][n]);
+            for (int n = 0; n < kPass; ++n) {
+              Real* to = dw + c * kPanelWidth<Real> + place[n];
+              store(to, load(to) + acc[c][n]);
+            }
           }
+          end = first;
         }
-      }
-#pragma GCC unroll 16
-      for (int c = 0; c < kColumns; ++c) {
-#pragma GCC unroll 4
-        for (int n = 0; n < kPass; ++n) {
-          Real* to = out + c * kPanelWidth<Real> + n * V;
-          store(to, load(to) + acc[c][n]);
-        }
-      }
-      end = first;
-    }
-  }
-}
-
-// Calls function(std::integral_constant<int, n>) for a run-time n in 1 .. kMax.
-template <int kMax, class Function>
-GATEWISE_INLINE void with_constant(int n, Function&& function) {
-  if constexpr (kMax > 1) {
-    if (n < kMax) return with_constant<kMax - 1>(n, static_cast<Function&&>(function));
-  }
-  function(std::integral_constant<int, kMax>{});
+      });
 }
 
 // Splits n rows evenly into tiles of at most kTile (6,6,5,5 rather than 6,6,6,4) and calls

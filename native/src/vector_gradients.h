@@ -50,8 +50,9 @@ class VectorGradients {
   void peephole(int64_t panel) {
     sum<3>(plan_.dpeephole + panel * 3 * V, [&](int64_t step, int64_t b, Vec<Real>(&total)[3]) {
       const Real* d = plan_.dgates_pre + backward_.place(step, panel, b);
-      const Real* gates = tape_gates(plan_.tape, s_, step, panel, b);
-      const Vec<Real> c_prev = load(tape_cells(plan_.tape, s_, step, panel, b));
+      const StepTape<const Real> tape(plan_.tape, s_, step);
+      const Real* gates = tape.gates(panel, b);
+      const Vec<Real> c_prev = load(tape.c_prev(panel, b));
       const Vec<Real> c = fma(load(gates + V), c_prev, load(gates) * load(gates + 2 * V));
       total[0] = fma(load(d), c_prev, total[0]);
       total[1] = fma(load(d + V), c_prev, total[1]);
@@ -100,7 +101,7 @@ void add_projection_gradient(const BackwardPlan<Real>& plan, Range steps) {
   for (int64_t group = 0; group < groups; ++group) {
     for_tiles<kTileRows>(s.P, [&](int64_t column, auto n) {
       weight_gradient_tile<Real, decltype(n)::value>(
-          plan.staging.dproject + (group * s.P + column) * W, steps, plan.sum_steps,
+          AllGates{}, plan.staging.dproject + (group * s.P + column) * W, steps, plan.sum_steps,
           [&](int64_t step) {
             const int64_t slot = step % plan.chunk_steps;
             return StepOperands<Real>{plan.staging.projected + slot * s.B * stride + column, stride,

@@ -155,7 +155,8 @@ class LSTM(torch.nn.LSTM):
         x = input.data if isinstance(input, PackedSequence) else input
         tensors = [x, *given, *(() if hx is None else hx)]
         plain = self.cell.is_default and not self.is_regularised
-        path = paths.choose(self.cell, tensors, self._is_supported(input, hx), plain)
+        supported = self._is_supported(input, hx)
+        path = paths.choose(None if plain else self.cell, tensors, supported)
         if path == "torch":
             return cast(Any, super().forward(input, hx))
         if isinstance(input, PackedSequence):

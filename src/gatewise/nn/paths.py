@@ -24,18 +24,17 @@ _NATIVE_DTYPES = (torch.float32, torch.float64)
 _PLAIN = (Tensor, Parameter)
 
 
-def choose(cell: Cell, tensors: Iterable[Tensor], supported: bool, plain: bool) -> Path:
+def choose(cell: Cell | None, tensors: Iterable[Tensor], supported: bool) -> Path:
     """Choose the path of one call.
 
     Args:
-        cell: which LSTM.
+        cell: which LSTM; None if it is one that PyTorch has too.
         tensors: all tensors that the call reads.
         supported: whether the core does what the call asks (regular shapes, ...).
-        plain: whether PyTorch has this LSTM too.
     """
-    if cell.has_callables:
+    if cell is not None and cell.has_callables:
         return "composite"
-    other: Path = "torch" if plain else "composite"
+    other: Path = "torch" if cell is None else "composite"
     if torch.compiler.is_compiling():
         return "native" if supported and _can_compile(tensors) else other
     if is_tracing() or not (supported and _are_plain_numbers(tensors)):
