@@ -10,7 +10,8 @@ NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/ga
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
 .PHONY: install demo test check clean format stubs docs bench bench-cells \
-        test-exhaustive test-calibration test-leaks test-sanitize test-valgrind test-neon
+        test-exhaustive test-variants test-calibration test-leaks test-sanitize test-valgrind \
+        test-neon
 
 install: $(STAMP)  ## set up only
 
@@ -71,6 +72,9 @@ test-exhaustive: install  ## sigmoid and tanh over all finite float32 inputs
 	$(BIN)/cmake -G Ninja -S . -B $(BUILD) -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 	$(BIN)/cmake --build $(BUILD) --target exhaustive_activations
 	$(BUILD)/exhaustive_activations
+
+test-variants: install  ## two thousand random cells, shapes and kinds of noise on each instruction set
+	$(BIN)/python -m pytest -n 2 -m slow tests/parity/test_native_variants.py
 
 test-calibration: install  ## false claims on random walks, signs of planted drivers
 	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast
