@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from layers import assert_near
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
 
-from gatewise.nn import LSTM, native
+from gatewise.nn import LSTM, native, paths
 
 # PyTorch says so once per process, for float32 projections.
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
@@ -214,3 +214,20 @@ def test_the_default_cell_does_run_natively(monkeypatch):
     monkeypatch.setattr(native, "run", lambda *a: (calls.append(1), run(*a))[1])
     LSTM(3, 4, num_layers=2, bidirectional=True)(torch.randn(2, 2, 3))
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["batched", "packed", "packed_unsorted"])
+@pytest.mark.parametrize("proj_size", [0, 5])
+@pytest.mark.parametrize("bias", [False, True])
+def test_projected_and_packed_lstms_run_natively_too(
+    isa, monkeypatch, dtype, layout, proj_size, bias
+):
+    kw = {"num_layers": 2, "bidirectional": True, "batch_first": True}
+    ours, theirs = pair(7, 19, dtype, bias=bias, proj_size=proj_size, **kw)
+    taken, choose = [], paths.choose
+    monkeypatch.setattr(paths, "choose", lambda *a: taken.append(choose(*a)) or taken[-1])
+    x = inputs_of(layout, (9, 13, 7), True, dtype)
+    for hx in (None, states_of(ours, layout, 13, dtype)):
+        compare(ours, theirs, x, hx, dtype)
+    assert taken == ["native"] * 2

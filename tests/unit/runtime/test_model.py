@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from gatewise import Cell, runtime
+from gatewise import Cell, reference, runtime
 from gatewise.errors import DtypeError, ShapeError
 from gatewise.nn import LSTM
 from gatewise.weights import save_lstm
@@ -22,6 +22,9 @@ CONFIGS = [
     {"cell": Cell(peephole=True, coupled=True), "num_layers": 2},
     {"cell": Cell(layer_norm=True, candidate="softsign"), "bidirectional": True},
     {"cell": Cell(peephole=True), "proj_size": 2, "batch_first": True, "dtype": torch.float64},
+    {"cell": Cell("relu", candidate="identity", output_gate="one"), "zoneout": (0.3, 0.2)},
+    {"zoneout": 0.25, "learn_initial_state": True, "num_layers": 2, "bidirectional": True},
+    {"cell": Cell(layer_norm=True, coupled=True), "learn_initial_state": True, "proj_size": 2},
 ]
 every_config = pytest.mark.parametrize("kw", CONFIGS, ids=repr)
 
@@ -29,6 +32,9 @@ every_config = pytest.mark.parametrize("kw", CONFIGS, ids=repr)
 def saved(tmp_path, **kw):
     torch.manual_seed(0)
     lstm = LSTM(4, 6, **kw).eval()
+    if lstm.learn_initial_state:
+        lstm.h_0.data.normal_()
+        lstm.c_0.data.normal_()
     save_lstm(lstm, tmp_path / "m.safetensors")
     return lstm, runtime.load(tmp_path / "m.safetensors")
 
@@ -85,6 +91,53 @@ def test_lengths_equal_a_packed_sequence(tmp_path, kw, lengths):
     got, (h_got, c_got) = model.run(x.numpy(), lengths, tuple(s.numpy() for s in hx))
     for a, b in ((got, y), (h_got, h), (c_got, c)):
         near(a, b)
+
+
+@every_config
+@pytest.mark.parametrize("lengths", [None, [3, 7, 1, 7, 3]], ids=["full", "ragged"])
+@torch.no_grad()
+def test_run_equals_the_reference(isa, tmp_path, kw, lengths):
+    lstm, model = saved(tmp_path, **kw)
+    first, x = lstm.batch_first, torch.randn(7, 5, 4, dtype=lstm.weight_ih_l0.dtype)
+    h0, c0 = states(lstm, 5)
+    expected = by_reference(lstm, x.numpy(), h0.numpy(), c0.numpy(), lengths)
+    given = np.ascontiguousarray(x.transpose(0, 1) if first else x)
+    y, (h, c) = model.run(given, lengths, (h0.numpy(), c0.numpy()))
+    for a, b in zip((y.swapaxes(0, 1) if first else y, h, c), expected, strict=True):
+        near(a, torch.tensor(b, dtype=x.dtype))
+
+
+def by_reference(lstm, x, h0, c0, lengths):
+    D, h_n, c_n = lstm.directions, [], []
+    for layer in range(lstm.num_layers):
+        outputs = []
+        for d in range(D):
+            own = {k: v for k, v in vars(lstm.layer_weights(layer, d)).items() if v is not None}
+            run = reference.forward(
+                x, reference.weights(**own), h0[len(h_n)], c0[len(c_n)], lstm.cell,
+                zoneout=lstm.zoneout, lengths=lengths, reverse=d == 1,
+            )  # fmt: skip
+            outputs.append(run.y)
+            h_n.append(run.h)
+            c_n.append(run.c)
+        x = np.concatenate(outputs, axis=2)
+    return x, np.stack(h_n), np.stack(c_n)
+
+
+@pytest.mark.parametrize("cell", [Cell("hard_sigmoid", peephole=True), Cell(coupled=True)])
+@torch.no_grad()
+def test_bfloat16_takes_cells_that_are_not_pytorchs(isa, tmp_path, cell):
+    torch.manual_seed(0)
+    lstm = LSTM(9, 40, num_layers=2, cell=cell, precision="bfloat16")
+    save_lstm(lstm, tmp_path / "m")
+    model, full = (runtime.load(tmp_path / "m", precision=p) for p in ("bfloat16", "full"))
+    x = np.random.default_rng(0).standard_normal((30, 3, 9)).astype(np.float32)
+    y, (h, c) = model.run(x)
+    assert y.tobytes() == lstm(torch.from_numpy(x))[0].numpy().tobytes()
+    assert 1e-5 < np.abs(y - full.run(x)[0]).max() < 0.02  # the bound of test_bfloat16
+    stream = model.stream(3)
+    assert np.stack([stream.step(row) for row in x]).tobytes() == y.tobytes()
+    assert [s.tobytes() for s in stream.state] == [h.tobytes(), c.tobytes()]
 
 
 def test_a_plain_torch_lstm_runs_the_same(tmp_path):

@@ -16,17 +16,23 @@ CONFIGS = {
     "one layer": {},
     "three layers": {"num_layers": 3, "bias": False},
     "float64": {"num_layers": 2, "dtype": torch.float64},
-    "reference": {"cell": Cell(peephole=True)},
+    "peephole": {"cell": Cell(peephole=True)},
+    "coupled": {"cell": Cell("hard_sigmoid", cell_output="relu", coupled=True), "num_layers": 2},
     "projected": {"proj_size": 2},
+    "layer norm": {"cell": Cell(layer_norm=True, peephole=True), "proj_size": 5, "num_layers": 2},
+    "rates": {"zoneout": (0.25, 0.125), "dtype": torch.float64, "num_layers": 2},
+    "learnt states": {"learn_initial_state": True, "zoneout": 0.2, "cell": Cell(layer_norm=True)},
 }
-# What the core computes; the reference's numbers, NumPy's, depend on how many steps run at once.
-of_the_core = pytest.mark.parametrize("kw", [*CONFIGS.values()][:3], ids=[*CONFIGS][:3])
 every_config = pytest.mark.parametrize("kw", CONFIGS.values(), ids=CONFIGS)
 
 
 def loaded(folder, I=4, H=18, **kw):
     torch.manual_seed(0)
-    save_lstm(LSTM(I, H, **kw), folder / "m")
+    lstm = LSTM(I, H, **kw)
+    if lstm.learn_initial_state:
+        lstm.h_0.data.normal_()
+        lstm.c_0.data.normal_()
+    save_lstm(lstm, folder / "m")
     return runtime.load(folder / "m")
 
 
@@ -61,7 +67,7 @@ def test_a_run_fills_and_returns_out(isa, tmp_path, kw, layout):
         same(model.run(x, lengths, given, out=out)[:1], model.run(x, lengths, given)[:1])
 
 
-@of_the_core
+@every_config
 @pytest.mark.parametrize("batch", BATCHES)
 def test_a_stream_s_steps_are_those_of_a_run_bit_by_bit(isa, tmp_path, kw, batch):
     model = loaded(tmp_path, **kw)
@@ -111,7 +117,7 @@ MISFITS = {
 
 
 @pytest.mark.parametrize(("misfit", "error", "message"), MISFITS.values(), ids=MISFITS)
-@pytest.mark.parametrize("kw", [CONFIGS["one layer"], CONFIGS["reference"]], ids=repr)
+@pytest.mark.parametrize("kw", [CONFIGS["one layer"], CONFIGS["peephole"]], ids=repr)
 @pytest.mark.parametrize("batch", BATCHES)
 def test_an_out_that_does_not_fit_is_refused_and_the_state_stays(
     tmp_path, kw, batch, misfit, error, message
@@ -164,7 +170,7 @@ def test_a_state_from_a_file_continues_bit_by_bit(tmp_path, kw, batch):
     same((first.step(x[0]),), (model.stream(batch).step(x[0]),))
 
 
-@of_the_core
+@every_config
 @pytest.mark.parametrize("cut", [1, 5, 7])
 def test_a_run_in_two_parts_is_that_of_the_whole_bit_by_bit(isa, tmp_path, kw, cut):
     model = loaded(tmp_path, **kw)

@@ -15,6 +15,8 @@ CONFIGS = [
     {"dtype": torch.float64, "batch_first": True},
     {"proj_size": 2, "num_layers": 2},
     {"cell": Cell(peephole=True, layer_norm=True), "num_layers": 2},
+    {"cell": Cell("one", "softsign", coupled=True), "zoneout": (0.3, 0.2), "num_layers": 2},
+    {"cell": Cell(layer_norm=True), "zoneout": 0.2, "proj_size": 3, "learn_initial_state": True},
 ]
 
 
@@ -25,7 +27,11 @@ def model(tmp_path):
 
 def loaded(tmp_path, **kw):
     torch.manual_seed(0)
-    save_lstm(LSTM(4, 6, **kw), tmp_path / "m")
+    lstm = LSTM(4, 6, **kw)
+    if lstm.learn_initial_state:
+        lstm.h_0.data.normal_()
+        lstm.c_0.data.normal_()
+    save_lstm(lstm, tmp_path / "m")
     return runtime.load(tmp_path / "m")
 
 
@@ -51,8 +57,12 @@ def test_one_row_may_come_without_its_batch_axis(model):
     np.testing.assert_array_equal(with_axis.step(x[None])[0], without.state[0][0, 0])
 
 
-def test_the_state_can_be_kept_set_and_reset(model):
+@pytest.mark.parametrize("kw", CONFIGS, ids=repr)
+def test_the_state_can_be_kept_set_and_reset(tmp_path, kw):
+    model = loaded(tmp_path, **kw)
     stream, x = model.stream(), np.ones(4)
+    start = stream.state
+    assert any(part.any() for part in start) == model.weights.config.learn_initial_state
     first = stream.step(x)
     kept = stream.state
     second = stream.step(x)
@@ -60,6 +70,8 @@ def test_the_state_can_be_kept_set_and_reset(model):
     stream.state = kept
     np.testing.assert_array_equal(stream.step(x), second)
     stream.reset()
+    for part, before in zip(stream.state, start, strict=True):
+        np.testing.assert_array_equal(part, before)
     np.testing.assert_array_equal(stream.step(x), first)
 
 
