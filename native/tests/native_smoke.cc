@@ -2,6 +2,7 @@
 // sanitizers): forward and backward of odd shapes against finite differences in float64, and
 // float32 against float64, on every instruction set. Exits 1 on a failure.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -18,17 +19,34 @@ namespace {
 struct Case {
   int64_t T, B;
   gatewise::Network net;
+  const char* name = "";
+  bool ragged = false, noise = false;
   int64_t checkpoint_every = 0;
+
+  // Rows that run at each step.
+  std::vector<int64_t> batch_sizes() const {
+    std::vector<int64_t> rows(static_cast<size_t>(T), B);
+    for (int64_t t = 0; ragged && t < T; ++t) rows[static_cast<size_t>(t)] = B - t * (B - 1) / T;
+    return rows;
+  }
 };
+
+// Of one layer and direction, in the order of gatewise::Parameters without b_hh. What the cell does
+// not have is empty.
+enum Part { kWIh, kWHh, kB, kWHr, kPeephole, kNormIh, kNormHh, kNormC, kParts };
+template <class Real>
+using Layer = std::array<std::vector<Real>, kParts>;
 
 template <class Real>
 struct Problem {
   Case c;
+  gatewise::Ragged ragged;
   std::vector<Real> x, h0, c0, y, h_n, c_n, tape, dx, dh0, dc0;
-  std::vector<std::vector<Real>> w_ih, w_hh, b, dw_ih, dw_hh, db;  // of each layer and direction
+  std::vector<Real> recurrent_mask, zoneout_h, zoneout_c;
+  std::vector<Layer<Real>> own, d;  // of each layer and direction
   gatewise::SharedWeights<Real> packed;
 
-  explicit Problem(const Case& problem) : c(problem) {
+  explicit Problem(const Case& problem) : c(problem), ragged(c.batch_sizes()) {
     std::mt19937 random(7);
     std::uniform_real_distribution<double> uniform(-0.7, 0.7);
     const double scale = std::min(1.0, 5 / std::sqrt(static_cast<double>(c.net.H)));
@@ -37,33 +55,60 @@ struct Problem {
       for (auto& e : v) e = static_cast<Real>(static_cast<float>(scale * uniform(random)));
       return v;
     };
-    const int64_t L = c.net.L, D = c.net.D, I = c.net.I, H = c.net.H;
-    x = filled(c.T * c.B * I), h0 = filled(L * D * c.B * H), c0 = filled(L * D * c.B * H);
-    for (int64_t k = 0; k < L * D; ++k) {
-      w_ih.push_back(filled(4 * H * c.net.inputs(k / D)));
-      w_hh.push_back(filled(4 * H * H));
-      b.push_back(filled(4 * H));
+    const auto mask = [&](int64_t n, Real value) {
+      std::vector<Real> v = filled(n);
+      for (auto& e : v) e = e > 0 ? value : Real{0};
+      return v;
+    };
+    const int64_t k = c.net.L * c.net.D, I = c.net.I, H = c.net.H, P = c.net.P(), N = rows();
+    x = filled(N * I), h0 = filled(k * c.B * P), c0 = filled(k * c.B * H);
+    for (int64_t layer = 0; layer < k; ++layer) {
+      const bool norm = c.net.cell.layer_norm;
+      const int64_t sizes[kParts] = {4 * H * c.net.inputs(layer / c.net.D),
+                                     4 * H * P,
+                                     4 * H,
+                                     c.net.projection * H,
+                                     c.net.cell.peephole ? 3 * H : 0,
+                                     norm ? 8 * H : 0,
+                                     norm ? 8 * H : 0,
+                                     norm ? 2 * H : 0};
+      Layer<Real>& made = own.emplace_back();
+      for (int part = 0; part < kParts; ++part) made[part] = filled(sizes[part]);
     }
-    dw_ih = w_ih, dw_hh = w_hh, db = b;
-    y.resize(static_cast<size_t>(c.T * c.B * D * H));
+    d = own;
+    if (c.noise) {
+      recurrent_mask = mask(k * c.B * P, Real{2});
+      zoneout_h = mask(k * N * P, Real{1}), zoneout_c = mask(k * N * H, Real{1});
+    }
+    y.resize(static_cast<size_t>(N * c.net.D * P));
     h_n = h0, c_n = c0, dx = x, dh0 = h0, dc0 = c0;
   }
 
-  gatewise::Sequence<const Real> input() const { return {x.data(), c.B * c.net.I, c.net.I}; }
-  gatewise::Sequence<Real> output() {
-    return {y.data(), c.B * c.net.D * c.net.H, c.net.D * c.net.H};
+  int64_t rows() const { return ragged.before.back(); }
+  const gatewise::Ragged* raggedness() const { return c.ragged ? &ragged : nullptr; }
+  template <class Element>
+  gatewise::Sequence<Element> sequence(Element* data, int64_t columns) const {
+    return {data, c.B * columns, columns, raggedness()};
+  }
+  gatewise::Noise<Real> noise() const {
+    if (!c.noise) return {};
+    return {recurrent_mask.data(), zoneout_h.data(), zoneout_c.data()};
   }
 
   // Loss: sum of y squared, halved, plus the sum of c_n.
   double loss(int threads = 1) {
     std::vector<gatewise::Parameters<Real>> parameters;
-    for (size_t k = 0; k < w_ih.size(); ++k) {
-      parameters.push_back({w_ih[k].data(), w_hh[k].data(), b[k].data(), nullptr});
+    for (const Layer<Real>& p : own) {
+      const auto at = [&](Part part) { return p[part].empty() ? nullptr : p[part].data(); };
+      parameters.push_back({at(kWIh), at(kWHh), at(kB), nullptr, at(kWHr), at(kPeephole),
+                            at(kNormIh), at(kNormHh), at(kNormC)});
     }
     packed = gatewise::pack<Real>(c.net, parameters);
-    tape.resize(gatewise::tape_size(*packed, c.T, c.B, c.checkpoint_every));
-    gatewise::forward<Real>({*packed, c.T, c.B, threads, input(), h0.data(), c0.data(), output(),
-                             h_n.data(), c_n.data(), tape.data(), c.checkpoint_every});
+    tape.resize(gatewise::tape_size(*packed, c.T, c.B, c.checkpoint_every, raggedness()));
+    const int64_t I = c.net.I, columns = c.net.D * c.net.P();
+    gatewise::forward<Real>({*packed, c.T, c.B, threads, sequence<const Real>(x.data(), I),
+                             h0.data(), c0.data(), sequence(y.data(), columns), h_n.data(),
+                             c_n.data(), tape.data(), c.checkpoint_every, raggedness(), noise()});
     double sum = 0;
     for (const Real v : y) sum += 0.5 * static_cast<double>(v) * static_cast<double>(v);
     for (const Real v : c_n) sum += static_cast<double>(v);
@@ -73,32 +118,21 @@ struct Problem {
   void gradients(int threads = 1) {
     const std::vector<Real> ones(c_n.size(), Real{1});
     std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
-    for (size_t k = 0; k < w_ih.size(); ++k) {
-      out.push_back({dw_ih[k].data(), dw_hh[k].data(), db[k].data()});
+    for (Layer<Real>& g : d) {
+      out.push_back({g[kWIh].data(), g[kWHh].data(), g[kB].data(), g[kWHr].data(),
+                     g[kPeephole].data(), g[kNormIh].data(), g[kNormHh].data(), g[kNormC].data()});
     }
-    gatewise::backward<Real>({*packed,
-                              c.T,
-                              c.B,
-                              threads,
-                              input(),
-                              h0.data(),
-                              c0.data(),
-                              output(),
-                              tape.data(),
-                              output(),
-                              nullptr,
-                              ones.data(),
-                              {dx.data(), c.B * c.net.I, c.net.I},
-                              dh0.data(),
-                              dc0.data(),
-                              out,
-                              c.checkpoint_every});
+    const int64_t I = c.net.I, columns = c.net.D * c.net.P();
+    const auto out_y = sequence<const Real>(y.data(), columns);
+    gatewise::backward<Real>({*packed, c.T, c.B, threads, sequence<const Real>(x.data(), I),
+                              h0.data(), c0.data(), out_y, tape.data(), out_y, nullptr, ones.data(),
+                              sequence(dx.data(), I), dh0.data(), dc0.data(), out,
+                              c.checkpoint_every, raggedness(), noise()});
   }
 
   bool same_as(const Problem& other) const {
     return y == other.y && h_n == other.h_n && c_n == other.c_n && dx == other.dx &&
-           dh0 == other.dh0 && dc0 == other.dc0 && dw_ih == other.dw_ih && dw_hh == other.dw_hh &&
-           db == other.db;
+           dh0 == other.dh0 && dc0 == other.dc0 && d == other.d;
   }
 };
 
@@ -127,35 +161,35 @@ bool check(const Case& c) {
     }
   };
   probe(exact.x, exact.dx), probe(exact.h0, exact.dh0), probe(exact.c0, exact.dc0);
-  for (size_t k = 0; k < exact.w_ih.size(); ++k) {
-    probe(exact.w_ih[k], exact.dw_ih[k]), probe(exact.w_hh[k], exact.dw_hh[k]);
-    probe(exact.b[k], exact.db[k]);
+  for (size_t k = 0; k < exact.own.size(); ++k) {
+    for (int part = 0; part < kParts; ++part) probe(exact.own[k][part], exact.d[k][part]);
   }
 
   Problem<float> single(c), threaded(c), segments(c);
-  segments.c.checkpoint_every = 3;
+  segments.c.checkpoint_every = c.noise ? 0 : 3;
   single.loss(), threaded.loss(3), segments.loss(2);
   single.gradients(), threaded.gradients(3), segments.gradients(2);
   double rounding = std::max({difference(single.dx, exact.dx), difference(single.dh0, exact.dh0),
                               difference(single.dc0, exact.dc0)});
-  for (size_t k = 0; k < exact.w_ih.size(); ++k) {
-    rounding = std::max({rounding, difference(single.dw_hh[k], exact.dw_hh[k]),
-                         difference(single.dw_ih[k], exact.dw_ih[k]),
-                         difference(single.db[k], exact.db[k])});
+  for (size_t k = 0; k < exact.own.size(); ++k) {
+    for (int part = 0; part < kParts; ++part) {
+      rounding = std::max(rounding, difference(single.d[k][part], exact.d[k][part]));
+    }
   }
   const bool threads_agree = single.same_as(threaded), segments_agree = single.same_as(segments);
   std::printf(
       "  T %2d B %2d L %d D %d I %2d H %2d  gradient %.1e  float32 %.1e  threads %s, "
-      "checkpoints %s\n",
+      "checkpoints %s  %s\n",
       static_cast<int>(c.T), static_cast<int>(c.B), static_cast<int>(c.net.L),
       static_cast<int>(c.net.D), static_cast<int>(c.net.I), static_cast<int>(c.net.H), worst,
-      rounding, threads_agree ? "same bits" : "DIFFER", segments_agree ? "same bits" : "DIFFER");
+      rounding, threads_agree ? "same bits" : "DIFFER", segments_agree ? "same bits" : "DIFFER",
+      c.name);
   return worst < 1e-5 && rounding < 2e-5 && threads_agree && segments_agree;
 }
 
 // Hidden units shared out over threads, step by step: one row, and more threads than cores.
-bool check_lockstep() {
-  const Case c{20, 1, {2, 1, 40, 230}};
+bool check_lockstep(const gatewise::Cell& cell) {
+  const Case c{20, 1, {2, 1, 40, 230, false, cell}};
   Problem<float> alone(c), together(c);
   alone.loss(), together.loss(4);
   alone.gradients(), together.gradients(4);
@@ -164,19 +198,20 @@ bool check_lockstep() {
 }
 
 // Steps of a stream against the whole sequence, from the same states.
-bool check_stream(bool bfloat16) {
-  const Case c{5, 3, {2, 1, 7, 33, bfloat16}};
+bool check_stream(const gatewise::Network& net) {
+  const Case c{5, 3, net};
   Problem<float> whole(c);
   whole.loss();
   gatewise::Stream<float> stream(whole.packed, c.B);
   stream.set_state(whole.h0.data(), whole.c0.data());
   std::vector<float> y(whole.y.size()), h(whole.h_n.size()), cells(whole.c_n.size());
   for (int64_t t = 0; t < c.T; ++t) {
-    stream.step(whole.x.data() + t * c.B * c.net.I, y.data() + t * c.B * c.net.H, 1);
+    stream.step(whole.x.data() + t * c.B * net.I, y.data() + t * c.B * net.P(), 1);
   }
   stream.get_state(h.data(), cells.data());
   const bool same = y == whole.y && h == whole.h_n && cells == whole.c_n;
-  std::printf("  stream%s: %s\n", bfloat16 ? ", bfloat16" : "", same ? "same bits" : "DIFFER");
+  std::printf("  stream%s%s: %s\n", net.bfloat16 ? ", bfloat16" : "",
+              net.cell == gatewise::Cell{} ? "" : ", another cell", same ? "same bits" : "DIFFER");
   return same;
 }
 
@@ -205,6 +240,27 @@ bool check_concurrent_callers() {
 
 }  // namespace
 
+using enum gatewise::Activation;
+constexpr gatewise::Cell kPeepholes{.peephole = true};
+constexpr gatewise::Cell kCoupled{
+    .input_gate = kHardSigmoid, .cell_output = kSoftsign, .coupled = true};
+constexpr gatewise::Cell kNormed{.layer_norm = true};
+constexpr gatewise::Cell kMixed{kSoftsign, kSigmoid, kIdentity, kOne, kTanh, true, true, true};
+
+const Case kVariants[] = {
+    {4, 3, {1, 2, 3, 9, false, kPeepholes}, "peepholes"},
+    {4, 3, {1, 1, 3, 17, false, kCoupled}, "coupled"},
+    {4, 3, {2, 1, 3, 17, false, kNormed}, "layer norm"},
+    {4, 5, {2, 2, 3, 9, false, {}, 4}, "projection"},
+    {5, 4, {2, 2, 3, 9}, "ragged", true},
+    {4, 3, {1, 2, 3, 9}, "noise", false, true},
+    {5, 4, {2, 2, 3, 9, false, kMixed, 5}, "all of it", true, true},
+};
+const Case kWide[] = {
+    {6, 67, {1, 2, 9, 33, false, kMixed, 18}, "all of it", true, true},
+    {9, 140, {1, 1, 3, 19, false, kCoupled}, "coupled, ragged", true},
+};
+
 // `native_smoke small`: less of it, for where every instruction costs.
 int main(int count, char**) {
   const bool small = count > 1;
@@ -217,13 +273,20 @@ int main(int count, char**) {
                           Case{5, 2, {1, 1, 5, 33}}, Case{4, 7, {3, 1, 3, 16}}}) {
       ok = check(c) && ok;
     }
-    ok = check_stream(false) && check_stream(true) && ok;
+    for (const Case& c : kVariants) ok = check(c) && ok;
+    for (const gatewise::Network& net :
+         {gatewise::Network{2, 1, 7, 33}, gatewise::Network{2, 1, 7, 33, true},
+          gatewise::Network{2, 1, 7, 33, true, kPeepholes},
+          gatewise::Network{2, 1, 7, 33, false, kMixed, 5}}) {
+      ok = check_stream(net) && ok;
+    }
     if (small) continue;
     for (const Case& c :
          {Case{9, 33, {1, 2, 2, 7}}, Case{40, 37, {1, 1, 9, 19}}, Case{7, 64, {2, 2, 16, 130}}}) {
       ok = check(c) && ok;
     }
-    ok = check_lockstep() && ok;
+    for (const Case& c : kWide) ok = check(c) && ok;
+    ok = check_lockstep({}) && check_lockstep(kPeepholes) && check_lockstep(kCoupled) && ok;
     ok = check_concurrent_callers() && ok;
   }
   return ok ? 0 : 1;
