@@ -61,10 +61,12 @@ class Backward {
   }
 
   void input_gradient(const Rows& rows) {
-    product(
-        gates(), s_, rows, plan_.weights_ih, panels_, s_.I, {0, column_blocks<Real>(s_.I)},
-        s_.B * W, [&](int64_t step, int64_t b) { return plan_.dgates_x + place(step, 0, b); },
-        [&](int64_t step, int64_t b) { return plan_.dx.row(time(step, b), b); });
+    with_gates(gates_, [&](const auto& gates) {
+      product(
+          gates, s_, rows, plan_.weights_ih, panels_, s_.I, {0, column_blocks<Real>(s_.I)},
+          s_.B * W, [&](int64_t step, int64_t b) { return plan_.dgates_x + place(step, 0, b); },
+          [&](int64_t step, int64_t b) { return plan_.dx.row(time(step, b), b); });
+    });
   }
 
   Real* dgates(int64_t step, int64_t panel, int64_t b) const {
@@ -78,10 +80,12 @@ class Backward {
 
   // dh of the step before, in some blocks of columns.
   void hidden_gradient(int64_t step, Range rows, Range blocks) {
-    product(
-        gates(), s_, {{step, step + 1}, rows}, plan_.weights_hh, panels_, s_.P, blocks, s_.B * W,
-        [&](int64_t at, int64_t b) { return dgates(at, 0, b); },
-        [&](int64_t, int64_t b) { return dh_row(b); });
+    with_gates(gates_, [&](const auto& gates) {
+      product(
+          gates, s_, {{step, step + 1}, rows}, plan_.weights_hh, panels_, s_.P, blocks, s_.B * W,
+          [&](int64_t at, int64_t b) { return dgates(at, 0, b); },
+          [&](int64_t, int64_t b) { return dh_row(b); });
+    });
   }
   Real* dh_row(int64_t b) const { return plan_.dh + b * padded<Real>(s_.P); }
   Real* dc(int64_t panel, int64_t b) const { return plan_.dc + (panel * s_.B + b) * V; }
@@ -90,8 +94,6 @@ class Backward {
   static constexpr int V = kLanes<Real>;
   static constexpr int64_t W = kPanelWidth<Real>;
 
-  // Those whose gradient is not zero, null for all.
-  const SomeGates* gates() const { return gates_.count() < kGates ? &gates_ : nullptr; }
   int units(int64_t panel) const {
     return static_cast<int>(std::min<int64_t>(V, s_.H - panel * V));
   }

@@ -120,11 +120,9 @@ class WeightGradient {
                                 rows};
     };
     Real* dw = plan_.dw + (panel * K + column) * W;
-    if (gates_.count() == kGates) {
-      weight_gradient_tile<Real, kColumns>(AllGates{}, dw, steps_, plan_.sum_steps, locate);
-    } else {
-      weight_gradient_tile<Real, kColumns>(gates_, dw, steps_, plan_.sum_steps, locate);
-    }
+    with_gates(gates_, [&](const auto& gates) {
+      weight_gradient_tile<Real, kColumns>(gates, dw, steps_, plan_.sum_steps, locate);
+    });
   }
 
   const BackwardPlan<Real>& plan_;

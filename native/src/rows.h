@@ -113,8 +113,8 @@ struct Rows {
 // pack_backward, K elements long in panels of kPanelWidth; the panels of a row of `in` lie
 // panel_stride apart.
 // gates: see dgates_tile.
-template <class Real, class In, class Out>
-void product(const SomeGates* gates, const Shape& shape, const Rows& at, const Real* packed,
+template <class Real, class Gates, class In, class Out>
+void product(const Gates& gates, const Shape& shape, const Rows& at, const Real* packed,
              int64_t panels, int64_t N, Range blocks, int64_t panel_stride, In in, Out out) {
   constexpr int V = kLanes<Real>;
   constexpr int64_t W = kPanelWidth<Real>, kColumns = int64_t{kBlockVectors} * V;

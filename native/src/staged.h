@@ -223,7 +223,7 @@ class StagedRows {
   void project(int64_t step, Range rows) {
     const Real* packed = plan_.extras.project;
     product<Real>(
-        nullptr, s_, {{step, step + 1}, rows}, packed, in_whole_panels<Real>(s_.H) / W, s_.P,
+        AllGates{}, s_, {{step, step + 1}, rows}, packed, in_whole_panels<Real>(s_.H) / W, s_.P,
         {0, column_blocks<Real>(s_.P)}, W, [&](int64_t, int64_t b) { return row(b).m; },
         [&](int64_t, int64_t b) { return row(b).h; });
   }

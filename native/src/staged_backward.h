@@ -95,7 +95,7 @@ class StagedBackward {
 
   void unproject(int64_t step, Range rows) {
     product<Real>(
-        nullptr, s_, {{step, step + 1}, rows}, plan_.extras.unproject,
+        AllGates{}, s_, {{step, step + 1}, rows}, plan_.extras.unproject,
         in_whole_panels<Real>(s_.P) / W, s_.H, {0, column_blocks<Real>(s_.H)}, W,
         [&](int64_t at, int64_t b) { return projected(at, b); },
         [&](int64_t, int64_t b) { return dm(b); });

@@ -44,6 +44,16 @@ class SomeGates {
   int64_t gates_[kGates] = {};
 };
 
+// Calls function with these gates, as AllGates if that is what they are.
+template <class Function>
+GATEWISE_INLINE void with_gates(const SomeGates& gates, Function&& function) {
+  if (gates.count() == kGates) {
+    function(AllGates{});
+  } else {
+    function(gates);
+  }
+}
+
 // Where the vectors of some gates lie in a row of all: one after the other, or here and there.
 template <class Real>
 struct InOrder {
@@ -243,28 +253,27 @@ GATEWISE_INLINE void gates_pair(const Gates& gates, const Real* init, const Weig
 // out[r][0 .. columns) = sum over panels of dgates[r] x W, for one column block of kVectors vectors
 // (the last of which may be partly used).
 // dgates: row r of panel p at rows[r] + p * panel_stride, kPanelWidth elements; gates: those that
-// are not zero, or null for all.
-template <class Real, int kRows, int kVectors>
-__attribute__((noinline)) void dgates_tile(const SomeGates* gates, const Real* const* rows,
+// are not zero.
+template <class Real, int kRows, int kVectors, class Gates>
+__attribute__((noinline)) void dgates_tile(const Gates& gates, const Real* const* rows,
                                            int64_t panel_stride, int64_t panels, const Real* w,
                                            Real* const* out, int columns) {
   constexpr int V = kLanes<Real>;
   Vec<Real> acc[kRows][kVectors] = {};
   const Real* panel_rows[kRows];
   for (int64_t p = 0; p < panels; ++p) {
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) panel_rows[r] = rows[r] + p * panel_stride;
     const Real* w_panel = w + p * kPanelWidth<Real> * kVectors * V;
-    if (!gates) {
-      multiply<Real, kRows, kVectors, kVectors>(acc, w_panel, panel_rows, kPanelWidth<Real>);
-      continue;
-    }
-    for (int n = 0, before = 0; n < gates->count(); ++n) {
-      const int at = static_cast<int>((*gates)[n]) * V;
+    if constexpr (std::is_same_v<Gates, AllGates>) {
 #pragma GCC unroll 16
-      for (int r = 0; r < kRows; ++r) panel_rows[r] += at - before;
-      before = at;
-      multiply<Real, kRows, kVectors, kVectors>(acc, w_panel + at * kVectors * V, panel_rows, V);
+      for (int r = 0; r < kRows; ++r) panel_rows[r] = rows[r] + p * panel_stride;
+      multiply<Real, kRows, kVectors, kVectors>(acc, w_panel, panel_rows, kPanelWidth<Real>);
+    } else {
+      for (int n = 0; n < gates.count(); ++n) {
+        const int64_t at = gates[n] * V;
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r) panel_rows[r] = rows[r] + p * panel_stride + at;
+        multiply<Real, kRows, kVectors, kVectors>(acc, w_panel + at * kVectors * V, panel_rows, V);
+      }
     }
   }
 #pragma GCC unroll 16

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gatewise.cell import ACTIVATIONS, GATE_ORDER, SITES, Cell
     from gatewise.errors import GatewiseError
 
-_SUBMODULES: Final = ("forecast", "nn", "reference", "runtime", "trace", "weights")
+_SUBMODULES: Final = ("export", "forecast", "nn", "reference", "runtime", "trace", "weights")
 _HOME: Final = {
     "ACTIVATIONS": "gatewise.cell",
     "Cell": "gatewise.cell",
@@ -30,6 +30,7 @@ __all__ = [
     "SITES",
     "Cell",
     "GatewiseError",
+    "export",
     "forecast",
     "native_info",
     "nn",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TORCH_FREE = "import gatewise, gatewise.runtime, gatewise.trace, gatewise.cli"
+TORCH_FREE = "import gatewise, gatewise.runtime, gatewise.trace, gatewise.export, gatewise.cli"
 
 
 def python(code, *options):

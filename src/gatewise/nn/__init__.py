@@ -3,7 +3,11 @@
     lstm.py        LSTM, a torch.nn.LSTM: chooses a path per call, composes layers and directions
     cell.py        LSTMCell, a torch.nn.LSTMCell
     accelerate.py  turns the LSTMs of an existing model into native ones
-    native.py      one layer on the native core, as an autograd function
+    whole.py       a module on the native core: its parameters, its packed weights, ragged batches
+    native.py      layers on the native core, as an autograd function
+    ops.py         the same as operators, for torch.compile and torch.export
+    engine.py      packed weights, kept from call to call
+    noise.py       masks as the core takes them
     composite.py   any cell as differentiable PyTorch operations: the slow path, same numbers
     paths.py       which path a call can take
     variants.py    what LSTM and LSTMCell share about cells other than PyTorch's
