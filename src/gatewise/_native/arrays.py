@@ -99,7 +99,7 @@ class Network:
         T, B, ragged = self._sizes(x, batch_sizes)
         self._check("x", x, (*x.shape[:-1], self.I), rows=True)
         self._check("y", y, (*x.shape[:-1], self.D * self.P), rows=True)
-        self._check_states(B, h=(h0, h_n), c=(c0, c_n))
+        self._check_states(B, h0=h0, h_n=h_n, c0=c0, c_n=c_n)
         if tape is not None:
             self._check("tape", tape, (self.weights.tape_size(T, B, checkpoint_every, ragged),))
         self.weights.forward(
@@ -137,7 +137,7 @@ class Network:
         for name, a, size in (("x", x, self.I), ("dx", dx, self.I), ("y", y, self.D * self.P),
                               ("dy", dy, self.D * self.P)):  # fmt: skip
             self._check(name, a, (*x.shape[:-1], size), rows=True)
-        self._check_states(B, h=(h0, dh_n, dh0), c=(c0, dc_n, dc0))
+        self._check_states(B, h0=h0, dh_n=dh_n, dh0=dh0, c0=c0, dc_n=dc_n, dc0=dc0)
         self._check("tape", tape, (self.weights.tape_size(T, B, checkpoint_every, ragged),))
         self.weights.backward(
             T, B, threads, *_rows(x), _address(h0), _address(c0), *_rows(y), _address(tape),
@@ -165,12 +165,9 @@ class Network:
         masks = (noise.recurrent_mask, noise.zoneout_h, noise.zoneout_c)
         return (*map(_address, masks), *noise.rates)
 
-    def _check_states(
-        self, B: int, h: tuple[Array | None, ...], c: tuple[Array | None, ...]
-    ) -> None:
-        for arrays, size in ((h, self.P), (c, self.H)):
-            for array in arrays:
-                self._check("state", array, (self.L * self.D, B, size))
+    def _check_states(self, B: int, **states: Array | None) -> None:
+        for name, array in states.items():
+            self._check(name, array, (self.L * self.D, B, self.P if "h" in name else self.H))
 
     def _check(
         self, name: str, array: Array | None, shape: tuple[int, ...], rows: bool = False
