@@ -40,13 +40,13 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
-@pytest.mark.parametrize("kw", [{}, {"proj_size": 3, "zoneout": 0.2, "recurrent_dropout": 0.3}])
-@pytest.mark.parametrize("cell", VARIANTS, ids=repr)
+@pytest.mark.parametrize("number", range(len(VARIANTS)))
 def test_in_a_variant_they_stay_in_their_row_and_spread_as_on_the_composite_path(
-    isa, monkeypatch, cell, kw, value
+    isa, monkeypatch, number, value
 ):
     torch.manual_seed(0)
-    lstm = LSTM(3, 5, cell=cell, dtype=torch.float64, **kw)
+    kw = {"proj_size": 3, "zoneout": 0.2, "recurrent_dropout": 0.3} if number % 2 else {}
+    lstm = LSTM(3, 5, cell=VARIANTS[number], dtype=torch.float64, **kw)
     clean = [torch.randn(s, dtype=torch.float64)
              for s in ((4, 6, 3), (1, 6, lstm.proj_size or 5), (1, 6, 5))]  # fmt: skip
     lengths = [4, 2, 3, 1, 4, 2]

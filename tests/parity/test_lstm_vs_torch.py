@@ -217,7 +217,7 @@ def test_the_default_cell_does_run_natively(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("layout", ["batched", "packed", "packed_unsorted"])
+@pytest.mark.parametrize("layout", ["packed", "packed_unsorted"])
 @pytest.mark.parametrize("proj_size", [0, 5])
 @pytest.mark.parametrize("bias", [False, True])
 def test_projected_and_packed_lstms_run_natively_too(

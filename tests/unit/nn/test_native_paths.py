@@ -121,7 +121,7 @@ def test_a_second_backward_over_a_kept_graph_has_the_same_bits(isa, kw, lengths)
 
 @ragged_or_not
 @every_variant
-def test_double_backward(isa, kw, lengths):
+def test_double_backward(kw, lengths):
     lstm = lstm_of(kw)
     leaves = given(lstm)
     weight = lstm.weight_hh_l0
