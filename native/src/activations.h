@@ -128,8 +128,8 @@ GATEWISE_INLINE Vec<Real> softsign(Vec<Real> x) {
 
 // `value` where low < y < high (or y is NaN), else 0.
 template <class Real>
-GATEWISE_INLINE Vec<Real> inside(Vec<Real> y, Real low, Real high, Real value) {
-  return (y <= splat(low)) | (y >= splat(high)) ? splat(Real{0}) : splat(value);
+GATEWISE_INLINE Vec<Real> inside(Vec<Real> y, Real low, Real high, Vec<Real> value) {
+  return (y <= splat(low)) | (y >= splat(high)) ? splat(Real{0}) : value;
 }
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -132,8 +132,8 @@ class Backward {
       Vec<Real> dh = load_first(dh_row(b) + panel * V, n);
       if (dy) dh += load_first(dy[b] + panel * V, n);
 
-      const Vec<Real> d_o = dh * m * slope<Real>(cell.output_gate, o);
-      const Vec<Real> through = fma(dh * o, slope<Real>(cell.cell_output, m), load(dc(panel, b)));
+      const Vec<Real> d_o = before<Real>(cell.output_gate, o, dh * m);
+      const Vec<Real> through = load(dc(panel, b)) + before<Real>(cell.cell_output, m, dh * o);
       Vec<Real> d[kGates];
       const Vec<Real> dc_prev = gate_gradients<Real>(cell, gates, load(tape.c_prev(panel, b)), d_o,
                                                      fma(d_o, see[2], through), see, d);

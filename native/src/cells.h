@@ -82,27 +82,28 @@ __attribute__((noinline)) void apply(Activation activation, Vec<Real>* x, int n)
   }
 }
 
-// dy/dx from y = activation(x): all of the table can tell it from y alone.
+// The gradient of x from d, that of y = activation(x): all of the table can tell the slope from y
+// alone. Where it is 0, so is the gradient, whatever d holds.
 template <class Real>
-GATEWISE_INLINE Vec<Real> slope(Activation activation, Vec<Real> y) {
+GATEWISE_INLINE Vec<Real> before(Activation activation, Vec<Real> y, Vec<Real> d) {
   const Vec<Real> one = splat(Real{1}), none = splat(Real{0});
   switch (activation) {
     case Activation::kSigmoid:
-      return y - y * y;
+      return d * (y - y * y);
     case Activation::kTanh:
-      return one - y * y;
+      return d * (one - y * y);
     case Activation::kHardSigmoid:
-      return inside<Real>(y, 0, 1, Real{1} / 6);
+      return inside<Real>(y, 0, 1, d / splat(Real{6}));
     case Activation::kHardTanh:
-      return inside<Real>(y, -1, 1, 1);
+      return inside<Real>(y, -1, 1, d);
     case Activation::kRelu:
-      return y > none ? one : none;
+      return y <= none ? none : d;
     case Activation::kSoftsign: {
       const Vec<Real> rest = one - magnitude<Real>(y);  // 1 / (1 + |x|)
-      return rest * rest;
+      return d * (rest * rest);
     }
     case Activation::kIdentity:
-      return one;
+      return d;
     case Activation::kOne:
       break;
   }
@@ -117,11 +118,10 @@ GATEWISE_INLINE Vec<Real> gate_gradients(const Cell& cell, const Real* gates, Ve
                                          Vec<Real> (&d)[kGates]) {
   constexpr int V = kLanes<Real>;
   const Vec<Real> i = load(gates), f = load(gates + V), g = load(gates + 2 * V);
-  Vec<Real> di = dc * g, df = dc * c_prev;
-  if (cell.coupled) di -= df, df = Vec<Real>{};
-  d[0] = di * slope<Real>(cell.input_gate, i);
-  d[1] = df * slope<Real>(cell.forget_gate, f);
-  d[2] = dc * i * slope<Real>(cell.candidate, g);
+  const Vec<Real> df = dc * c_prev, di = cell.coupled ? dc * g - df : dc * g;
+  d[0] = before<Real>(cell.input_gate, i, di);
+  d[1] = cell.coupled ? Vec<Real>{} : before<Real>(cell.forget_gate, f, df);
+  d[2] = before<Real>(cell.candidate, g, dc * i);
   d[3] = d_o;
   return fma(d[0], see[0], fma(d[1], see[1], dc * f));
 }

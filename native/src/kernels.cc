@@ -76,7 +76,7 @@ uint64_t fingerprint(uint64_t seed, const Real* data, int64_t n) {
   return result;
 }
 
-// As pack_forward, by way of float panels in `room`: gradients + bias elements.
+// As pack_forward, by way of float panels in `room`: gradients elements.
 void pack_pairs(const Shape& s, const Parameters<float>& parameters, float* weights, float* bias,
                 float* room) {
   pack_forward(s, parameters, room, bias);

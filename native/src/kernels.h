@@ -174,8 +174,8 @@ struct KernelTable {
   // columns through one step, for all rows (step -1 leaves the gradient of h0).
   void (*gradient_rows)(const BackwardPlan<Real>&, Range steps, Range rows);
   void (*gradient_step)(const BackwardPlan<Real>&, int64_t step, int64_t block);
-  // What follows from the dgates of a chunk of steps. Columns count the I inputs, then the H
-  // hidden.
+  // What follows from the dgates of a chunk of steps. Columns count the I inputs, then the P
+  // of h.
   void (*pack_operand)(const BackwardPlan<Real>&, Range steps, Range columns);
   void (*weight_gradient)(const BackwardPlan<Real>&, Range steps, Range columns, Range panels);
   void (*bias_gradient)(const BackwardPlan<Real>&, Range steps, Range panels);  // and the like

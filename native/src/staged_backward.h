@@ -152,8 +152,8 @@ class StagedBackward {
       const Vec<Real> o = load(tape_gates(plan_.tape, s_, step, panel, b) + 3 * V);
       const Vec<Real> dh = load(dm(b) + panel * V), out = load(m(b) + panel * V);
       const int n = units(panel);
-      const Vec<Real> d_o = dh * out * slope<Real>(plan_.cell.output_gate, o);
-      const Vec<Real> through = dh * o * slope<Real>(plan_.cell.cell_output, out);
+      const Vec<Real> d_o = before<Real>(plan_.cell.output_gate, o, dh * out);
+      const Vec<Real> through = before<Real>(plan_.cell.cell_output, out, dh * o);
       store(dm(b) + panel * V, keep_first<Real>(d_o, n));
       store(m(b) + panel * V, keep_first<Real>(through, n));
       if (plan_.cell.layer_norm) {

@@ -64,8 +64,14 @@ class LSTMCell(torch.nn.LSTMCell):
             h, c = zeros, zeros
         else:
             h, c = (s if input.dim() == 2 else s.unsqueeze(0) for s in hx)
+        if not self._fit(x, h, c):
+            return super().forward(input, hx)  # raises, in words that people know
         h, c = composite.step(x, h, c, self._weights(), self.cell)
         return (h, c) if input.dim() == 2 else (h.squeeze(0), c.squeeze(0))
+
+    def _fit(self, x: Tensor, h: Tensor, c: Tensor) -> bool:
+        B, H = x.shape[0], self.hidden_size
+        return x.shape[1] == self.input_size and h.shape == c.shape == (B, H)
 
     def extra_repr(self) -> str:
         """Show the cell where it is not PyTorch's."""

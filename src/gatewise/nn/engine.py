@@ -11,6 +11,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from gatewise import _native
 from gatewise.cell import Cell
+from gatewise.errors import ShapeError
 
 
 class Engine:
@@ -43,11 +44,18 @@ class Engine:
         self.projection = projection
         self.names = _native.parameter_names(cell, projection)
         self.frozen = False
+        self._shapes = _shapes(self)
         self._caches: dict[torch.dtype, Any] = {}
         self._seen: _Seen | None = None
 
     def pack(self, parameters: list[Tensor | None], dtype: torch.dtype) -> Any:
-        """Return the packed weights of the parameters, `names` for each layer and direction."""
+        """Return the packed weights of the parameters, `names` for each layer and direction.
+
+        Raises:
+            ShapeError: one has another shape, or is missing.
+        """
+        if [p if p is None else p.shape for p in parameters] != self._shapes:
+            self._check_shapes(parameters)
         parameters = [p if p is None or p.is_contiguous() else p.contiguous() for p in parameters]
         packed = self._caches.get(dtype)
         if packed is None:
@@ -70,8 +78,29 @@ class Engine:
         self._seen = _Seen(now, weights, storages)
         return weights
 
+    def _check_shapes(self, parameters: list[Tensor | None]) -> None:
+        for k, (p, expected) in enumerate(zip(parameters, self._shapes, strict=True)):
+            name = self.names[k % len(self.names)]
+            got = None if p is None else tuple(p.shape)
+            if got != expected and not (got is None and name in ("b_ih", "b_hh")):
+                raise ShapeError(
+                    f"{name} of layer and direction {k // len(self.names)} has shape {got}: "
+                    f"expected {expected}. Assign a parameter of that shape."
+                )
+
     def __reduce__(self) -> Any:
         return _thawed, (self.sizes, self.bfloat16, self.cell, self.projection, self.frozen)
+
+
+def _shapes(engine: Engine) -> list[tuple[int, ...]]:
+    """Of all parameters."""
+    L, D, I, H = engine.sizes
+    inputs = [I if layer == 0 else D * (engine.projection or H) for layer in range(L)]
+    own = [
+        _native.parameter_shapes(engine.names, size, H, engine.projection).values()
+        for size in inputs
+    ]
+    return [shape for layer in own for _ in range(D) for shape in layer]
 
 
 class _Seen(NamedTuple):

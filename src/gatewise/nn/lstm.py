@@ -26,9 +26,10 @@ class LSTM(torch.nn.LSTM):
     """A drop-in `torch.nn.LSTM` on the native core: same parameters, names, results and errors.
 
     Float32 and float64 on the CPU run natively: every cell of built-in activations, projections,
-    regularisers, packed sequences. What else PyTorch can do (other devices and dtypes) runs through
-    PyTorch; and as a composite of PyTorch operations, with the same numbers, double backward,
-    `torch.func` transforms and cells with Python functions, or such that PyTorch has not.
+    regularisers, packed sequences. Other devices and dtypes run through PyTorch's own LSTM, where
+    it is the same one. All else (double backward, `torch.func` transforms, Python functions as
+    activations, other cells on other devices) runs step by step as a composite of PyTorch
+    operations, with the same numbers.
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
@@ -47,8 +48,8 @@ class LSTM(torch.nn.LSTM):
             tells whether the products are the processor's own or emulated), which halves
             the bytes of the weights and so the time of small batches of wide layers; outputs
             differ from float32 by about 0.01. Gradients are those of the rounded network, rounding
-            taken for the identity. For float32 where the core runs, without layer norm, projection
-            and regularisers; else full.
+            taken for the identity. For float32 where the core runs, and an LSTM without layer norm,
+            projection and regularisers; else full.
         recurrent_dropout: in training, zero each entry of h_{t-1} where it meets W_hh with this
             probability and scale the others by 1/(1-p), the same entries at all steps (Gal &
             Ghahramani 2016). Default 0.
@@ -159,6 +160,8 @@ class LSTM(torch.nn.LSTM):
         path = paths.choose(None if plain else self.cell, tensors, supported)
         if path == "torch":
             return cast(Any, super().forward(input, hx))
+        if path == "composite":
+            paths.check_dtypes(tensors)
         if isinstance(input, PackedSequence):
             if path == "native":
                 return whole.run_packed(self, input, hx, parameters)
@@ -211,10 +214,14 @@ class LSTM(torch.nn.LSTM):
         super().__setstate__(d)
 
     @property
+    def has_regularisers(self) -> bool:
+        """Whether any rate is not 0."""
+        return bool(self.recurrent_dropout or self.weight_dropout or any(self.zoneout))
+
+    @property
     def is_regularised(self) -> bool:
-        """Whether this call multiplies by masks or rates."""
-        drops = self.training and (self.recurrent_dropout or self.weight_dropout)
-        return bool(drops or any(self.zoneout))
+        """Whether this call multiplies by masks or rates: outside training only zoneout's."""
+        return self.has_regularisers and (self.training or any(self.zoneout))
 
     def _is_supported(self, input: Tensor | PackedSequence, hx: State | None) -> bool:
         """Whether the core does this call; if not, PyTorch does it, or says what is wrong."""
@@ -222,10 +229,10 @@ class LSTM(torch.nn.LSTM):
             return self._is_regular(input, hx) and input.numel() > 0
         if torch.compiler.is_compiling():
             return False  # how many rows there are, stands in a tensor
-        data, sizes = input.data, input.batch_sizes
+        data = input.data
         if data.dim() != 2 or data.shape[1] != self.input_size or not data.numel():
             return False
-        return sizes.dtype is torch.int64 and self._are_states(hx, (int(sizes[0]),))
+        return ragged.is_well_packed(input) and self._are_states(hx, (int(input.batch_sizes[0]),))
 
     def _is_regular(self, input: Tensor, hx: State | None) -> bool:
         """Whether input and state have the shapes that PyTorch takes."""

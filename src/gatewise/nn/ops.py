@@ -88,7 +88,10 @@ class _Config(NamedTuple):
     rates: tuple[float, float] | None
 
     def with_noise(self, masks: list[Maybe]) -> Options:
-        noise = None if self.rates is None else Noise(*masks, rates=self.rates)
+        if self.rates is None:
+            return self.options
+        masks = [None if mask is None else mask.contiguous() for mask in masks]
+        noise = Noise(*masks, rates=self.rates)
         return self.options._replace(noise=noise)
 
 

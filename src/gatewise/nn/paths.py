@@ -17,6 +17,7 @@ from torch.jit._trace import is_tracing
 from torch.nn import Parameter
 
 from gatewise.cell import Cell
+from gatewise.errors import DtypeError
 
 Path = Literal["native", "composite", "torch"]
 
@@ -40,6 +41,22 @@ def choose(cell: Cell | None, tensors: Iterable[Tensor], supported: bool) -> Pat
     if is_tracing() or not (supported and _are_plain_numbers(tensors)):
         return other
     return "composite" if _is_transformed() else "native"
+
+
+def check_dtypes(tensors: Iterable[Tensor]) -> None:
+    """Refuse numbers of several dtypes, where the composite would fail somewhere inside.
+
+    Raises:
+        DtypeError: there are several, and autocast does not make one of them.
+    """
+    kinds = {(t.dtype, t.device.type) for t in tensors if isinstance(t, Tensor)}
+    dtypes = {dtype for dtype, _ in kinds}
+    if len(dtypes) > 1 and not any(torch.is_autocast_enabled(device) for _, device in kinds):
+        names = " and ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
+        raise DtypeError(
+            f"input, state and parameters have the dtypes {names}: expected one for all. "
+            "Convert the input, or the module with module.to(dtype)."
+        )
 
 
 def _are_plain_numbers(tensors: Iterable[Tensor]) -> bool:

@@ -68,6 +68,19 @@ def packed_like(input: PackedSequence, y: Tensor, lengths: Tensor) -> PackedSequ
     )
 
 
+def is_well_packed(input: PackedSequence) -> bool:
+    """Whether the sizes of the batch at each step are what they should be.
+
+    PyTorch makes a `PackedSequence` of anything, and refuses it where it is used.
+    """
+    sizes = input.batch_sizes
+    if sizes.dim() != 1 or not len(sizes) or sizes.dtype is not torch.int64 or not sizes.is_cpu:
+        return False
+    rows = sizes.numpy()
+    falls = (rows[:-1] >= rows[1:]).all()
+    return bool(falls and rows[-1] >= 1 and rows.sum() == len(input.data))
+
+
 def checked_lengths(lengths: Tensor | Sequence[int], T: int, B: int) -> Tensor:
     """Return the lengths of the rows of a padded batch: [B], int64, on the CPU.
 
@@ -75,12 +88,14 @@ def checked_lengths(lengths: Tensor | Sequence[int], T: int, B: int) -> Tensor:
         ShapeError: they are not one integer from 1 to T for each row.
     """
     ends = torch.as_tensor(lengths, device="cpu")
+    if B == 0 and ends.shape == (0,):
+        return ends.long()  # an empty list has no dtype of its own
     if ends.shape != (B,) or ends.is_floating_point() or ends.dtype is torch.bool:
         raise ShapeError(
             f"lengths has shape {tuple(ends.shape)} and dtype {ends.dtype}: expected {B} integers, "
             "one for each row."
         )
-    if B and (ends.min() < 1 or ends.max() > T):
+    if ends.min() < 1 or ends.max() > T:
         raise ShapeError(
             f"lengths run from {int(ends.min())} to {int(ends.max())}: expected 1 to T={T}. "
             "Drop empty rows."

@@ -6,7 +6,7 @@ by PyTorch, so each layer is a call of its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from gatewise import _native
+from gatewise.cell import Cell
 from gatewise.nn import masks, ops
 from gatewise.nn.engine import Engine
 from gatewise.nn.native import Options
@@ -79,9 +80,7 @@ def parameters_of(lstm: LSTM) -> list[Any]:
 
     `Engine.names` of each layer and direction; None for a bias that the module does not have.
     """
-    names = lstm.__dict__.get("_core_parameter_names")
-    if names is None:
-        names = lstm.__dict__["_core_parameter_names"] = _names(lstm)
+    names = _kept(lstm).names
     registered = lstm._parameters
     return [
         registered[name] if name in registered else None if name is None else getattr(lstm, name)
@@ -92,7 +91,7 @@ def parameters_of(lstm: LSTM) -> list[Any]:
 def freeze(lstm: LSTM, frozen: bool) -> None:
     """See `gatewise.nn.LSTM.freeze_weights`."""
     lstm.__dict__["_weights_frozen"] = frozen
-    for engine in _engines(lstm).values():
+    for engine in _kept(lstm).engines.values():
         engine.frozen = frozen
 
 
@@ -137,27 +136,39 @@ def _regularised(
 ) -> tuple[list[Any], Noise | None]:
     """Draw the masks; return the parameters with those of the weights, and the others."""
     drawn = masks.draw(lstm, T, B)
-    count = len(parameters) // len(drawn)
+    names = _native.parameter_names(lstm.cell, lstm.proj_size)
     parameters = list(parameters)
     for k, own in enumerate(drawn):
         if own.weight is not None:
-            parameters[k * count + 1] = parameters[k * count + 1] * own.weight
+            w_hh = k * len(names) + names.index("w_hh")
+            parameters[w_hh] = parameters[w_hh] * own.weight
     return parameters, together(drawn)
 
 
-def _engines(lstm: LSTM) -> dict[tuple[int, int, bool], Engine]:
-    return lstm.__dict__.setdefault("_engines_by_layers", {})
+class _Kept(NamedTuple):
+    """What a module keeps from call to call, as long as its cell is the same."""
+
+    cell: Cell
+    names: list[str | None]
+    engines: dict[tuple[int, int, bool], Engine]
+
+
+def _kept(lstm: LSTM) -> _Kept:
+    kept = lstm.__dict__.get("_kept_for_the_core")
+    if kept is None or kept.cell is not lstm.cell:
+        kept = lstm.__dict__["_kept_for_the_core"] = _Kept(lstm.cell, _names(lstm), {})
+    return kept
 
 
 def _engine(lstm: LSTM, first: int, end: int) -> Engine:
     """Return the packed weights of some layers."""
-    plain = not (lstm.proj_size or lstm.cell.layer_norm or lstm.is_regularised)
+    plain = not (lstm.proj_size or lstm.cell.layer_norm or lstm.has_regularisers)
     bfloat16 = plain and lstm.precision == "bfloat16"
     D, H, P = lstm.directions, lstm.hidden_size, lstm.proj_size
     I = D * (P or H) if first else lstm.input_size
     if torch.compiler.is_compiling():  # a graph needs to know what it is, no more
         return Engine(end - first, D, I, H, bfloat16, lstm.cell, P)
-    engines = _engines(lstm)
+    engines = _kept(lstm).engines
     engine = engines.get((first, end, bfloat16))
     if engine is None:
         engine = Engine(end - first, D, I, H, bfloat16, lstm.cell, P)

@@ -107,10 +107,11 @@ class Model:
         x_steps, y_steps = _time_first(rows, config.batch_first), _time_first(y, config.batch_first)
         batched = rows.ndim == 3
         h, c = self._checked_state(state, x_steps.shape[1], batched)
-        if lengths is None or self.network is None or not rows.size:
+        ends = None if lengths is None else self._checked_lengths(lengths, x_steps)
+        if ends is None or self.network is None or not rows.size:
             h, c = self._run_layers(x_steps, h, c, y_steps)
         else:
-            h, c = self._run_ragged(x_steps, self._checked_lengths(lengths, x_steps), h, c, y_steps)
+            h, c = self._run_ragged(x_steps, ends, h, c, y_steps)
         return y, (h, c) if batched else (h[:, 0], c[:, 0])
 
     def stream(self, batch: int = 1) -> Stream:

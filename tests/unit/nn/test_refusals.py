@@ -1,0 +1,92 @@
+"""What does not fit is refused before the core sees it, and what changes is noticed."""
+
+from contextlib import suppress
+
+import pytest
+import torch
+from torch.nn import Parameter
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
+
+from gatewise import Cell
+from gatewise.errors import DtypeError, ShapeError
+from gatewise.nn import LSTM, LSTMCell
+from gatewise.runtime import Model
+from gatewise.weights import from_module
+
+MALFORMED = {
+    "too many rows": (3, [2] * 2000),
+    "rising": (501, [1, 500]),
+    "negative": (3, [3, -3, 3]),
+    "too few rows": (9, [2, 1]),
+}
+
+
+@pytest.mark.parametrize("cell", [Cell(), Cell(candidate="relu")], ids=["default", "relu"])
+@pytest.mark.parametrize(("rows", "sizes"), MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_packed_sequence_never_reaches_the_core(rows, sizes, cell, monkeypatch):
+    monkeypatch.setattr("gatewise.nn.native.forward", lambda *_: pytest.fail("in the core"))
+    packed = PackedSequence(torch.randn(rows, 4), torch.tensor(sizes))
+    with suppress(RuntimeError, ValueError, IndexError):  # PyTorch's own
+        LSTM(4, 6, cell=cell)(packed)
+
+
+def test_a_parameter_of_another_shape_is_refused_by_name():
+    lstm = LSTM(4, 64, cell=Cell(layer_norm=True))
+    lstm.norm_c_l0 = Parameter(torch.ones(1))
+    with pytest.raises(ShapeError, match=r"norm_c of layer and direction 0 has shape \(1,\)"):
+        lstm(torch.randn(3, 2, 4))
+
+
+def test_another_cell_after_the_first_call_counts():
+    torch.manual_seed(0)
+    lstm, x = LSTM(4, 6), torch.randn(5, 2, 4)
+    lstm(x)
+    lstm.cell = Cell(candidate="relu")
+    other = LSTM(4, 6, cell=Cell(candidate="relu"))
+    other.load_state_dict(lstm.state_dict())
+    assert torch.equal(lstm(x)[0], other(x)[0])
+
+
+def test_dtypes_that_differ_are_named():
+    lstm = LSTM(4, 6, cell=Cell(candidate="relu"))
+    with pytest.raises(DtypeError, match="float32 and float64"):
+        lstm(torch.randn(5, 2, 4, dtype=torch.float64))
+
+
+def test_a_cell_s_state_of_another_batch_is_refused():
+    cell = LSTMCell(3, 4, cell=Cell(candidate="relu"))
+    with pytest.raises(RuntimeError, match="batch size 5 doesn't match hidden0 batch size 1"):
+        cell(torch.randn(5, 3), (torch.zeros(1, 4), torch.zeros(1, 4)))
+
+
+def test_no_rows_have_no_lengths():
+    y, _ = LSTM(3, 4)(torch.zeros(5, 0, 3), lengths=[])
+    assert y.shape == (5, 0, 4)
+
+
+def test_the_runtime_checks_lengths_of_no_steps_too():
+    model = Model(from_module(LSTM(3, 4)))
+    with pytest.raises(ShapeError, match="lengths run from -4 to 9"):
+        model.run(torch.zeros(0, 2, 3).numpy(), lengths=[9, -4])
+
+
+def test_bfloat16_is_off_in_evaluation_where_training_cannot_have_it():
+    torch.manual_seed(0)
+    rounded = LSTM(4, 32, precision="bfloat16", recurrent_dropout=0.2).eval()
+    full = LSTM(4, 32)
+    full.load_state_dict(rounded.state_dict())
+    x = torch.randn(5, 2, 4)
+    assert torch.equal(rounded(x)[0], full(x)[0])
+
+
+@pytest.mark.parametrize(
+    ("cell", "unused"), [(Cell(coupled=True), 1), (Cell(input_gate="one"), 0)], ids=["f", "i"]
+)
+def test_a_removed_gate_has_no_gradient_even_beside_nan(cell, unused):
+    lstm = LSTM(3, 5, cell=cell, dtype=torch.float64)
+    packed = pack_sequence([torch.randn(4, 3, dtype=torch.float64)])
+    packed.data[1, 0] = torch.nan
+    lstm(packed)[0].data.sum().backward()
+    gradient = lstm.bias_ih_l0.grad.view(4, 5)
+    assert not gradient[unused].any()
+    assert gradient[2].isnan().any()
