@@ -284,9 +284,9 @@ class LSTM(torch.nn.LSTM):
         """
         if not torch.compiler.is_compiling() and not ragged.is_well_packed(input):
             raise ShapeError(
-                f"input has batch_sizes {input.batch_sizes.tolist()[:8]} for {len(input.data)} rows: "
-                "expected numbers from 1 on that never rise and add up to the rows. Pack it with "
-                "torch.nn.utils.rnn.pack_sequence."
+                f"input has {len(input.data)} rows and batch_sizes "
+                f"{input.batch_sizes.tolist()[:8]}: expected numbers from 1 on that never "
+                "rise and add up to the rows. Pack it with torch.nn.utils.rnn.pack_sequence."
             )
         x, lengths = pad_packed_sequence(input)
         h0, c0 = hx or self._zeros(x.shape[1], x)
