@@ -58,9 +58,12 @@ def spread(times: list[float]) -> dict[str, Any]:
     """Return median, quartiles and number of samples, in seconds to four digits.
 
     >>> spread([0.3, 0.1, 0.2])
-    {'median': 0.2, 'quartiles': [0.1, 0.3], 'samples': 3}
+    {'median': 0.2, 'quartiles': [0.15, 0.25], 'samples': 3}
     """
-    low, median, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
+    if len(times) == 1:
+        low, median, high = times * 3
+    else:  # inclusive: the other method reaches beyond the extremes of a few, even below 0
+        low, median, high = statistics.quantiles(times, n=4, method="inclusive")
     return {
         "median": float(f"{median:.4g}"),
         "quartiles": [float(f"{low:.4g}"), float(f"{high:.4g}")],

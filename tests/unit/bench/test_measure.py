@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.bench import PEERS, Case, Plan, Shape, cases, measure, pairs, scaling, summary
+from gatewise.bench.timing import spread
 from gatewise.bench.worker import Worker
 from gatewise.errors import BenchmarkError, ConfigError, MissingExtraError
 
@@ -45,6 +46,10 @@ def test_times_are_spreads_of_many_calls(result):
             assert times["samples"] >= 2
     assert result["command"] == "typed"
     assert result["peaks"]["read_gbs"]["L2"] > 0.1
+
+
+def test_quartiles_of_two_calls_lie_between_them():
+    assert spread([1.0, 9.0])["quartiles"] == [3.0, 7.0]
 
 
 def test_processes_end_with_the_run(result):
