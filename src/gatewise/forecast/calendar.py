@@ -19,6 +19,10 @@ _RARE: Final = 0.2
 """A slot seen less than this share of the most frequent one is an exception, not a pattern."""
 
 
+_FINEST: Final = 96
+"""Rows a day of the finest step that has a season: quarters of an hour."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """How the time of a series goes on.
@@ -63,15 +67,28 @@ class Calendar:
         return last + np.arange(1, count + 1) * np.timedelta64(self.step, "us")
 
     @property
-    def season(self) -> int:
-        """Rows after which the pattern repeats: 12, 4, 7, 5, 24, or 1 if there is none."""
+    def seasons(self) -> tuple[int, ...]:
+        """Rows after which the pattern may repeat, the first the most likely; empty for none.
+
+        Months 12, quarters 4, weeks 52, days 7 (5 for business days); finer steps a day and a week.
+        """
         if self.kind == "months":
-            return {1: 12, 3: 4}.get(self.step, 1)
-        if self.kind == "slots" and self.step == DAY_US:
-            return {7: 7, 5: 5}.get(len(self.slots), 1)
-        if self.kind == "slots" and self.step * 24 == DAY_US and len(self.slots) == 24 * 7:
-            return 24
-        return 1
+            return {1: (12,), 3: (4,)}.get(self.step, ())
+        if self.kind != "slots" or self.step <= 0:
+            return ()
+        if self.step == 7 * DAY_US:
+            return (52,)
+        if self.step == DAY_US:
+            return {7: (7,), 5: (5,)}.get(len(self.slots), ())
+        a_day = DAY_US // self.step
+        if DAY_US % self.step or a_day > _FINEST or len(self.slots) != 7 * a_day:
+            return ()
+        return (a_day, 7 * a_day)
+
+    @property
+    def season(self) -> int:
+        """The most likely of `seasons`: 12, 4, 52, 7, 5, 24, ..., or 1 if there is none."""
+        return next(iter(self.seasons), 1)
 
     def _allowed(self, time: NDArray[Any]) -> NDArray[np.bool_]:
         if not self.slots:
@@ -131,17 +148,23 @@ def phase(time: NDArray[Any], season: int) -> NDArray[np.float64]:
 
     Args:
         time: [n] time stamps.
-        season: a `Calendar.season`: 12 and 4 turn once a year, 24 once a day, 7 and 5 once a week.
+        season: one of `Calendar.seasons`: 12, 4 and 52 turn once a year, 7 and 5 once a week, and
+            others once a day, or if they are multiples of 7, once a week.
 
     >>> phase(np.array(["2024-01-31", "2024-07-31"], dtype="datetime64[us]"), 12)
     array([0. , 0.5])
     """
     if season in (12, 4):
         return (_month_number(time) % 12) / 12.0
-    if season == 24:
-        return _time_of_day(time) / DAY_US
+    if season == 52:
+        days = time.astype("datetime64[D]")
+        return (days - time.astype("datetime64[Y]").astype("datetime64[D]")).astype(int) / 366.0
     if season in (5, 7):
         return _weekday(time) / 7.0
+    if season > 1 and season % 7 == 0:
+        return (_weekday(time) + _time_of_day(time) / DAY_US) / 7.0
+    if season > 1:
+        return _time_of_day(time) / DAY_US
     return np.zeros(len(time))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypedDict
@@ -12,20 +13,25 @@ Progress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total); the package itself never prints."""
 
 TRANSFORMS: Final = ("auto", "none", "log-return", "difference")
+MODELS: Final = ("auto", "residual", "window")
+_COUNTS: Final = ("hidden_size", "num_layers", "batch_size", "threads")
 
 
 class Options(TypedDict, total=False):
     """Options of `Config` that a `Forecaster` takes by name."""
 
+    season: int | None
+    model: str
+    ensemble_size: int
     context_length: int | None
     transform: str
-    hidden_size: int
-    num_layers: int
-    dropout: float
+    hidden_size: int | None
+    num_layers: int | None
+    dropout: float | None
     max_epochs: int
-    learning_rate: float
-    batch_size: int
-    threads: int
+    learning_rate: float | None
+    batch_size: int | None
+    threads: int | None
 
 
 INNER: Final = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
@@ -40,17 +46,23 @@ class Config:
         prediction_length: rows to forecast. Default 18.
         levels: central prediction intervals in percent. Default (80, 95).
         seed: of the weights and the batches. Default 0.
-        context_length: rows the network reads; None (default) takes two seasons or twice the
-            horizon, at least 32 and at most 96.
-        transform: of the target: "auto" (default), "none", "log-return" or "difference".
-        hidden_size: units of the LSTM. Default 24.
-        num_layers: of the LSTM. Default 1.
-        dropout: on what the head reads. Default 0.1.
-        max_epochs: upper bound; training stops early. Default 30.
-        learning_rate: peak of the one-cycle schedule. Default 0.004.
-        batch_size: windows per step. Default 128.
-        threads: worker processes of a backtest; one fit always runs on one thread, so that its
-            numbers do not depend on the machine. Default 1.
+        season: rows per season; None (default) finds it from the calendar and the data.
+        model: "residual": an ensemble for what a robust baseline leaves (no drivers); "window":
+            one network over windows; "auto" (default): the first for tables without drivers, of
+            many series or with a season, else the second.
+        ensemble_size: networks of a residual model. Default 8.
+        context_length: rows the network of a window model reads; None (default) takes two seasons
+            or twice the horizon, at least 32 and at most 96.
+        transform: of the target, in a window model: "auto" (default), "none", "log-return" or
+            "difference".
+        hidden_size: units of the LSTM. Default 48 (window model: 24).
+        num_layers: of the LSTM. Default 2 (1).
+        dropout: on what each layer adds (on what the head reads). Default 0.2 (0.1).
+        max_epochs: of ten steps (upper bound; training stops early). Default 30.
+        learning_rate: peak of the schedule. Default 0.002 (0.004).
+        batch_size: crops of 48 origins (windows) per step. Default 64 (128).
+        threads: worker processes of a fit or a backtest; None (default) takes one per core. The
+            numbers do not depend on it.
 
     Raises:
         ConfigError: a value is out of range.
@@ -62,33 +74,34 @@ class Config:
     prediction_length: int = 18
     levels: tuple[int | float, ...] = (80, 95)
     seed: int = 0
+    season: int | None = None
+    model: str = "auto"
+    ensemble_size: int = 8
     context_length: int | None = None
     transform: str = "auto"
-    hidden_size: int = 24
-    num_layers: int = 1
-    dropout: float = 0.1
+    hidden_size: int | None = None
+    num_layers: int | None = None
+    dropout: float | None = None
     max_epochs: int = 30
-    learning_rate: float = 4e-3
-    batch_size: int = 128
-    threads: int = 1
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         _at_least("prediction_length", self.prediction_length, 1)
         _at_least("seed", self.seed, 0)
         if self.context_length is not None:
             _at_least("context_length", self.context_length, 4)
-        for name in ("hidden_size", "num_layers", "batch_size", "threads"):
-            _at_least(name, getattr(self, name), 1)
+        for name in ("season", "ensemble_size", *_COUNTS):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
         _at_least("max_epochs", self.max_epochs, 0)
-        if not 0 <= self.dropout < 1:
+        if self.dropout is not None and not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout!r}: expected a number in [0, 1).")
-        if not self.learning_rate > 0:
+        if self.learning_rate is not None and not self.learning_rate > 0:
             raise ConfigError(f"learning_rate is {self.learning_rate!r}: expected more than 0.")
-        if self.transform not in TRANSFORMS:
-            raise ConfigError(
-                f"transform is {self.transform!r}: expected one of {', '.join(TRANSFORMS)}. "
-                f"{nearest(str(self.transform), list(TRANSFORMS))}"
-            )
+        _one_of("transform", self.transform, TRANSFORMS)
+        _one_of("model", self.model, MODELS)
         if not self.levels or not all(0 < level < 100 for level in self.levels):
             raise ConfigError(f"levels is {self.levels!r}: expected percentages between 0 and 100.")
 
@@ -97,6 +110,11 @@ class Config:
         """Every quantile the network forecasts, ascending; 0.5 is among them."""
         edges = {round(0.5 + side * level / 200, 6) for level in self.levels for side in (-1, 1)}
         return tuple(sorted(edges | set(INNER)))
+
+    @property
+    def jobs(self) -> int:
+        """Worker processes."""
+        return self.threads or os.cpu_count() or 1
 
     def interval(self, level: float) -> tuple[int, int]:
         """Positions in `probabilities` of the lower and upper edge of a level in percent."""
@@ -107,3 +125,11 @@ class Config:
 def _at_least(name: str, value: object, low: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise ConfigError(f"{name} is {value!r}: expected a whole number of at least {low}.")
+
+
+def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(
+            f"{name} is {value!r}: expected one of {', '.join(known)}. "
+            f"{nearest(str(value), list(known))}"
+        )

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import ConfigError
-from gatewise.forecast.fitting import Fitted, windows_at
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.model import outputs
 from gatewise.forecast.panel import Array, Panel
 from gatewise.forecast.table import read_panel
+from gatewise.forecast.windowed import WindowModel
 from gatewise.forecast.windows import MIN_CONTEXT, Windows
 
 _ORIGINS: Final = 200
@@ -83,47 +83,49 @@ def driver_effects(f: Forecaster, table: Any = None) -> list[DriverEffect]:
         raise ConfigError(
             "A loaded forecaster holds no table: expected driver_effects(f, table) with its rows."
         )
-    windows = _latest(fitted, panel)
+    model = fitted.model
+    assert isinstance(model, WindowModel)  # the one that takes drivers
+    windows = _latest(model, panel)
     middle = fitted.config.probabilities.index(0.5)
     rng = np.random.default_rng(fitted.config.seed)
     block = fitted.config.prediction_length
-    still = outputs(fitted.network, windows)[:, 0, middle]
+    still = outputs(model.network, windows)[:, 0, middle]
 
     effects = []
     for i, name in enumerate(columns.past, start=1):
-        lags = range(1, min(_LAGS, fitted.context_length) + 1)
-        moved = [_nudged_past(fitted, windows, i, lag) for lag in lags]
-        changes = [outputs(fitted.network, w)[:, 0, middle] - still for w, _ in moved]
+        lags = range(1, min(_LAGS, model.context_length) + 1)
+        moved = [_nudged_past(model, windows, i, lag) for lag in lags]
+        changes = [outputs(model.network, w)[:, 0, middle] - still for w, _ in moved]
         kept = [c[observed] for c, (_, observed) in zip(changes, moved, strict=True)]
         effects.append(_summarise(name, "past", kept, block, rng))
     for i, name in enumerate(columns.future):
         nudged, observed = _nudged_future(windows, i, len(columns.future))
-        change = outputs(fitted.network, nudged)[:, 0, middle] - still
+        change = outputs(model.network, nudged)[:, 0, middle] - still
         effects.append(_summarise(name, "future", [change[observed]], block, rng))
     return effects
 
 
-def _latest(fitted: Fitted, panel: Panel) -> Windows:
+def _latest(model: WindowModel, panel: Panel) -> Windows:
     """Windows at the latest origins with a whole context, shared out over the series."""
     share = max(1, _ORIGINS // len(panel.series))
-    h = fitted.config.prediction_length if panel.columns.future else 0
+    h = model.config.prediction_length if panel.columns.future else 0
     where = []
     for i, s in enumerate(panel.series[:_ORIGINS]):
-        start = max(len(s) - h - share, min(fitted.context_length, len(s) - h), MIN_CONTEXT)
+        start = max(len(s) - h - share, min(model.context_length, len(s) - h), MIN_CONTEXT)
         where += [(i, end) for end in range(start, len(s) - h + 1)]
     if not where:
         raise ConfigError("No series of the table is long enough to nudge a driver in.")
     series, ends = zip(*where, strict=True)
-    return windows_at(fitted, panel, series, ends)
+    return model.windows(panel, series, ends)
 
 
 def _nudged_past(
-    fitted: Fitted, windows: Windows, column: int, lag: int
+    model: WindowModel, windows: Windows, column: int, lag: int
 ) -> tuple[Windows, NDArray[np.bool_]]:
     """One sigma more in a past driver at a lag; and where it was observed at all."""
     context = windows.context.copy()
     context[-lag, :, column] += 1.0
-    observed = windows.context[-lag, :, len(fitted.encoder.transforms) + column] > 0
+    observed = windows.context[-lag, :, len(model.encoder.transforms) + column] > 0
     return replace(windows, context=context), observed
 
 

@@ -7,6 +7,7 @@ fitted on; encoding another table uses them and looks at no row's future.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,20 +124,22 @@ class Encoder:
             len(panel.columns.future),
         )
 
-    def _phases(self, time: NDArray[np.generic]) -> Array:
+    def _phases(self, time: NDArray[Any]) -> Array:
         if not self.harmonics:
             return np.empty((len(time), 0))
-        turn = 2 * np.pi * phase(time, self.season)
+        integers = time.dtype.kind != "M"
+        turn = 2 * np.pi * ((time / self.season) % 1 if integers else phase(time, self.season))
         waves = [f((j + 1) * turn) for j in range(self.harmonics) for f in (np.sin, np.cos)]
         return np.column_stack(waves)
 
 
-def fit_encoder(panel: Panel, wanted: str = "auto") -> Encoder:
+def fit_encoder(panel: Panel, wanted: str = "auto", season: int | None = None) -> Encoder:
     """Make every choice on a panel.
 
     Args:
         panel: the table to be fitted.
         wanted: transform of the target, default "auto"; drivers always choose for themselves.
+        season: rows per season; None (default) takes the calendar's.
     """
     c = panel.columns
     transforms = {c.target: tf.choose([s.target for s in panel.series], wanted, c.target)}
@@ -148,7 +151,7 @@ def fit_encoder(panel: Panel, wanted: str = "auto") -> Encoder:
         _static_code(name, [s.static[i] for s in panel.series]) for i, name in enumerate(c.static)
     )
     longest = max(panel.series, key=len)
-    return Encoder(transforms, static, observe(longest.time).season)
+    return Encoder(transforms, static, season or observe(longest.time).season)
 
 
 def _static_code(name: str, values: list[float | str]) -> StaticCode:

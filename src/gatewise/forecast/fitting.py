@@ -4,36 +4,82 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import TableError
-from gatewise.forecast import model
+from gatewise.errors import ConfigError
+from gatewise.forecast import season as seasons
+from gatewise.forecast import windowed
 from gatewise.forecast.calendar import Calendar, observe
 from gatewise.forecast.config import Config, Progress
-from gatewise.forecast.features import Encoder, fit_encoder
 from gatewise.forecast.panel import Array, Panel, forward_fill
-from gatewise.forecast.train import Training, train
-from gatewise.forecast.transform import from_working
-from gatewise.forecast.windows import MIN_CONTEXT, Windows, assemble
+from gatewise.forecast.residual import model as residual
+from gatewise.forecast.train import Training
 
-_BATCH: Final = 4096
-"""Windows per pass of the network, so that memory stays bounded."""
+MANY = 20
+"""From so many series on, a network has enough to learn from without a season, too."""
+
+
+class Model(Protocol):
+    """What a fitted forecaster forecasts with."""
+
+    @property
+    def networks(self) -> tuple[Any, ...]:
+        """Every network, each with an `lstm`."""
+        ...
+
+    @property
+    def training(self) -> Training:
+        """Losses per epoch."""
+        ...
+
+    @property
+    def transforms(self) -> dict[str, str]:
+        """The transform of each column, the target first."""
+        ...
+
+    @property
+    def season(self) -> int:
+        """Rows per season; 1 without one."""
+        ...
+
+    @property
+    def context_length(self) -> int:
+        """Rows that a forecast reads."""
+        ...
+
+    def forecast(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Array:
+        """Quantiles [B, h, Q] in the target's unit, from origins anywhere in a panel.
+
+        Rows at or after `ends` are read for nothing but the known-future drivers.
+        """
+        ...
+
+    def lstm_input(
+        self, panel: Panel, series: int, end: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp], list[str]]:
+        """What the first LSTM reads for a forecast: [T, 1, F], the row of each step, names [F]."""
+        ...
+
+    def tail(self, panel: Panel) -> Panel:
+        """The rows of each series that its next forecast reads."""
+        ...
+
+    def notes(self, panel: Panel) -> list[str]:
+        """What people should know of the choices made."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted network with everything that a forecast needs.
+    """A fitted model with everything that a forecast needs.
 
     Attributes:
         config: the options it was fitted with.
-        network: `Network`; its LSTM is `network.lstm`.
-        encoder: transforms, codes of static columns, season.
-        context_length: rows the network reads.
-        training: losses per epoch, the epoch kept, numbers of windows.
+        model: a `WindowModel` or a `ResidualModel`.
         calendars: of each series, in the order of `tail.series`.
         tail: the last rows of each series: what the next forecast starts from.
         panel: the whole fitted table; None in a loaded model.
@@ -43,10 +89,7 @@ class Fitted:
     """
 
     config: Config
-    network: model.Network
-    encoder: Encoder
-    context_length: int
-    training: Training
+    model: Model
     calendars: tuple[Calendar, ...]
     tail: Panel
     panel: Panel | None
@@ -55,9 +98,24 @@ class Fitted:
     notes: tuple[str, ...]
 
     @property
+    def training(self) -> Training:
+        """Losses per epoch."""
+        return self.model.training
+
+    @property
     def transforms(self) -> dict[str, str]:
         """The transform chosen for each column, the target first."""
-        return self.encoder.transforms
+        return self.model.transforms
+
+    @property
+    def context_length(self) -> int:
+        """Rows that a forecast reads."""
+        return self.model.context_length
+
+    @property
+    def network(self) -> Any:
+        """The first network; its LSTM is `network.lstm`."""
+        return self.model.networks[0]
 
     @property
     def seed(self) -> int:
@@ -71,86 +129,49 @@ class Fitted:
 
     @property
     def parameters(self) -> int:
-        """Number of weights."""
-        return sum(p.numel() for p in self.network.parameters())
+        """Number of weights, of all networks."""
+        return sum(p.numel() for network in self.model.networks for p in network.parameters())
 
 
 def fit_panel(config: Config, panel: Panel, progress: Progress | None = None) -> Fitted:
-    """Choose transforms, build windows, train.
+    """Choose a model for a panel, and fit it.
+
+    The order of the series does not matter.
 
     Args:
         config: the options.
         panel: the rows to fit; nothing outside is seen.
-        progress: called as progress("train", epoch, max_epochs).
+        progress: called as progress("train", done, total).
 
     Raises:
         TableError: no series is long enough for the horizon.
+        ConfigError: the model asked for takes no drivers, and there are some.
     """
     started = time.perf_counter()
-    h = config.prediction_length
-    needed, longest = MIN_CONTEXT + 2 * h, max((len(s) for s in panel.series), default=0)
-    if longest < needed:
-        raise TableError(
-            f"The longest series has {longest} rows: expected at least {needed} for "
-            f"prediction_length={h} ({MIN_CONTEXT} to start from, {h} to learn from, {h} to stop "
-            "by). Use a shorter horizon or more rows."
-        )
-    for s in panel.series:
-        if len(s) < 2:
-            raise TableError(f"Series {s.name!r} has 1 row: expected at least 2. Drop that series.")
-    encoder = fit_encoder(panel, config.transform)
-    rows_of = encoder.encode(panel)
-    context_length = config.context_length or min(max(2 * encoder.season, 2 * h, 32), 96)
-    names = encoder.input_names()
-    shape = model.Shape(
-        inputs=len(names),
-        values=len(encoder.transforms),
-        ahead=3 * rows_of.future + rows_of.phases.shape[1],
-        static=rows_of.static.shape[1],
-        recent=min(max(3, encoder.season + 1), context_length),
-        prediction_length=h,
-        probabilities=config.probabilities,
-        hidden_size=config.hidden_size,
-        num_layers=config.num_layers,
-        dropout=config.dropout,
-    )
-    network, training = train(shape, rows_of, context_length, config, progress)
+    ordered = replace(panel, series=tuple(sorted(panel.series, key=lambda s: _key(s.name))))
+    chosen = replace(config, season=config.season or seasons.find(ordered))
+    fit = residual.fit if _kind(chosen, ordered) == "residual" else windowed.fit
+    model = fit(chosen, ordered, progress)
     return Fitted(
         config,
-        network,
-        encoder,
-        context_length,
-        training,
+        model,
         tuple(observe(s.time) for s in panel.series),
-        shortened(panel, context_length),
+        model.tail(panel),
         panel,
         sum(len(s) for s in panel.series),
         time.perf_counter() - started,
-        (*panel.notes, *_notes(panel, encoder, training)),
-    )
-
-
-def windows_at(fitted: Fitted, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Windows:
-    """Windows of a panel: series numbers, and for each the number of rows known, both [B]."""
-    return assemble(
-        fitted.encoder.encode(panel),
-        np.asarray(series, dtype=np.intp),
-        np.asarray(ends, dtype=np.intp),
-        fitted.context_length,
-        fitted.config.prediction_length,
+        (*panel.notes, *model.notes(panel), *_notes(panel)),
     )
 
 
 def forecast_at(
     fitted: Fitted, panel: Panel, series: Sequence[int], ends: Sequence[int]
 ) -> NDArray[np.float64]:
-    """Quantiles [B, h, Q] on the working scale, from origins anywhere in a panel.
+    """Quantiles [B, h, Q] in the target's unit, from origins anywhere in a panel.
 
     Rows at or after `ends` are read for nothing but the known-future drivers.
     """
-    starts = range(0, len(ends), _BATCH)
-    made = [windows_at(fitted, panel, series[i : i + _BATCH], ends[i : i + _BATCH]) for i in starts]
-    return np.concatenate([model.quantiles(fitted.network, w) for w in made])
+    return fitted.model.forecast(panel, series, ends)
 
 
 def forecast_next(
@@ -160,21 +181,30 @@ def forecast_next(
     longer = tuple(s.extended(t, f) for s, t, f in zip(panel.series, times, future, strict=True))
     ends = [len(s) for s in panel.series]
     extended = Panel(panel.columns, longer, panel.style, panel.kind)
-    working = forecast_at(fitted, extended, range(len(ends)), ends)
-    return from_working(working, fitted.encoder.target_transform)
+    return forecast_at(fitted, extended, range(len(ends)), ends)
 
 
-def shortened(panel: Panel, context_length: int) -> Panel:
-    """The rows of each series that its next window reads."""
-    tails = tuple(s.tail(context_length) for s in panel.series)
-    return Panel(panel.columns, tails, panel.style, panel.kind)
+def _kind(config: Config, panel: Panel) -> str:
+    """Which model suits a panel, if the options leave it open."""
+    drivers = [*panel.columns.past, *panel.columns.future]
+    if config.model == "residual" and drivers:
+        raise ConfigError(
+            f'model="residual" takes no drivers, and there are {drivers}: expected none. '
+            'Use model="window", or leave it out.'
+        )
+    if config.model != "auto":
+        return config.model
+    suits = len(panel.series) >= MANY or seasons.shows(panel, config.season or 1)
+    return "residual" if suits and not drivers else "window"
 
 
-def _notes(panel: Panel, encoder: Encoder, training: Training) -> list[str]:
+def _key(name: Any) -> tuple[str, Any]:
+    """Names of one type by their values, of several by type."""
+    return ("number", name) if isinstance(name, (int, float)) else ("text", str(name))
+
+
+def _notes(panel: Panel) -> list[str]:
     notes = []
-    for name, kind in encoder.transforms.items():
-        if kind != "none":
-            notes.append(f"{name!r} is read as {kind}s.")
     missing = sum(int(np.isnan(s.target).sum()) for s in panel.series)
     if missing:
         notes.append(
@@ -183,6 +213,4 @@ def _notes(panel: Panel, encoder: Encoder, training: Training) -> list[str]:
     stale = [s.name for s in panel.series if np.isnan(forward_fill(s.target)[-1])]
     if stale:
         notes.append(f"Series without any value: {stale}.")
-    if training.best == 0:
-        notes.append("No epoch beat the untrained network on the held-out rows: it was kept.")
     return notes

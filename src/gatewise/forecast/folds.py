@@ -123,7 +123,7 @@ def _forecast_fold(
 ) -> FoldForecast:
     config = fitted.config
     h, middle = config.prediction_length, config.probabilities.index(0.5)
-    kind = fitted.encoder.target_transform
+    unit = benchmark.unit
     series = tuple(
         i
         for i, (s, cut) in enumerate(zip(panel.series, fold.cuts, strict=True))
@@ -138,8 +138,8 @@ def _forecast_fold(
         )
     every = forecast_at(fitted, panel, *zip(*where, strict=True))
     every = every.reshape(len(series), h, *every.shape[1:])
-    last = np.array([_last(panel.series[i].target, end, kind) for i, end in where])
-    made = {MODEL: from_working(every[:, 0], kind)}
+    last = np.array([_last(panel.series[i].target, end, unit) for i, end in where])
+    made = {MODEL: every[:, 0]}
     for a, i in enumerate(series):
         rows = slice(rows_of.first[i], rows_of.stop[i])
         working, cut = rows_of.working[rows], fold.cuts[i]
@@ -157,7 +157,7 @@ def _forecast_fold(
         for name, quantiles in by_name.items():
             shape = (len(series), h, len(config.probabilities))
             made.setdefault(name, np.empty(shape))[a] = from_working(quantiles, benchmark.unit)
-    change = every[:, :, 0, middle] - last.reshape(len(series), h)
+    change = to_working(every[:, :, 0, middle], unit) - last.reshape(len(series), h)
     return FoldForecast(fold, series, made, change, fitted.training.best)
 
 

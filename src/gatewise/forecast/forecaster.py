@@ -14,7 +14,7 @@ from gatewise.errors import ConfigError, NotFittedError, TableError
 from gatewise.forecast import storage
 from gatewise.forecast.calendar import observe
 from gatewise.forecast.config import Config, Options, Progress
-from gatewise.forecast.fitting import Fitted, fit_panel, forecast_next, shortened, windows_at
+from gatewise.forecast.fitting import Fitted, fit_panel, forecast_next
 from gatewise.forecast.panel import Array, Panel, Series
 from gatewise.forecast.table import DEFAULT_SERIES, choose_columns, read_panel, write_table
 from gatewise.forecast.timestamps import render
@@ -40,7 +40,7 @@ class LstmInput:
 
 
 class Forecaster:
-    """An LSTM that forecasts quantiles of one or many series.
+    """LSTMs that forecast quantiles of one or many series.
 
     A forecaster is its options; `fit` adds a network to it. The arguments are those of
     `gatewise.forecast.config.Config`, where each is described.
@@ -49,8 +49,8 @@ class Forecaster:
         prediction_length: rows to forecast. Default 18.
         levels: prediction intervals in percent. Default (80, 95).
         seed: of the weights and batches. Default 0.
-        **options: context_length, transform, hidden_size, num_layers, dropout, max_epochs,
-            learning_rate, batch_size, threads; see `Config`.
+        **options: season, model, ensemble_size, context_length, transform, hidden_size, num_layers,
+            dropout, max_epochs, learning_rate, batch_size, threads; see `Config`.
 
     Raises:
         ConfigError: an option is unknown or out of range.
@@ -108,7 +108,7 @@ class Forecaster:
         static: Sequence[str] = (),
         progress: Progress | None = None,
     ) -> Forecaster:
-        """Fit a fresh network to a table.
+        """Fit fresh networks to a table.
 
         Args:
             table: pandas, polars or pyarrow; one row per series and time.
@@ -118,7 +118,7 @@ class Forecaster:
             past: drivers known up to the present.
             future: drivers known ahead.
             static: columns constant within a series, numeric or text.
-            progress: called as progress("train", epoch, max_epochs).
+            progress: called as progress("train", done, total).
 
         Returns:
             The forecaster itself.
@@ -166,7 +166,7 @@ class Forecaster:
     def lstm_input(
         self, history: Any = None, series: Any = None, rows: int | None = None
     ) -> LstmInput:
-        """What the LSTM reads at the latest origin, to trace its gates.
+        """What the first network's first LSTM reads at the latest origin, to trace its gates.
 
         Args:
             history: table to read instead of the fitted one.
@@ -183,15 +183,10 @@ class Forecaster:
             raise TableError(f"There is no series {series!r}: expected one of {names[:10]}.")
         which = 0 if series is None else names.index(series)
         end = len(panel.series[which]) if rows is None else rows
-        windows = windows_at(fitted, panel, [which], [end])
-        time = panel.series[which].time[max(end - fitted.context_length, 0) : end]
-        return LstmInput(
-            windows.context,
-            fitted.context_length - len(time),
-            time,
-            fitted.encoder.input_names(),
-            names[which],
-        )
+        x, steps, feature_names = fitted.model.lstm_input(panel, which, end)
+        inside = steps >= 0
+        time = panel.series[which].time[steps[inside]]
+        return LstmInput(x, int((~inside).sum()), time, feature_names, names[which])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted forecaster as safetensors with a JSON header, whole or not at all.
@@ -223,7 +218,7 @@ class Forecaster:
         if history is None:
             return self.fitted.tail
         panel = read_panel(history, self.fitted.tail.columns)
-        return shortened(panel, self.fitted.context_length)
+        return self.fitted.model.tail(panel)
 
     def _ahead(self, panel: Panel, future: Any) -> tuple[list[NDArray[Any]], list[Array]]:
         """Time stamps and known-future drivers of the rows to forecast, per series."""

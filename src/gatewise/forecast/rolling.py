@@ -8,6 +8,7 @@ the window are passed on, past ones are not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,8 @@ def backtest(
     origins = rolling_origins(panel, config.prediction_length, folds, step)
     # The scale of the losses and the season of the baselines are read off the first training part.
     encoder = fit_encoder(panel.before(origins[0].cuts), config.transform)
-    jobs = config.threads if n_jobs is None else n_jobs
+    jobs = config.jobs if n_jobs is None else n_jobs
+    config = replace(config, threads=1) if jobs > 1 else config
     groups = [origins[i : i + refit_every] for i in range(0, folds, refit_every)]
     unit = encoder.target_transform
     if unit == "log-return" and not all(np.nanmin(s.target) > 0 for s in panel.series):

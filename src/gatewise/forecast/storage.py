@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
@@ -23,15 +22,13 @@ from gatewise.errors import ModelFileError
 from gatewise.files import write_atomically
 from gatewise.forecast.calendar import Calendar
 from gatewise.forecast.config import Config
-from gatewise.forecast.features import Encoder, StaticCode
 from gatewise.forecast.fitting import Fitted
-from gatewise.forecast.model import Network, Shape
 from gatewise.forecast.panel import Columns, Panel, Series
+from gatewise.forecast.states import describe, restore, tuples
 from gatewise.forecast.timestamps import TimeStyle
-from gatewise.forecast.train import Epoch, Training
 
 FORMAT: Final = "gatewise-forecaster"
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 def save_fitted(fitted: Fitted, path: str | os.PathLike[str]) -> None:
@@ -40,14 +37,14 @@ def save_fitted(fitted: Fitted, path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: the folder does not exist, is not writable, or the disk is full.
     """
-    arrays = {f"network.{k}": v.numpy() for k, v in fitted.network.state_dict().items()}
+    model, arrays = describe(fitted.model)
     for i, s in enumerate(fitted.tail.series):
         arrays[f"series.{i}.time"] = s.time.astype(np.int64)
         arrays[f"series.{i}.target"] = s.target
         arrays[f"series.{i}.past"] = s.past
         arrays[f"series.{i}.future"] = s.future
     arrays = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
-    header = _header(fitted)
+    header = _header(fitted) | {"model": model}
     header["sha256"] = _digest(arrays, header)
     write_atomically(path, save(arrays, metadata={FORMAT: json.dumps(header)}))
 
@@ -99,11 +96,6 @@ def _header(fitted: Fitted) -> dict[str, Any]:
     return {
         "version": VERSION,
         "config": asdict(fitted.config),
-        "shape": asdict(fitted.network.shape),
-        "transforms": fitted.encoder.transforms,
-        "static": [asdict(code) for code in fitted.encoder.static],
-        "season": fitted.encoder.season,
-        "context_length": fitted.context_length,
         "columns": asdict(fitted.tail.columns),
         "style": asdict(fitted.tail.style),
         "kind": fitted.tail.kind,
@@ -112,7 +104,6 @@ def _header(fitted: Fitted) -> dict[str, Any]:
             {"name": _plain(s.name), "static": list(s.static), "dates": s.time.dtype.kind == "M"}
             for s in fitted.tail.series
         ],
-        "training": asdict(fitted.training),
         "rows": fitted.rows,
         "seconds": fitted.seconds,
         "notes": list(fitted.notes),
@@ -121,7 +112,7 @@ def _header(fitted: Fitted) -> dict[str, Any]:
 
 def _restore(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Fitted:
     tail = Panel(
-        Columns(**{k: _tuples(v) for k, v in header["columns"].items()}),
+        Columns(**tuples(header["columns"])),
         tuple(
             Series(
                 s["name"],
@@ -136,41 +127,17 @@ def _restore(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Fitted:
         TimeStyle(**header["style"]),
         header["kind"],
     )
-    training = header["training"]
-    history = tuple(Epoch(**e) for e in training["history"])
-    with torch.random.fork_rng(devices=[]):
-        network = Network(Shape(**{k: _tuples(v) for k, v in header["shape"].items()}))
-    prefix = "network."
-    network.load_state_dict(
-        {
-            k.removeprefix(prefix): torch.from_numpy(v.copy())
-            for k, v in arrays.items()
-            if k.startswith(prefix)
-        }
-    )
-    network.eval()
+    config = Config(**tuples(header["config"]))
     return Fitted(
-        Config(**{k: _tuples(v) for k, v in header["config"].items()}),
-        network,
-        Encoder(
-            header["transforms"],
-            tuple(StaticCode(**{k: _tuples(v) for k, v in c.items()}) for c in header["static"]),
-            header["season"],
-        ),
-        header["context_length"],
-        Training(history, training["best"], _tuples(training["windows"])),
-        tuple(Calendar(**{k: _tuples(v) for k, v in c.items()}) for c in header["calendars"]),
+        config,
+        restore(header["model"], arrays, config),
+        tuple(Calendar(**tuples(calendar)) for calendar in header["calendars"]),
         tail,
         None,
         header["rows"],
         header["seconds"],
         tuple(header["notes"]),
     )
-
-
-def _tuples(value: Any) -> Any:
-    """JSON has lists where the dataclasses have tuples."""
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def _plain(name: Any) -> Any:

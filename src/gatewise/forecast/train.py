@@ -109,10 +109,11 @@ def train(
         levels = torch.tensor(shape.probabilities)
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9))
         per_epoch = min(count, _EPOCH)
-        batches = max(1, round(per_epoch / config.batch_size), min(12, per_epoch // 16))
-        optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=0.01)
+        batches = max(1, round(per_epoch / (config.batch_size or 128)), min(12, per_epoch // 16))
+        rate = config.learning_rate or 4e-3
+        optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, config.learning_rate, total_steps=max(config.max_epochs, 1) * batches + 1
+            optimiser, rate, total_steps=max(config.max_epochs, 1) * batches + 1
         )
         score, confidence = _judge(network, checked, levels)
         history = [Epoch(0, score, score)]

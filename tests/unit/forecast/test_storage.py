@@ -43,7 +43,7 @@ def test_the_season_is_kept_where_the_last_rows_are_too_few_to_show_it(tmp_path)
     load = 10 + np.sin(2 * np.pi * np.arange(len(time)) / 24)
     table = pl.DataFrame({"ds": time.astype("datetime64[us]"), "y": load})
     f = Forecaster(prediction_length=3, max_epochs=1).fit(table)
-    assert f.fitted.encoder.season == 24
+    assert f.fitted.model.season == 24
     phases = f.lstm_input().x[:, 0, 2:]
     assert np.ptp(phases, axis=0).min() > 1
     f.save(tmp_path / "m")
@@ -89,9 +89,9 @@ def test_an_altered_header_is_refused(saved):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda h: json.dumps(h | {"version": 99}), "format version 99: expected 1"),
+        (lambda h: json.dumps(h | {"version": 99}), "format version 99: expected 2"),
         (lambda h: "{", "damaged header"),
-        (lambda h: json.dumps({"version": 1}), "damaged header"),
+        (lambda h: json.dumps({"version": 2}), "damaged header"),
         (lambda h: "[]", "damaged header"),
     ],
 )

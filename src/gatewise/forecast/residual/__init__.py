@@ -1,0 +1,16 @@
+"""A network for what a robust baseline leaves: the forecaster of panels without drivers.
+
+At every origin a cheap baseline is read off the rows before it: level, slope, season and volatility
+of the series. An LSTM trained across all series forecasts what the baseline leaves, in units of the
+series' own volatility. Several such networks make an ensemble; its intervals come from the errors
+it made on horizons that the networks had not seen.
+
+    histories.py  a panel as flat arrays, gaps filled from the past; scale and season chosen
+    baseline.py   windows -> level, season, slope, volatility: the equations
+    positions.py  origins -> what the network reads, and what its output is added to
+    network.py    the LSTM and its two heads
+    training.py   one network
+    ensemble.py   many, in parallel; their forecasts and intervals
+
+Data flows down that list. Nothing here knows tables, files or drivers.
+"""

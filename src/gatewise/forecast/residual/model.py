@@ -1,0 +1,208 @@
+"""A panel in, quantiles out: what `fitting` sees of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatewise.errors import TableError
+from gatewise.forecast.config import Config, Progress
+from gatewise.forecast.conformal import residual_quantiles
+from gatewise.forecast.panel import Array, Panel, Series
+from gatewise.forecast.residual import ensemble as en
+from gatewise.forecast.residual.baseline import window_rows
+from gatewise.forecast.residual.histories import (
+    Histories,
+    choose_scale,
+    fill,
+    flatten,
+)
+from gatewise.forecast.residual.network import Network
+from gatewise.forecast.residual.positions import describe_origins
+from gatewise.forecast.residual.training import CROP, Recipe
+from gatewise.forecast.train import Epoch, Training
+
+STEPS_PER_EPOCH: Final = 10
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualModel:
+    """A fitted ensemble.
+
+    Attributes:
+        ensemble: the networks and their errors.
+        target: name of the target column.
+        probabilities: [Q] quantiles to forecast, 0.5 among them.
+        bands: [h, Q] what each quantile is away from the forecast, in units of the series' usual
+            change over a season; 0 at 0.5.
+        positive: whether the target is never negative.
+        origins: how many the networks learnt from.
+    """
+
+    ensemble: en.Ensemble
+    target: str
+    probabilities: tuple[float, ...]
+    bands: Array
+    positive: bool
+    origins: int
+
+    @property
+    def season(self) -> int:
+        """Rows per season; 1 without one."""
+        return self.ensemble.plan.season
+
+    @property
+    def context_length(self) -> int:
+        """Rows that a forecast reads: those of the first origin's window and the origins after."""
+        return window_rows(self.season) + CROP
+
+    @property
+    def transforms(self) -> dict[str, str]:
+        """Nothing is differenced: the baseline takes trend and season."""
+        return {self.target: "none"}
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Every network."""
+        return tuple(member.network for member in self.ensemble.members)
+
+    @property
+    def training(self) -> Training:
+        """Mean loss over the members; there is no early stopping."""
+        losses = np.array([member.losses for member in self.ensemble.members])
+        parts = [p for p in np.split(losses.mean(0), range(10, losses.shape[1], 10)) if len(p)]
+        nan = float("nan")
+        first = Epoch(0, float(parts[0][0]) if parts else nan, nan)
+        history = (first, *(Epoch(i, float(p.mean()), nan) for i, p in enumerate(parts, 1)))
+        return Training(history, len(parts), (self.origins, len(self.ensemble.errors.values)))
+
+    def forecast(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Array:
+        """Quantiles [B, h, Q] in the target's unit; NaN where a series has no value yet."""
+        which, when = np.asarray(series, np.intp), np.asarray(ends, np.intp)
+        begins = np.array([_first(s) for s in panel.series])
+        h = self.ensemble.plan.prediction_length
+        made = np.full((len(which), h, len(self.probabilities)), np.nan)
+        ready = np.flatnonzero(when > begins[which])
+        if not len(ready):
+            return made
+        histories, place = _histories(panel, self.season)
+        at, end = place[which[ready]], (when - begins[which])[ready]
+        point = self.ensemble.points(histories, at, end)
+        unit = en.unit_of(histories, self.season, at, end)
+        quantiles = point[:, :, None] + self.bands * unit[:, None, None]
+        made[ready] = np.maximum(quantiles, 0.0) if self.positive else quantiles
+        return made
+
+    def lstm_input(
+        self, panel: Panel, series: int, end: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp], list[str]]:
+        """What the first member's first LSTM reads: [T, 1, H], the row of each step, names [H]."""
+        histories, place = _histories(panel, self.season)
+        member = self.ensemble.members[0]
+        first = _first(panel.series[series])
+        ends = np.arange(max(end - first - CROP + 1, 1), end - first + 1)
+        at = np.full(len(ends), place[series])
+        found = describe_origins(histories, member.reading, at, ends)
+        with torch.no_grad():
+            x = member.network.encode(torch.from_numpy(found.inputs)[:, None]).numpy()
+        return x, ends + first - 1, [f"unit {i + 1}" for i in range(x.shape[2])]
+
+    def tail(self, panel: Panel) -> Panel:
+        """The rows of each series that its next forecast reads, gaps filled."""
+        tails = tuple(_tail(s, self.context_length, self.season) for s in panel.series)
+        return replace(panel, series=tails, notes=())
+
+    def notes(self, panel: Panel) -> list[str]:
+        """What people should know of the choices made."""
+        season = f"a season of {self.season} rows" if self.season > 1 else "no season"
+        scale = "logarithm" if self.ensemble.plan.scale == "log" else "values"
+        notes = [
+            f"{len(self.networks)} networks forecast what a baseline leaves of {self.target!r} "
+            f"(its {scale}, {season})."
+        ]
+        if self.ensemble.errors.trust < 1:
+            share = f"{self.ensemble.errors.trust:.0%}".replace("%", " %")
+            notes.append(f"On rows they had not seen, {share} of what the networks add was best.")
+        return notes
+
+
+def fit(config: Config, panel: Panel, progress: Progress | None = None) -> ResidualModel:
+    """Train an ensemble on a panel.
+
+    Raises:
+        TableError: no series is long enough for the horizon.
+    """
+    h, season = config.prediction_length, config.season or 1
+    targets = [s.target for s in panel.series if not np.isnan(s.target).all()]
+    histories = flatten(targets, season)
+    plan = en.Plan(
+        season,
+        h,
+        choose_scale(targets),
+        config.ensemble_size,
+        config.hidden_size or 48,
+        config.num_layers or 2,
+        0.2 if config.dropout is None else config.dropout,
+        Recipe(
+            STEPS_PER_EPOCH * config.max_epochs,
+            config.batch_size or 64,
+            config.learning_rate or 2e-3,
+            config.seed,
+        ),
+    )
+    needed, longest = plan.reading(en.DECAYS[0]).least + 1, int(histories.rows.max())
+    if longest < needed:
+        raise TableError(
+            f"The longest series has {longest} rows: expected at least {needed} for a season of "
+            f"{season} rows. Use more rows, or season=1."
+        )
+
+    def tell(done: int, total: int) -> None:
+        if progress is not None:
+            progress("train", done, total)
+
+    made = en.fit(histories, plan, config.jobs, tell)
+    positive = all((t[~np.isnan(t)] >= 0).all() for t in targets)
+    origins = int(np.maximum(histories.rows - needed + 1, 0).sum())
+    bands = _bands(made, config.probabilities)
+    return ResidualModel(
+        made,
+        panel.columns.target,
+        config.probabilities,
+        bands,
+        positive,
+        min(origins, plan.origins),
+    )
+
+
+def _bands(ensemble: en.Ensemble, probabilities: tuple[float, ...]) -> Array:
+    """[h, Q] quantiles of the errors; those below the median not above 0, those above not below."""
+    bands = residual_quantiles(ensemble.errors.values, probabilities)
+    p = np.array(probabilities)
+    return np.where(p < 0.5, np.minimum(bands, 0.0), np.where(p > 0.5, np.maximum(bands, 0.0), 0.0))
+
+
+def _histories(panel: Panel, season: int) -> tuple[Histories, NDArray[np.intp]]:
+    """The series that have values, and for each series of the panel its number among them."""
+    has = np.array([not np.isnan(s.target).all() for s in panel.series])
+    targets = [s.target for s, there in zip(panel.series, has, strict=True) if there]
+    return flatten(targets, season), np.where(has, np.cumsum(has) - 1, 0)
+
+
+def _first(series: Series) -> int:
+    """The first row with a value; the number of rows if there is none."""
+    seen = np.flatnonzero(~np.isnan(series.target))
+    return int(seen[0]) if len(seen) else len(series)
+
+
+def _tail(series: Series, count: int, season: int) -> Series:
+    first = _first(series)
+    if first == len(series):
+        return series.rows(len(series) - 1, len(series))
+    filled = replace(series.rows(first, len(series)), target=fill(series.target[first:], season))
+    return filled.rows(len(filled) - count, len(filled))

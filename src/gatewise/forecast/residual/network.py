@@ -1,0 +1,108 @@
+"""The network: two residual LSTM layers over the origins, and a head for the horizon.
+
+    a_0 = tanh(W x)                          x: what an origin says
+    a_l = a_{l-1} + dropout(LSTM_l(a_{l-1}))
+    y_k = base_k + v √k / 2 · r_k            v: the volatility; √k: how errors grow (random walk)
+
+The plain head reads r [h] off the last layer and the inputs. The structured head weighs the
+channels of each row, r_k = Σ_j w_j(k) φ_jk + b_k, with weights that vary over the horizon through
+four shapes: constant, k/h, (k/h)² and exp(-k/2). Both start near 0, so that an untrained network
+forecasts the baseline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor, nn
+
+from gatewise.nn import LSTM
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_SHAPES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes of a network; JSON-able.
+
+    Attributes:
+        inputs: F, features of an origin.
+        channels: J, features of each row of the horizon.
+        prediction_length: h.
+        structured: whether the head weighs the channels.
+        hidden_size: H.
+        num_layers: L.
+        dropout: on what each layer adds.
+    """
+
+    inputs: int
+    channels: int
+    prediction_length: int
+    structured: bool
+    hidden_size: int = 48
+    num_layers: int = 2
+    dropout: float = 0.2
+
+
+class Network(nn.Module):
+    """What the baseline leaves, for every origin of a sequence (forking sequences, Wen 2017).
+
+    Args:
+        shape: sizes; see `Shape`.
+
+    Attributes:
+        lstm: the first `gatewise.nn.LSTM`, which reads `encode(inputs)`.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        H, h = shape.hidden_size, shape.prediction_length
+        self.input = nn.Linear(shape.inputs, H)
+        self.layers = nn.ModuleList(LSTM(H, H) for _ in range(shape.num_layers))
+        self.dropout = nn.Dropout(shape.dropout)
+        out = shape.channels * _SHAPES if shape.structured else h
+        self.head = nn.Linear(H + shape.inputs, out)
+        self.offset = nn.Parameter(torch.zeros(h))
+        k = torch.arange(1, h + 1)
+        u = k / h
+        self.shapes: Tensor
+        self.growth: Tensor
+        over = torch.stack([torch.ones(h), u, u * u, torch.exp(-k / 2)], 1)
+        self.register_buffer("shapes", over, persistent=False)
+        self.register_buffer("growth", torch.sqrt(k) / 2, persistent=False)
+        with torch.no_grad():
+            self.head.weight.mul_(0.1)
+            self.head.bias.zero_()
+
+    @property
+    def lstm(self) -> LSTM:
+        """The first recurrent layer."""
+        layer = self.layers[0]
+        assert isinstance(layer, LSTM)
+        return layer
+
+    def encode(self, inputs: Float[Tensor, "T B F"]) -> Float[Tensor, "T B H"]:
+        """What the first LSTM reads."""
+        return torch.tanh(self.input(inputs))
+
+    def forward(
+        self,
+        inputs: Float[Tensor, "T B F"],
+        channels: Float[Tensor, "T B h J"],
+        volatility: Float[Tensor, "T B"],
+    ) -> Float[Tensor, "T B h"]:
+        """What to add to the baseline, on the working scale."""
+        a = self.encode(inputs)
+        for layer in self.layers:
+            a = a + self.dropout(layer(a)[0])
+        out = self.head(torch.cat([a, inputs], -1))
+        if self.shape.structured:
+            weights = out.unflatten(-1, (_SHAPES, self.shape.channels))
+            out = ((self.shapes @ weights) * channels).sum(-1)
+        return (out + self.offset) * self.growth * volatility.unsqueeze(-1)

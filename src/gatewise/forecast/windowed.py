@@ -1,0 +1,142 @@
+"""One network over windows: the forecaster of tables with drivers, and of series without a season.
+
+The network reads the last rows of the target and the drivers (`windows`, `model`) and is stopped by
+the last rows of the training part (`train`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import TableError
+from gatewise.forecast import model
+from gatewise.forecast.config import Config, Progress
+from gatewise.forecast.features import Encoder, fit_encoder
+from gatewise.forecast.panel import Array, Panel
+from gatewise.forecast.train import Training, train
+from gatewise.forecast.transform import from_working
+from gatewise.forecast.windows import MIN_CONTEXT, Windows, assemble
+
+_BATCH: Final = 4096
+"""Windows per pass of the network, so that memory stays bounded."""
+
+
+@dataclass(frozen=True, eq=False)
+class WindowModel:
+    """A fitted network over windows.
+
+    Attributes:
+        config: the options it was fitted with.
+        network: its LSTM is `network.lstm`.
+        encoder: transforms, codes of static columns, season.
+        context_length: rows the network reads.
+        training: losses per epoch, the epoch kept, numbers of windows.
+    """
+
+    config: Config
+    network: model.Network
+    encoder: Encoder
+    context_length: int
+    training: Training
+
+    @property
+    def season(self) -> int:
+        """Rows per season; 1 without one."""
+        return self.encoder.season
+
+    @property
+    def transforms(self) -> dict[str, str]:
+        """The transform chosen for each column, the target first."""
+        return self.encoder.transforms
+
+    @property
+    def networks(self) -> tuple[model.Network, ...]:
+        """Every network."""
+        return (self.network,)
+
+    def windows(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Windows:
+        """Windows of a panel: series numbers, and for each the number of rows known, both [B]."""
+        return assemble(
+            self.encoder.encode(panel),
+            np.asarray(series, dtype=np.intp),
+            np.asarray(ends, dtype=np.intp),
+            self.context_length,
+            self.config.prediction_length,
+        )
+
+    def working(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Array:
+        """Quantiles [B, h, Q] on the working scale of the target's transform."""
+        starts = range(0, len(ends), _BATCH)
+        made = [self.windows(panel, series[i : i + _BATCH], ends[i : i + _BATCH]) for i in starts]
+        return np.concatenate([model.quantiles(self.network, w) for w in made])
+
+    def forecast(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Array:
+        """Quantiles [B, h, Q] in the target's unit, from origins anywhere in a panel.
+
+        Rows at or after `ends` are read for nothing but the known-future drivers.
+        """
+        return from_working(self.working(panel, series, ends), self.encoder.target_transform)
+
+    def lstm_input(
+        self, panel: Panel, series: int, end: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp], list[str]]:
+        """What the LSTM reads for a forecast: [T, 1, F], the row of each step, names [F]."""
+        steps = np.arange(end - self.context_length, end)
+        return self.windows(panel, [series], [end]).context, steps, self.encoder.input_names()
+
+    def tail(self, panel: Panel) -> Panel:
+        """The rows of each series that its next forecast reads."""
+        tails = tuple(s.tail(self.context_length) for s in panel.series)
+        return Panel(panel.columns, tails, panel.style, panel.kind)
+
+    def notes(self, panel: Panel) -> list[str]:
+        """What people should know of the choices made."""
+        notes = [
+            f"{name!r} is read as {kind}s."
+            for name, kind in self.transforms.items()
+            if kind != "none"
+        ]
+        if self.training.best == 0:
+            notes.append("No epoch beat the untrained network on the held-out rows: it was kept.")
+        return notes
+
+
+def fit(config: Config, panel: Panel, progress: Progress | None = None) -> WindowModel:
+    """Choose transforms, build windows, train.
+
+    Raises:
+        TableError: no series is long enough for the horizon.
+    """
+    h = config.prediction_length
+    needed, longest = MIN_CONTEXT + 2 * h, max((len(s) for s in panel.series), default=0)
+    if longest < needed:
+        raise TableError(
+            f"The longest series has {longest} rows: expected at least {needed} for "
+            f"prediction_length={h} ({MIN_CONTEXT} to start from, {h} to learn from, {h} to stop "
+            "by). Use a shorter horizon or more rows."
+        )
+    for s in panel.series:
+        if len(s) < 2:
+            raise TableError(f"Series {s.name!r} has 1 row: expected at least 2. Drop that series.")
+    encoder = fit_encoder(panel, config.transform, config.season)
+    rows_of = encoder.encode(panel)
+    context_length = config.context_length or min(max(2 * encoder.season, 2 * h, 32), 96)
+    shape = model.Shape(
+        inputs=len(encoder.input_names()),
+        values=len(encoder.transforms),
+        ahead=3 * rows_of.future + rows_of.phases.shape[1],
+        static=rows_of.static.shape[1],
+        recent=min(max(3, encoder.season + 1), context_length),
+        prediction_length=h,
+        probabilities=config.probabilities,
+        hidden_size=config.hidden_size or 24,
+        num_layers=config.num_layers or 1,
+        dropout=0.1 if config.dropout is None else config.dropout,
+    )
+    network, training = train(shape, rows_of, context_length, config, progress)
+    return WindowModel(config, network, encoder, context_length, training)
