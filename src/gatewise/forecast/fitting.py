@@ -133,7 +133,12 @@ class Fitted:
         return sum(p.numel() for network in self.model.networks for p in network.parameters())
 
 
-def fit_panel(config: Config, panel: Panel, progress: Progress | None = None) -> Fitted:
+def fit_panel(
+    config: Config,
+    panel: Panel,
+    progress: Progress | None = None,
+    related: Sequence[Panel] = (),
+) -> Fitted:
     """Choose a model for a panel, and fit it.
 
     The order of the series does not matter.
@@ -142,16 +147,24 @@ def fit_panel(config: Config, panel: Panel, progress: Progress | None = None) ->
         config: the options.
         panel: the rows to fit; nothing outside is seen.
         progress: called as progress("train", done, total).
+        related: other panels to learn from; for a residual model.
 
     Raises:
         TableError: no series is long enough for the horizon.
-        ConfigError: the model asked for takes no drivers, and there are some.
+        ConfigError: the model takes no drivers, and there are some; or no related panels.
     """
     started = time.perf_counter()
     ordered = replace(panel, series=tuple(sorted(panel.series, key=lambda s: _key(s.name))))
     chosen = replace(config, season=config.season or seasons.find(ordered))
-    fit = residual.fit if _kind(chosen, ordered) == "residual" else windowed.fit
-    model = fit(chosen, ordered, progress)
+    if _kind(chosen, ordered) == "residual":
+        model = residual.fit(chosen, ordered, progress, related)
+    elif related:
+        raise ConfigError(
+            "A window model learns from one table: expected no related ones. Leave them out, or "
+            'use model="residual".'
+        )
+    else:
+        model = windowed.fit(chosen, ordered, progress)
     return Fitted(
         config,
         model,

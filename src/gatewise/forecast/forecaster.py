@@ -107,6 +107,7 @@ class Forecaster:
         future: Sequence[str] = (),
         static: Sequence[str] = (),
         progress: Progress | None = None,
+        related: Sequence[Any] = (),
     ) -> Forecaster:
         """Fit fresh networks to a table.
 
@@ -119,6 +120,8 @@ class Forecaster:
             future: drivers known ahead.
             static: columns constant within a series, numeric or text.
             progress: called as progress("train", done, total).
+            related: other tables with these columns and the same season, which half of the
+                networks learn from, too; with made series that mix all of them.
 
         Returns:
             The forecaster itself.
@@ -130,7 +133,8 @@ class Forecaster:
         columns = choose_columns(
             table, time=time, target=target, series=series, past=past, future=future, static=static
         )
-        self._fitted = fit_panel(self._config, read_panel(table, columns), progress)
+        others = [read_panel(other, columns) for other in related]
+        self._fitted = fit_panel(self._config, read_panel(table, columns), progress, others)
         return self
 
     def predict(self, future: Any = None, history: Any = None) -> Any:

@@ -21,9 +21,10 @@ from gatewise.forecast import workers
 from gatewise.forecast.model import one_thread
 from gatewise.forecast.panel import Array
 from gatewise.forecast.residual.baseline import from_working
-from gatewise.forecast.residual.histories import Histories, Scale
+from gatewise.forecast.residual.histories import Histories, Scale, joined
 from gatewise.forecast.residual.network import Network, Shape
 from gatewise.forecast.residual.positions import Reading, describe_origins
+from gatewise.forecast.residual.synthetic import synthesise
 from gatewise.forecast.residual.training import CROP, Lesson, Recipe, make_lesson, run, train
 
 DECAYS: Final = (0.7, 0.9)
@@ -67,6 +68,7 @@ class Plan:
         hidden_size, num_layers, dropout: of each.
         recipe: how each is trained; its seed is the first member's.
         origins: described at most, per decay; a larger panel is sampled.
+        synthetic: made series that join related panels, per given one.
     """
 
     season: int
@@ -78,6 +80,7 @@ class Plan:
     dropout: float = 0.2
     recipe: Recipe = field(default_factory=Recipe)
     origins: int = 200_000
+    synthetic: float = 0.33
 
     def reading(self, decay: float) -> Reading:
         """How members of a decay read origins."""
@@ -131,6 +134,7 @@ class Ensemble:
 def fit(
     histories: Histories,
     plan: Plan,
+    related: Sequence[Histories] = (),
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Ensemble:
@@ -138,19 +142,30 @@ def fit(
 
     Args:
         histories: the panel.
+        related: other panels, which every other member learns from, too.
         plan: what to fit.
         jobs: worker processes; the numbers do not depend on it.
         progress: called as progress(done, members).
     """
     decays = DECAYS if plan.season > 1 else DECAYS[:1]
+    panels = [histories, *related]
+    if related and plan.scale == "log":
+        made = int(plan.synthetic * sum(len(p.rows) for p in panels))
+        seed = plan.recipe.seed
+        panels += [synthesise(joined(panels), made, plan.season, seed)] if made else []
     lessons = {
-        decay: make_lesson(histories, plan.reading(decay), plan.origins, plan.recipe.seed)
+        decay: [
+            lesson
+            for panel in panels
+            if (lesson := make_lesson(panel, plan.reading(decay), plan.origins, plan.recipe.seed))
+        ]
         for decay in decays
     }
     limits = [_limits(histories, plan, number) for number in range(plan.members)]
-    roles = [decays[number // 2 % len(decays)] for number in range(plan.members)]
     calls = (
-        (lessons[decay], plan, decay, number, limits[number]) for number, decay in enumerate(roles)
+        (_lessons_of(number, lessons[decay], limits[number]), plan, decay, number)
+        for number in range(plan.members)
+        for decay in [decays[number // 2 % len(decays)]]
     )
     members: list[Member] = []
     worth_it = plan.members * plan.recipe.steps >= _WORTH_PROCESSES
@@ -160,9 +175,7 @@ def fit(
     return Ensemble(plan, tuple(members), _unseen_errors(members, limits, histories, plan))
 
 
-def _train_member(
-    lesson: Lesson | None, plan: Plan, decay: float, number: int, limits: NDArray[np.intp]
-) -> Member:
+def _train_member(lessons: Sequence[Lesson], plan: Plan, decay: float, number: int) -> Member:
     reading = plan.reading(decay)
     shape = Shape(
         reading.inputs,
@@ -174,9 +187,19 @@ def _train_member(
         plan.dropout,
     )
     recipe = replace(plan.recipe, seed=plan.recipe.seed + number)
-    taught = None if lesson is None else lesson.blind(limits)
-    network, losses = train(taught, plan.scale, shape, recipe)
+    network, losses = train(lessons, plan.scale, shape, recipe)
     return Member(reading, network, tuple(losses))
+
+
+def _lessons_of(
+    number: int, lessons: Sequence[Lesson], limits: NDArray[np.intp]
+) -> Sequence[Lesson]:
+    """What a member learns from: the panel as far as it may see it; every other one, all else."""
+    if not lessons:
+        return ()
+    own = lessons[0].blind(limits)
+    joint = (number + number // 2 + number // 4) % 2  # meets each head and each decay
+    return (own, *lessons[1:]) if joint else (own,)
 
 
 def _limits(histories: Histories, plan: Plan, number: int) -> NDArray[np.intp]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -59,6 +60,18 @@ def flatten(targets: list[Array], season: int) -> Histories:
         np.cumsum(rows) - rows,
         np.cumsum(rows),
         np.array([_unit(y, season) for y in filled]),
+    )
+
+
+def joined(panels: Sequence[Histories]) -> Histories:
+    """Lay panels one after the other."""
+    offsets = np.cumsum([0, *(len(p.values) for p in panels[:-1])])
+    return Histories(
+        np.concatenate([p.values for p in panels]),
+        np.concatenate([p.observed for p in panels]),
+        np.concatenate([p.first + at for p, at in zip(panels, offsets, strict=True)]),
+        np.concatenate([p.stop + at for p, at in zip(panels, offsets, strict=True)]),
+        np.concatenate([p.unit for p in panels]),
     )
 
 

@@ -21,6 +21,7 @@ from gatewise.forecast.residual.histories import (
     choose_scale,
     fill,
     flatten,
+    targets_of,
 )
 from gatewise.forecast.residual.network import Network
 from gatewise.forecast.residual.positions import describe_origins
@@ -131,14 +132,19 @@ class ResidualModel:
         return notes
 
 
-def fit(config: Config, panel: Panel, progress: Progress | None = None) -> ResidualModel:
-    """Train an ensemble on a panel.
+def fit(
+    config: Config,
+    panel: Panel,
+    progress: Progress | None = None,
+    related: Sequence[Panel] = (),
+) -> ResidualModel:
+    """Train an ensemble on a panel, and on related ones, too, if there are any.
 
     Raises:
         TableError: no series is long enough for the horizon.
     """
     h, season = config.prediction_length, config.season or 1
-    targets = [s.target for s in panel.series if not np.isnan(s.target).all()]
+    targets = targets_of(panel)
     histories = flatten(targets, season)
     plan = en.Plan(
         season,
@@ -166,7 +172,8 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Resid
         if progress is not None:
             progress("train", done, total)
 
-    made = en.fit(histories, plan, config.jobs, tell)
+    others = [flatten(targets_of(p), season) for p in related]
+    made = en.fit(histories, plan, others, config.jobs, tell)
     positive = all((t[~np.isnan(t)] >= 0).all() for t in targets)
     origins = int(np.maximum(histories.rows - needed + 1, 0).sum())
     bands = _bands(made, config.probabilities)

@@ -7,6 +7,7 @@ last rows of some series: they are no labels then, so that its errors there are 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -104,9 +105,12 @@ def make_lesson(histories: Histories, reading: Reading, origins: int, seed: int)
 
 
 def train(
-    lesson: Lesson | None, scale: Scale, shape: Shape, recipe: Recipe
+    lessons: Sequence[Lesson], scale: Scale, shape: Shape, recipe: Recipe
 ) -> tuple[Network, list[float]]:
-    """Train a fresh network, if there is a lesson; return it with the loss of each step.
+    """Train a fresh network; return it with the loss of each step.
+
+    Each step takes one of the lessons, drawn by their numbers of segments; without a lesson there
+    are no steps.
 
     The result depends on the arguments alone: one thread, everything drawn from `recipe.seed`.
     """
@@ -120,8 +124,9 @@ def train(
             network.parameters(), recipe.learning_rate, weight_decay=0.0, fused=True
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
-        for _ in range(recipe.steps if lesson is not None else 0):
-            assert lesson is not None
+        weights = np.array([len(lesson.first) for lesson in lessons], dtype=float)
+        for _ in range(recipe.steps if lessons else 0):
+            lesson = lessons[rng.choice(len(lessons), p=weights / weights.sum())]
             at = _crops(lesson, recipe.batch_size, rng)
             loss = _loss(network, lesson, at, scale)
             optimiser.zero_grad()
