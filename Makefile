@@ -6,12 +6,13 @@ BIN    := .venv/bin
 BUILD  := build/native
 STAMP  := .venv/.installed
 PEERS  := .venv/.installed-bench
+RIVALS := .venv/.installed-bench-forecast
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
 .PHONY: install demo test check clean format stubs docs bench bench-cells \
-        test-exhaustive test-variants test-calibration test-leaks test-sanitize test-valgrind \
-        test-neon
+        bench-forecast test-exhaustive test-variants test-calibration test-leaks test-sanitize \
+        test-valgrind test-neon
 
 install: $(STAMP)  ## set up only
 
@@ -62,9 +63,17 @@ bench: $(PEERS)  ## side by side with the peers, a quarter of an hour; writes re
 bench-cells: $(PEERS)  ## any cell, ragged batches, float64 beside PyTorch: a quarter of an hour
 	$(BIN)/python -m benchmarks.cells
 
+bench-forecast: $(RIVALS)  ## forecasts beside statistical and neural peers; half an hour
+	$(BIN)/python -m benchmarks.forecasts
+
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'gatewise[bench]'
 	@touch $(PEERS)
+
+$(RIVALS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  'gatewise[bench-forecast]'
+	@touch $(RIVALS)
 
 # --- long suites; their last results stand in docs/verification.md --------------------------------
 

@@ -4,6 +4,7 @@
     report.py    JSON -> docs/benchmarks/speed.md and the block in README.md
     picture.py   JSON -> docs/images/speed.png
     cells/       the same for other cells, ragged batches and float64
+    forecasts/   accuracy, time and memory of the forecaster beside its peers
 
 How things are measured is the package's business: see `src/gatewise/bench/`.
 """

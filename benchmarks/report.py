@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from gatewise.bench import Mode
@@ -66,6 +67,18 @@ def between(text: str, opening: str, closing: str, body: str) -> str:
     before, _, rest = text.partition(opening)
     _, _, after = rest.partition(closing)
     return f"{before}{opening}\n{body}\n{closing}{after}"
+
+
+def grid(names: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table.
+
+    >>> print(grid(["a", "b"], [[1, 2]]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    head = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    return "\n".join([*head, *(f"| {' | '.join(map(str, line))} |" for line in lines)])
 
 
 def fingerprint(text: str) -> str:

@@ -1,6 +1,10 @@
 """What every test shares: one Hypothesis profile, and the state of the native core put back."""
 
+import importlib
 import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 # Before torch is loaded: the tests run in several processes, whose threads would fight for cores.
 # What is about threads asks for its own number of them.
@@ -47,3 +51,16 @@ def threads():
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch):
+    """The modules of benchmarks.forecasts, which stand beside the package; they leave again."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    names = ("linear", "measure", "neural", "peers", "picture", "report", "scores", "seen", "sets")
+    home = "benchmarks.forecasts"
+    modules = {name: importlib.import_module(f"{home}.{name}") for name in names}
+    main, common = (importlib.import_module(n) for n in (f"{home}.__main__", "benchmarks.report"))
+    yield SimpleNamespace(main=main, common=common, **modules)
+    for name in [m for m in sys.modules if m.split(".")[0] == "benchmarks"]:
+        del sys.modules[name]

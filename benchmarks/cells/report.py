@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
-from benchmarks.report import machine
+from benchmarks.report import grid, machine
 from gatewise.bench import summary as s
 from gatewise.bench.peers import YARDSTICK
 from gatewise.bench.summary import Row
@@ -65,7 +65,7 @@ def _summary(found: list[tuple[Target, int, list[Row]]]) -> str:
                 f"{_shown(target, worst)} at {_where(worst)}" if worst else "",
             ]
         )
-    return _table(["target", "bound", "threads", "holds in", "worst"], lines)
+    return grid(["target", "bound", "threads", "holds in", "worst"], lines)
 
 
 def _bounds(target: Target, found: list[tuple[Target, int, list[Row]]]) -> str:
@@ -86,7 +86,7 @@ def _matrix(target: Target, parts: list[tuple[int, list[Row]]]) -> str:
                 for H in hidden
             ]
             lines.append([threads, B, *(_shown(target, row) if row else "" for row in worst)])
-    return _table(["threads", "B", *(f"H {H}" for H in hidden)], lines)
+    return grid(["threads", "B", *(f"H {H}" for H in hidden)], lines)
 
 
 def _details(rows: list[Row], threads: int) -> list[str]:
@@ -119,13 +119,13 @@ def _costs(rows: list[Row]) -> str:
     for shape, by_cell in _by_shape(rows):
         plain = next((row["times"].get(YARDSTICK) for row in by_cell.values()), None)
         lines.append([shape, _ms(plain), *_figures(by_cell, names, cost)])
-    return _table(["BxTxIxH", "default, ms", *names], lines)
+    return grid(["BxTxIxH", "default, ms", *names], lines)
 
 
 def _loops(rows: list[Row]) -> str:
     names, figure = _cells(rows), speedup("torch-loop")
     lines = [[shape, *_figures(found, names, figure)] for shape, found in _by_shape(rows)]
-    return _table(["BxTxIxH", *names], lines)
+    return grid(["BxTxIxH", *names], lines)
 
 
 def _times(rows: list[Row], peers: tuple[str, ...], peer: str) -> str:
@@ -138,7 +138,7 @@ def _times(rows: list[Row], peers: tuple[str, ...], peer: str) -> str:
         for row in rows
         if peer in row["times"]
     ]
-    return _table(["BxTxIxH, ms", "gatewise", *peers, f"{peer} ÷ ours"], lines)
+    return grid(["BxTxIxH, ms", "gatewise", *peers, f"{peer} ÷ ours"], lines)
 
 
 def _ragged(rows: list[Row]) -> str:
@@ -155,7 +155,7 @@ def _ragged(rows: list[Row]) -> str:
             ]
         )
     names = ["BxTxIxH, ms", "valid steps", "gatewise", "torch, packed", "gatewise, dense"]
-    return _table([*names, "torch ÷ ours", "per valid step ÷ dense"], lines)
+    return grid([*names, "torch ÷ ours", "per valid step ÷ dense"], lines)
 
 
 def _by_shape(rows: list[Row]) -> Iterable[tuple[str, dict[str, Row]]]:
@@ -189,8 +189,3 @@ def _ms(times: dict[str, Any] | None) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}" if value < 10 else f"{value:.1f}"
-
-
-def _table(names: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    head = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
-    return "\n".join([*head, *(f"| {' | '.join(map(str, line))} |" for line in lines)])

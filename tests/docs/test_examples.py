@@ -18,7 +18,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MODULES = sorted(
     m.name
     for m in pkgutil.walk_packages(gatewise.__path__, "gatewise.")
-    if "_core" not in m.name and not m.name.endswith(("__main__", "forecast.datasets"))
+    if "_core" not in m.name and not m.name.endswith("__main__")
 )
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_CODE = [p for p in PAGES if BLOCK.search(p.read_text())]

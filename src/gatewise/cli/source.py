@@ -20,7 +20,14 @@ Table = Annotated[
     Path | None, typer.Argument(help="CSV or Parquet file, one row per series and time.")
 ]
 Data = Annotated[
-    str | None, typer.Option("--dataset", help="A built-in data set instead of a file: sp500.")
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="A built-in data set instead of a file: sp500; m1- or m3-monthly, -quarterly, "
+        "-yearly; m3-other; tourism-monthly, -quarterly; nordpool, epf-fr, epf-be; "
+        "us-employment, aus-retail, aus-arrivals, us-gasoline, pedestrian, vic-electricity, "
+        "bank-calls.",
+    ),
 ]
 Time = Annotated[str | None, typer.Option(help="Time column. Default: the only column of dates.")]
 Target = Annotated[str | None, typer.Option(help="Column to forecast. Default: y, if any.")]

@@ -1,0 +1,100 @@
+"""What is fitted, what is held out, and where the origins lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import polars as pl
+
+from gatewise.forecast import datasets
+
+COMPETITIONS: Final = (
+    "m3-monthly", "m3-quarterly", "m3-yearly", "tourism-monthly", "tourism-quarterly", "m1-monthly",
+)  # fmt: skip
+GENERAL: Final = (
+    "us-employment", "aus-retail", "aus-arrivals", "us-gasoline", "pedestrian", "vic-electricity",
+    "bank-calls",
+)  # fmt: skip
+DRIVERS: Final = ("nordpool", "epf-fr", "epf-be")
+
+PARTS: Final = {"competitions": COMPETITIONS, "general": GENERAL, "drivers": DRIVERS}
+
+DAYS: Final = 28
+"""Daily origins of the sets with drivers."""
+
+REFIT: Final = 7
+"""A forecaster is fitted anew at every so many origins."""
+
+ROWS: Final = 5000
+"""Rows kept of each series of the general sets, for everyone: the classical peers take minutes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A set as every peer gets it.
+
+    Attributes:
+        name: of the data set.
+        train: unique_id, ds, y and the drivers known ahead, up to the first origin.
+        test: the rows after it with their `step`: 1, 2, ... within each series.
+        prediction_length: rows forecast from an origin.
+        season: rows per season; of MASE and of the peers too.
+        future: names of the drivers known ahead.
+        origins: how many, each a prediction_length after the one before.
+    """
+
+    name: str
+    train: pl.DataFrame
+    test: pl.DataFrame
+    prediction_length: int
+    season: int
+    future: tuple[str, ...] = ()
+    origins: int = 1
+
+    def windows(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame | None]]:
+        """Yield, origin by origin, all rows before it, and the drivers of the rows after it."""
+        step, h = pl.col("step"), self.prediction_length
+        for k in range(self.origins):
+            seen = self.test.filter(step <= k * h).drop("step")
+            rows = self.test.filter((step > k * h) & (step <= (k + 1) * h))
+            ahead = rows.select("unique_id", "ds", *self.future) if self.future else None
+            yield (pl.concat([self.train, seen]) if k else self.train), ahead
+
+    def few(self, series: int | None, origins: int | None) -> Task:
+        """So many series, evenly spaced, and the first origins: for quick looks."""
+        made = self
+        if series is not None:
+            names = self.train["unique_id"].unique(maintain_order=True)
+            kept = names.gather_every(max(len(names) // series, 1)).head(series).to_list()
+            of_kept = pl.col("unique_id").is_in(kept)
+            made = replace(made, train=self.train.filter(of_kept), test=self.test.filter(of_kept))
+        if origins is not None and origins < self.origins:
+            rows = made.test.filter(pl.col("step") <= origins * self.prediction_length)
+            made = replace(made, test=rows, origins=origins)
+        return made
+
+
+def load(name: str) -> Task:
+    """Return a set of `PARTS`.
+
+    A competition's test part is the official one. Of a general set, the last rows of each series
+    are held out; of one with drivers, the last `DAYS` days.
+    """
+    data = datasets.load(name)
+    one = pl.lit(name).alias("unique_id")
+    series = pl.col(data.series).alias("unique_id") if data.series else one
+    columns = [series, pl.col(data.time).alias("ds"), pl.col(data.target).alias("y"), *data.future]
+    table, h = data.table.select(columns), data.prediction_length
+    if data.test is not None:
+        train, test = table, data.test.select(columns)
+    else:
+        origins = DAYS if data.future else 1
+        rows = pl.len().over("unique_id") - pl.int_range(pl.len()).over("unique_id")
+        held_out = rows <= origins * h
+        kept = table if data.future else table.filter(rows <= ROWS)
+        train, test = kept.filter(~held_out), kept.filter(held_out)
+    test = test.with_columns(step=pl.int_range(1, pl.len() + 1).over("unique_id"))
+    origins = DAYS if data.future else 1
+    return Task(name, train, test, h, data.season or 1, data.future, origins)
