@@ -13,7 +13,7 @@ Progress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total); the package itself never prints."""
 
 TRANSFORMS: Final = ("auto", "none", "log-return", "difference")
-MODELS: Final = ("auto", "residual", "window")
+MODELS: Final = ("auto", "residual", "window", "pretrained")
 _COUNTS: Final = ("hidden_size", "num_layers", "batch_size", "threads")
 
 
@@ -48,8 +48,9 @@ class Config:
         seed: of the weights and the batches. Default 0.
         season: rows per season; None (default) finds it from the calendar and the data.
         model: "residual": an ensemble for what a robust baseline leaves (no drivers); "window":
-            one network over windows; "auto" (default): the first for tables without drivers, of
-            many series or with a season, else the second.
+            one network over windows; "pretrained": the package's own networks, without training
+            (no drivers); "auto" (default): the first for tables without
+            drivers, of many series or with a season, else the second.
         ensemble_size: networks of a residual model. Default 8.
         context_length: rows the network of a window model reads; None (default) takes two seasons
             or twice the horizon, at least 32 and at most 96.

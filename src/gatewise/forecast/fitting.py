@@ -156,7 +156,7 @@ def fit_panel(
     started = time.perf_counter()
     ordered = replace(panel, series=tuple(sorted(panel.series, key=lambda s: _key(s.name))))
     chosen = replace(config, season=config.season or seasons.find(ordered))
-    if _kind(chosen, ordered) == "residual":
+    if _kind(chosen, ordered) != "window":
         model = residual.fit(chosen, ordered, progress, related)
     elif related:
         raise ConfigError(
@@ -200,9 +200,9 @@ def forecast_next(
 def _kind(config: Config, panel: Panel) -> str:
     """Which model suits a panel, if the options leave it open."""
     drivers = [*panel.columns.past, *panel.columns.future]
-    if config.model == "residual" and drivers:
+    if config.model in ("residual", "pretrained") and drivers:
         raise ConfigError(
-            f'model="residual" takes no drivers, and there are {drivers}: expected none. '
+            f'model="{config.model}" takes no drivers, and there are {drivers}: expected none. '
             'Use model="window", or leave it out.'
         )
     if config.model != "auto":

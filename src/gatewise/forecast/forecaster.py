@@ -192,6 +192,25 @@ class Forecaster:
         time = panel.series[which].time[steps[inside]]
         return LstmInput(x, int((~inside).sum()), time, feature_names, names[which])
 
+    @classmethod
+    def pretrained(cls, prediction_length: int = 18, **options: Any) -> Forecaster:
+        """Make a forecaster whose networks come with the package: `fit` only reads a table.
+
+        They were trained on the training parts of M1, M3 and Tourism, and on series made of them
+        (`gatewise.forecast.residual.pretraining`). `fit` finds the season, and what past forecasts
+        of the table missed by, which the intervals are made of.
+
+        Args:
+            prediction_length: rows to forecast.
+            **options: levels, season and others of `Config`.
+
+        >>> import polars as pl
+        >>> table = pl.DataFrame({"ds": range(60), "y": [20.0 + (t % 12) for t in range(60)]})
+        >>> Forecaster.pretrained(3).fit(table).predict()["forecast"].round(0).to_list()
+        [20.0, 21.0, 22.0]
+        """
+        return cls(prediction_length, model="pretrained", **options)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted forecaster as safetensors with a JSON header, whole or not at all.
 

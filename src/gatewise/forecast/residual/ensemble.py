@@ -175,16 +175,24 @@ def fit(
     return Ensemble(plan, tuple(members), _unseen_errors(members, limits, histories, plan))
 
 
+def ready(networks: Sequence[Network], decay: float, histories: Histories, plan: Plan) -> Ensemble:
+    """Make an ensemble of universal networks that never saw the panel."""
+    reading = replace(plan.reading(decay), universal=True)
+    members = tuple(Member(reading, network, ()) for network in networks)
+    blind = np.zeros_like(histories.rows)
+    return Ensemble(plan, members, _unseen_errors(members, [blind] * len(members), histories, plan))
+
+
 def _train_member(lessons: Sequence[Lesson], plan: Plan, decay: float, number: int) -> Member:
     reading = plan.reading(decay)
     shape = Shape(
         reading.inputs,
         reading.channels,
         plan.prediction_length,
-        number % 2 == 1,
-        plan.hidden_size,
-        plan.num_layers,
-        plan.dropout,
+        structured=number % 2 == 1,
+        hidden_size=plan.hidden_size,
+        num_layers=plan.num_layers,
+        dropout=plan.dropout,
     )
     recipe = replace(plan.recipe, seed=plan.recipe.seed + number)
     network, losses = train(lessons, plan.scale, shape, recipe)
@@ -253,7 +261,7 @@ def _past_origins(
     rows, least = histories.rows, plan.reading(DECAYS[0]).least
     last = rows - plan.prediction_length
     first = np.maximum(limits, np.maximum(least, (last * (1 - _RECENT)).astype(np.intp)))
-    if len(rows) < MANY:
+    if len(rows) < MANY and limits.any():
         first = np.where(limits < rows, np.maximum(limits, least), rows)
     count = np.maximum(last - first + 1, 0)
     series = np.repeat(np.arange(len(rows)), count)

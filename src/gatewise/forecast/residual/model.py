@@ -15,6 +15,7 @@ from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.conformal import residual_quantiles
 from gatewise.forecast.panel import Array, Panel, Series
 from gatewise.forecast.residual import ensemble as en
+from gatewise.forecast.residual import pretrained
 from gatewise.forecast.residual.baseline import window_rows
 from gatewise.forecast.residual.histories import (
     Histories,
@@ -75,7 +76,7 @@ class ResidualModel:
     @property
     def training(self) -> Training:
         """Mean loss over the members; there is no early stopping."""
-        losses = np.array([member.losses for member in self.ensemble.members])
+        losses = np.array([member.losses for member in self.ensemble.members])  # [M, steps]
         parts = [p for p in np.split(losses.mean(0), range(10, losses.shape[1], 10)) if len(p)]
         nan = float("nan")
         first = Epoch(0, float(parts[0][0]) if parts else nan, nan)
@@ -161,6 +162,9 @@ def fit(
             config.seed,
         ),
     )
+    if config.model == "pretrained":
+        made = en.ready(pretrained.networks(), pretrained.header()["decay"], histories, plan)
+        return _model(made, config, panel, targets, 0)
     needed, longest = plan.reading(en.DECAYS[0]).least + 1, int(histories.rows.max())
     if longest < needed:
         raise TableError(
@@ -174,17 +178,17 @@ def fit(
 
     others = [flatten(targets_of(p), season) for p in related]
     made = en.fit(histories, plan, others, config.jobs, tell)
+    origins = min(int(np.maximum(histories.rows - needed + 1, 0).sum()), plan.origins)
+    return _model(made, config, panel, targets, origins)
+
+
+def _model(
+    made: en.Ensemble, config: Config, panel: Panel, targets: Sequence[Array], origins: int
+) -> ResidualModel:
     positive = all((t[~np.isnan(t)] >= 0).all() for t in targets)
-    origins = int(np.maximum(histories.rows - needed + 1, 0).sum())
     bands = _bands(made, config.probabilities)
-    return ResidualModel(
-        made,
-        panel.columns.target,
-        config.probabilities,
-        bands,
-        positive,
-        min(origins, plan.origins),
-    )
+    target = panel.columns.target
+    return ResidualModel(made, target, config.probabilities, bands, positive, origins)
 
 
 def _bands(ensemble: en.Ensemble, probabilities: tuple[float, ...]) -> Array:

@@ -7,7 +7,8 @@
 The plain head reads r [h] off the last layer and the inputs. The structured head weighs the
 channels of each row, r_k = Σ_j w_j(k) φ_jk + b_k, with weights that vary over the horizon through
 four shapes: constant, k/h, (k/h)² and exp(-k/2). Both start near 0, so that an untrained network
-forecasts the baseline.
+forecasts the baseline. A universal network has a structured head for any horizon: its shapes are
+constant, log(1 + k)/3, k/24 and exp(-k/2), and it has no b.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Shape:
         channels: J, features of each row of the horizon.
         prediction_length: h.
         structured: whether the head weighs the channels.
+        universal: whether the horizon may be any; needs `structured`.
         hidden_size: H.
         num_layers: L.
         dropout: on what each layer adds.
@@ -44,6 +46,7 @@ class Shape:
     channels: int
     prediction_length: int
     structured: bool
+    universal: bool = False
     hidden_size: int = 48
     num_layers: int = 2
     dropout: float = 0.2
@@ -68,14 +71,7 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(shape.dropout)
         out = shape.channels * _SHAPES if shape.structured else h
         self.head = nn.Linear(H + shape.inputs, out)
-        self.offset = nn.Parameter(torch.zeros(h))
-        k = torch.arange(1, h + 1)
-        u = k / h
-        self.shapes: Tensor
-        self.growth: Tensor
-        over = torch.stack([torch.ones(h), u, u * u, torch.exp(-k / 2)], 1)
-        self.register_buffer("shapes", over, persistent=False)
-        self.register_buffer("growth", torch.sqrt(k) / 2, persistent=False)
+        self.offset = nn.Parameter(torch.zeros(0 if shape.universal else h))
         with torch.no_grad():
             self.head.weight.mul_(0.1)
             self.head.bias.zero_()
@@ -102,7 +98,16 @@ class Network(nn.Module):
         for layer in self.layers:
             a = a + self.dropout(layer(a)[0])
         out = self.head(torch.cat([a, inputs], -1))
+        k = torch.arange(1, channels.shape[-2] + 1, dtype=out.dtype)
         if self.shape.structured:
             weights = out.unflatten(-1, (_SHAPES, self.shape.channels))
-            out = ((self.shapes @ weights) * channels).sum(-1)
-        return (out + self.offset) * self.growth * volatility.unsqueeze(-1)
+            out = ((_over(k, self.shape.universal) @ weights) * channels).sum(-1)
+        if not self.shape.universal:
+            out = out + self.offset
+        return out * (torch.sqrt(k) / 2) * volatility.unsqueeze(-1)
+
+
+def _over(k: Float[Tensor, " h"], universal: bool) -> Float[Tensor, "h S"]:
+    """The shapes over the horizon."""
+    middle = [torch.log1p(k) / 3, k / 24] if universal else [k / len(k), (k / len(k)) ** 2]
+    return torch.stack([torch.ones_like(k), *middle, torch.exp(-k / 2)], 1)

@@ -45,12 +45,14 @@ class Reading:
         prediction_length: rows of the horizon h.
         scale: "log" or "linear".
         decay: weight of a season relative to the one after it.
+        universal: read the same features whatever the season, for a network that serves any.
     """
 
     season: int
     prediction_length: int
     scale: Scale
     decay: float = 0.7
+    universal: bool = False
 
     @property
     def recent(self) -> int:
@@ -59,6 +61,8 @@ class Reading:
         >>> [Reading(m, 8, "log").recent for m in (1, 4, 12, 24)]
         [5, 8, 18, 30]
         """
+        if self.universal:
+            return 12
         if self.season == 1:
             return 5
         return 8 if self.season <= 4 else min(self.season, 24) + 6
@@ -67,12 +71,13 @@ class Reading:
     def inputs(self) -> int:
         """F, the number of features of an origin."""
         seasonal = min(self.season, _PHASES) + _YEARS if self.season > 1 else 0
+        seasonal = _YEARS + 2 if self.universal else seasonal
         return self.recent + len(ALPHAS) + 6 + seasonal
 
     @property
     def channels(self) -> int:
         """J, the number of features of each row of the horizon."""
-        return 3 + (_VARIANT if self.season > 1 else 0)
+        return 3 + (_VARIANT if self.season > 1 or self.universal else 0)
 
     @property
     def least(self) -> int:
@@ -171,10 +176,14 @@ def _inputs(found: Baseline, windows: Array, reading: Reading) -> Array:
         2 * found.strength[:, None] - 1,
         np.full((n, 1), np.log(L / max(m, 4)) - 1.5),
     ]
-    if m > 1:
+    if m > 1 or reading.universal:
         spread = found.season.std(1, keepdims=True)
         spread = np.log(spread + 0.01) + 3 if reading.scale == "log" else np.log(spread + 0.1)
-        parts += [_clipped(found.season[:, :_PHASES] / unit), spread, _growth(found.z, m, unit)]
+        if reading.universal:
+            parts += [np.full((n, 1), float(m > 1)), np.full((n, 1), np.log(m) / 2)]
+        else:
+            parts.append(_clipped(found.season[:, :_PHASES] / unit))
+        parts += [spread, _growth(found.z, m, unit)]
     return np.concatenate(parts, axis=1)
 
 
@@ -196,7 +205,7 @@ def _channels(found: Baseline, reading: Reading) -> Array:
     k = np.arange(1, h + 1)
     unit = found.volatility[:, None]
     shapes = [k * found.slope[:, None] / unit, k * found.recent_slope[:, None] / unit]
-    if m > 1:
+    if m > 1 or reading.universal:
         phase = np.arange(h) % m
         rest = np.zeros((n, 2 * m))  # of the last two seasons
         if m <= L:
