@@ -14,6 +14,7 @@ Progress = Callable[[str, int, int], None]
 
 TRANSFORMS: Final = ("auto", "none", "log-return", "difference")
 MODELS: Final = ("auto", "residual", "window", "pretrained")
+DISTRIBUTIONS: Final = ("empirical", "student-t", "negative-binomial")
 _COUNTS: Final = ("hidden_size", "num_layers", "batch_size", "threads")
 
 
@@ -23,6 +24,7 @@ class Options(TypedDict, total=False):
     season: int | None
     model: str
     ensemble_size: int
+    distribution: str
     context_length: int | None
     transform: str
     hidden_size: int | None
@@ -52,6 +54,9 @@ class Config:
             (no drivers); "auto" (default): the first for tables without
             drivers, of many series or with a season, else the second.
         ensemble_size: networks of a residual model. Default 8.
+        distribution: of a residual model: "empirical" (default): quantiles come from what past
+            forecasts missed by; "student-t" or "negative-binomial" (counts): the networks learn
+            its parameters.
         context_length: rows the network of a window model reads; None (default) takes two seasons
             or twice the horizon, at least 32 and at most 96.
         transform: of the target, in a window model: "auto" (default), "none", "log-return" or
@@ -78,6 +83,7 @@ class Config:
     season: int | None = None
     model: str = "auto"
     ensemble_size: int = 8
+    distribution: str = "empirical"
     context_length: int | None = None
     transform: str = "auto"
     hidden_size: int | None = None
@@ -103,6 +109,7 @@ class Config:
             raise ConfigError(f"learning_rate is {self.learning_rate!r}: expected more than 0.")
         _one_of("transform", self.transform, TRANSFORMS)
         _one_of("model", self.model, MODELS)
+        _one_of("distribution", self.distribution, DISTRIBUTIONS)
         if not self.levels or not all(0 < level < 100 for level in self.levels):
             raise ConfigError(f"levels is {self.levels!r}: expected percentages between 0 and 100.")
 

@@ -51,6 +51,16 @@ class Model(Protocol):
         """Rows that a forecast reads."""
         ...
 
+    @property
+    def step_correlation(self) -> Array:
+        """[h, h] how the errors of steps go together."""
+        ...
+
+    @property
+    def lowest(self) -> float:
+        """What the target cannot be below."""
+        ...
+
     def forecast(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Array:
         """Quantiles [B, h, Q] in the target's unit, from origins anywhere in a panel.
 

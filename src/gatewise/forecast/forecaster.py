@@ -16,6 +16,7 @@ from gatewise.forecast.calendar import observe
 from gatewise.forecast.config import Config, Options, Progress
 from gatewise.forecast.fitting import Fitted, fit_panel, forecast_next
 from gatewise.forecast.panel import Array, Panel, Series
+from gatewise.forecast.paths import sample_paths
 from gatewise.forecast.table import DEFAULT_SERIES, choose_columns, read_panel, write_table
 from gatewise.forecast.timestamps import render
 
@@ -49,8 +50,8 @@ class Forecaster:
         prediction_length: rows to forecast. Default 18.
         levels: prediction intervals in percent. Default (80, 95).
         seed: of the weights and batches. Default 0.
-        **options: season, model, ensemble_size, context_length, transform, hidden_size, num_layers,
-            dropout, max_epochs, learning_rate, batch_size, threads; see `Config`.
+        **options: season, model, ensemble_size, distribution, context_length, transform,
+            hidden_size, num_layers, dropout, max_epochs, learning_rate, batch_size, threads; see `Config`.
 
     Raises:
         ConfigError: an option is unknown or out of range.
@@ -165,6 +166,44 @@ class Forecaster:
             data[columns.series] = [s.name for s in panel.series for _ in range(h)]
         data[columns.time] = render(np.concatenate(times), panel.style, columns.time, panel.kind)
         data |= quantile_columns(values.reshape(-1, values.shape[2]), self._config)
+        return write_table(data, panel.kind)
+
+    def sample(
+        self, count: int = 100, future: Any = None, history: Any = None, seed: int | None = None
+    ) -> Any:
+        """Draw whole paths of the rows after each series' last one.
+
+        Each step is distributed as `predict` says; steps go together as past errors did (a Gaussian
+        copula, `gatewise.forecast.paths`).
+
+        Args:
+            count: paths per series.
+            future, history: as in `predict`.
+            seed: of the draws; default the forecaster's.
+
+        Returns:
+            The caller's kind of table: the series column, the time column, sample (1, 2, ...) and
+            value; one row per series, sample and time.
+
+        Raises:
+            ConfigError: count is below 1.
+        """
+        if count < 1:
+            raise ConfigError(f"count is {count}: expected at least 1.")
+        fitted, panel = self.fitted, self._start(history)
+        times, drivers = self._ahead(panel, future)
+        quantiles = forecast_next(fitted, panel, times, drivers)
+        rng = np.random.default_rng(self._config.seed if seed is None else seed)
+        correlation = fitted.model.step_correlation
+        paths = sample_paths(quantiles, self._config.probabilities, correlation, count, rng)
+        h, columns = self._config.prediction_length, panel.columns
+        data: dict[str, Any] = {}
+        if columns.series is not None:
+            data[columns.series] = [s.name for s in panel.series for _ in range(count * h)]
+        every = np.concatenate([np.tile(t, count) for t in times])
+        data[columns.time] = render(every, panel.style, columns.time, panel.kind)
+        data["sample"] = np.tile(np.repeat(np.arange(1, count + 1), h), len(times))
+        data["value"] = np.maximum(paths, fitted.model.lowest).ravel()
         return write_table(data, panel.kind)
 
     def lstm_input(

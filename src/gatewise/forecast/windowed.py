@@ -18,6 +18,7 @@ from gatewise.forecast import model
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.features import Encoder, fit_encoder
 from gatewise.forecast.panel import Array, Panel
+from gatewise.forecast.paths import step_correlation
 from gatewise.forecast.train import Training, train
 from gatewise.forecast.transform import from_working
 from gatewise.forecast.windows import MIN_CONTEXT, Windows, assemble
@@ -58,6 +59,16 @@ class WindowModel:
     def networks(self) -> tuple[model.Network, ...]:
         """Every network."""
         return (self.network,)
+
+    @property
+    def step_correlation(self) -> Array:
+        """[h, h] that of a random walk: errors add up."""
+        return step_correlation(np.empty((0, self.config.prediction_length)))
+
+    @property
+    def lowest(self) -> float:
+        """What the target cannot be below: 0 for log-returns."""
+        return 0.0 if self.encoder.target_transform == "log-return" else -np.inf
 
     def windows(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Windows:
         """Windows of a panel: series numbers, and for each the number of rows known, both [B]."""

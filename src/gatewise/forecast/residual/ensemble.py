@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from gatewise.forecast import workers
 from gatewise.forecast.model import one_thread
 from gatewise.forecast.panel import Array
+from gatewise.forecast.residual import distribution
 from gatewise.forecast.residual.baseline import from_working
+from gatewise.forecast.residual.distribution import PARAMETERS, Distribution
 from gatewise.forecast.residual.histories import Histories, Scale, joined
 from gatewise.forecast.residual.network import Network, Shape
 from gatewise.forecast.residual.positions import Reading, describe_origins
@@ -64,6 +66,7 @@ class Plan:
         season: rows per season.
         prediction_length: h.
         scale: "log" or "linear".
+        distribution: what the networks say of each row.
         members: number of networks.
         hidden_size, num_layers, dropout: of each.
         recipe: how each is trained; its seed is the first member's.
@@ -74,6 +77,7 @@ class Plan:
     season: int
     prediction_length: int
     scale: Scale
+    distribution: Distribution = "empirical"
     members: int = 8
     hidden_size: int = 48
     num_layers: int = 2
@@ -129,6 +133,27 @@ class Ensemble:
     ) -> Array:
         """Forecast [n, h] in the target's unit, from origins anywhere in a panel."""
         return np.median(_forecasts(self.members, histories, series, ends, self.errors.trust), 0)
+
+    def quantiles(
+        self,
+        histories: Histories,
+        series: NDArray[np.intp],
+        ends: NDArray[np.intp],
+        probabilities: Sequence[float],
+    ) -> Array:
+        """Mean quantiles [n, h, Q] of the members' distributions (Vincent 1912); counts stay whole.
+
+        Only for members whose distribution has parameters.
+        """
+        kind, total = self.plan.distribution, 0.0
+        for member in self.members:
+            parts = []
+            for start in range(0, len(series), _CHUNK):
+                part = slice(start, start + _CHUNK)
+                (made,) = _run_chunk([member], histories, series[part], ends[part], 1.0)
+                parts.append(distribution.quantiles(kind, *made, probabilities))
+            total = total + np.concatenate(parts) / len(self.members)
+        return np.round(total) if kind == "negative-binomial" else np.asarray(total)
 
 
 def fit(
@@ -190,12 +215,13 @@ def _train_member(lessons: Sequence[Lesson], plan: Plan, decay: float, number: i
         reading.channels,
         plan.prediction_length,
         structured=number % 2 == 1,
+        parameters=PARAMETERS[plan.distribution],
         hidden_size=plan.hidden_size,
         num_layers=plan.num_layers,
         dropout=plan.dropout,
     )
     recipe = replace(plan.recipe, seed=plan.recipe.seed + number)
-    network, losses = train(lessons, plan.scale, shape, recipe)
+    network, losses = train(lessons, plan.scale, shape, recipe, plan.distribution)
     return Member(reading, network, tuple(losses))
 
 
@@ -310,20 +336,26 @@ def _forecasts(
         part = slice(start, start + _CHUNK)
         for decay in dict.fromkeys(member.reading.decay for member in members):
             alike = [i for i, member in enumerate(members) if member.reading.decay == decay]
-            made[alike, part] = _forecast_chunk(
+            ran = _run_chunk(
                 [members[i] for i in alike], histories, series[part], ends[part], trust
             )
+            made[alike, part] = [point for point, _, _ in ran]
     return made
 
 
-def _forecast_chunk(
+def _run_chunk(
     members: Sequence[Member],
     histories: Histories,
     series: NDArray[np.intp],
     ends: NDArray[np.intp],
     trust: float,
-) -> Array:
-    """The forecasts of members that read alike, each run over the origins before an end."""
+) -> list[tuple[Array, Array, Array]]:
+    """Run members that read alike over the origins before each end.
+
+    Returns:
+        Of each member [n, h] its forecast and what one volatility is, in the target's unit, and
+        [n, h, E] its outputs beside.
+    """
     reading = members[0].reading
     back = np.minimum(np.maximum(ends - reading.least, 0), CROP - 1)  # origins before the end
     of_crop = ends - back + np.minimum(np.arange(CROP)[:, None], back)  # [T, n]
@@ -332,15 +364,15 @@ def _forecast_chunk(
     which, when = np.divmod(unique, int(ends.max()) + 1)
     positions = describe_origins(histories, reading, which, when)
     at = at.reshape(of_crop.shape)
-    last = at[-1]
-    rows, columns = back, np.arange(len(ends))
+    last, here = at[-1], (back, np.arange(len(ends)))
+    base, centre, level = (p[last] for p in (positions.base, positions.centre, positions.level))
     made = []
     with one_thread(), torch.no_grad():
         for member in members:
-            z = run(member.network, positions, at)[rows, columns].numpy()
-            base = positions.base[last]
-            z = (base + trust * (z - base)).astype(np.float64)
-            made.append(
-                from_working(z, positions.centre[last], positions.level[last], reading.scale)
+            z, beside, volatility = (
+                v[here].numpy().astype(np.float64) for v in run(member.network, positions, at)
             )
-    return np.array(made)
+            z = base + trust * (z - base)
+            point = from_working(z, centre, level, reading.scale)
+            made.append((point, level[:, None] * volatility, beside))
+    return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import torch
@@ -14,9 +14,11 @@ from gatewise.errors import TableError
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.conformal import residual_quantiles
 from gatewise.forecast.panel import Array, Panel, Series
+from gatewise.forecast.paths import step_correlation
 from gatewise.forecast.residual import ensemble as en
 from gatewise.forecast.residual import pretrained
 from gatewise.forecast.residual.baseline import window_rows
+from gatewise.forecast.residual.distribution import Distribution
 from gatewise.forecast.residual.histories import (
     Histories,
     choose_scale,
@@ -83,6 +85,16 @@ class ResidualModel:
         history = (first, *(Epoch(i, float(p.mean()), nan) for i, p in enumerate(parts, 1)))
         return Training(history, len(parts), (self.origins, len(self.ensemble.errors.values)))
 
+    @property
+    def step_correlation(self) -> Array:
+        """[h, h] how the errors of steps go together."""
+        return step_correlation(self.ensemble.errors.values)
+
+    @property
+    def lowest(self) -> float:
+        """What the target cannot be below: 0 if it never was."""
+        return 0.0 if self.positive else -np.inf
+
     def forecast(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Array:
         """Quantiles [B, h, Q] in the target's unit; NaN where a series has no value yet."""
         which, when = np.asarray(series, np.intp), np.asarray(ends, np.intp)
@@ -94,10 +106,14 @@ class ResidualModel:
             return made
         histories, place = _histories(panel, self.season)
         at, end = place[which[ready]], (when - begins[which])[ready]
+        if self.ensemble.plan.distribution != "empirical":
+            quantiles = self.ensemble.quantiles(histories, at, end, self.probabilities)
+            made[ready] = np.maximum(quantiles, self.lowest)
+            return made
         point = self.ensemble.points(histories, at, end)
         unit = en.unit_of(histories, self.season, at, end)
         quantiles = point[:, :, None] + self.bands * unit[:, None, None]
-        made[ready] = np.maximum(quantiles, 0.0) if self.positive else quantiles
+        made[ready] = np.maximum(quantiles, self.lowest)
         return made
 
     def lstm_input(
@@ -151,6 +167,7 @@ def fit(
         season,
         h,
         choose_scale(targets),
+        _distribution(config, targets, panel.columns.target),
         config.ensemble_size,
         config.hidden_size or 48,
         config.num_layers or 2,
@@ -180,6 +197,23 @@ def fit(
     made = en.fit(histories, plan, others, config.jobs, tell)
     origins = min(int(np.maximum(histories.rows - needed + 1, 0).sum()), plan.origins)
     return _model(made, config, panel, targets, origins)
+
+
+def _distribution(config: Config, targets: Sequence[Array], name: str) -> Distribution:
+    """The distribution asked for, if the target can have it.
+
+    Raises:
+        TableError: a negative binomial is asked for, and a value is no count.
+    """
+    if config.distribution == "negative-binomial":
+        for y in targets:
+            wrong = y[~np.isnan(y) & ((y < 0) | (y != np.round(y)))]
+            if len(wrong):
+                raise TableError(
+                    f"Target {name!r} holds {wrong[0]:g}: expected counts, 0, 1, 2, ..., for "
+                    'distribution="negative-binomial". Use "student-t" or "empirical".'
+                )
+    return cast(Distribution, config.distribution)
 
 
 def _model(

@@ -37,6 +37,7 @@ class Shape:
         prediction_length: h.
         structured: whether the head weighs the channels.
         universal: whether the horizon may be any; needs `structured`.
+        parameters: outputs of each row beside its location; see `distribution`.
         hidden_size: H.
         num_layers: L.
         dropout: on what each layer adds.
@@ -47,6 +48,7 @@ class Shape:
     prediction_length: int
     structured: bool
     universal: bool = False
+    parameters: int = 0
     hidden_size: int = 48
     num_layers: int = 2
     dropout: float = 0.2
@@ -72,6 +74,7 @@ class Network(nn.Module):
         out = shape.channels * _SHAPES if shape.structured else h
         self.head = nn.Linear(H + shape.inputs, out)
         self.offset = nn.Parameter(torch.zeros(0 if shape.universal else h))
+        self.parameters_head = nn.Linear(H + shape.inputs, h * shape.parameters)
         with torch.no_grad():
             self.head.weight.mul_(0.1)
             self.head.bias.zero_()
@@ -92,19 +95,27 @@ class Network(nn.Module):
         inputs: Float[Tensor, "T B F"],
         channels: Float[Tensor, "T B h J"],
         volatility: Float[Tensor, "T B"],
-    ) -> Float[Tensor, "T B h"]:
-        """What to add to the baseline, on the working scale."""
+    ) -> tuple[Float[Tensor, "T B h"], Float[Tensor, "T B h E"]]:
+        """What to add to the baseline, on the working scale, and the outputs beside it."""
         a = self.encode(inputs)
         for layer in self.layers:
             a = a + self.dropout(layer(a)[0])
-        out = self.head(torch.cat([a, inputs], -1))
+        state = torch.cat([a, inputs], -1)
+        out = self.head(state)
         k = torch.arange(1, channels.shape[-2] + 1, dtype=out.dtype)
         if self.shape.structured:
             weights = out.unflatten(-1, (_SHAPES, self.shape.channels))
             out = ((_over(k, self.shape.universal) @ weights) * channels).sum(-1)
         if not self.shape.universal:
             out = out + self.offset
-        return out * (torch.sqrt(k) / 2) * volatility.unsqueeze(-1)
+        beside = self.parameters_head(state).unflatten(-1, (len(k), self.shape.parameters))
+        return out * spread(volatility, len(k)), beside
+
+
+def spread(volatility: Float[Tensor, " ..."], h: int) -> Float[Tensor, "... h"]:
+    """Return v √k / 2: what one unit of the network's output is at each step."""
+    k = torch.arange(1, h + 1, dtype=volatility.dtype)
+    return volatility.unsqueeze(-1) * torch.sqrt(k) / 2
 
 
 def _over(k: Float[Tensor, " h"], universal: bool) -> Float[Tensor, "h S"]:

@@ -17,10 +17,10 @@ import numpy as np
 from gatewise.forecast import datasets, workers
 from gatewise.forecast.panel import Array
 from gatewise.forecast.residual import pretrained
-from gatewise.forecast.residual.histories import flatten
+from gatewise.forecast.residual.histories import Histories, flatten, joined
 from gatewise.forecast.residual.network import Network, Shape
 from gatewise.forecast.residual.positions import Reading
-from gatewise.forecast.residual.synthetic import synthesise
+from gatewise.forecast.residual.synthetic import aggregate, synthesise
 from gatewise.forecast.residual.training import Lesson, Recipe, make_lesson, train
 
 SETS: Final = (
@@ -33,16 +33,24 @@ DECAY: Final = 0.8
 _RECIPE: Final = Recipe(steps=600, seed=SEED)
 _SYNTHETIC: Final = 0.5
 _NETWORKS: Final = 4
+_LEAST_SUMS: Final = 12
 
 
 def lessons(names: Sequence[str]) -> list[Lesson]:
     """Return what the training parts of data sets teach, and series made of them."""
-    found = []
+    by_season: dict[int, list[Histories]] = {}
     for name in names:
         data = datasets.load(name)
         season = data.season or 1
-        reading = Reading(season, HORIZON, "log", DECAY, universal=True)
         given = flatten(_targets(data), season)
+        by_season.setdefault(season, []).append(given)
+        for coarser in (s for s in (4, 1) if s < season):
+            sums = aggregate(given, season // coarser, _LEAST_SUMS, coarser)
+            by_season.setdefault(coarser, []).extend([sums] if sums else [])
+    found = []
+    for season, panels in by_season.items():
+        reading = Reading(season, HORIZON, "log", DECAY, universal=True)
+        given = joined(panels)
         made = synthesise(given, round(_SYNTHETIC * len(given.rows)), season, SEED)
         found += [make_lesson(panel, reading, 200_000, SEED) for panel in (given, made)]
     return [lesson for lesson in found if lesson is not None]

@@ -41,6 +41,28 @@ def synthesise(histories: Histories, count: int, season: int, seed: int) -> Hist
     return flatten(made, season)
 
 
+def aggregate(histories: Histories, rows: int, least: int, season: int) -> Histories | None:
+    """Add up every `rows` rows, counted from the end: months to quarters or years.
+
+    Args:
+        histories: the given series.
+        rows: that become one.
+        least: sums that a series must give.
+        season: rows per season of the sums.
+
+    Returns:
+        None if no series is long enough.
+
+    >>> made = aggregate(flatten([np.arange(9.0)], 4), 4, 2, 1)
+    >>> made and made.values
+    array([10., 26.])
+    """
+    spans = zip(histories.first, histories.stop, strict=True)
+    given = [histories.values[first:stop] for first, stop in spans if stop - first >= rows * least]
+    sums = [y[len(y) % rows :].reshape(-1, rows).sum(1) for y in given]
+    return flatten(sums, season) if sums else None
+
+
 def _one(logs: list[Array], order: NDArray[np.intp], rng: np.random.Generator) -> Array:
     place = int(rng.integers(len(logs)))
     log = logs[order[place]]

@@ -18,8 +18,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gatewise.forecast.model import one_thread
+from gatewise.forecast.residual import distribution
+from gatewise.forecast.residual.distribution import Distribution
 from gatewise.forecast.residual.histories import Histories, Scale
-from gatewise.forecast.residual.network import Network, Shape
+from gatewise.forecast.residual.network import Network, Shape, spread
 from gatewise.forecast.residual.positions import Positions, Reading, describe_origins
 
 CROP: Final = 48
@@ -105,7 +107,11 @@ def make_lesson(histories: Histories, reading: Reading, origins: int, seed: int)
 
 
 def train(
-    lessons: Sequence[Lesson], scale: Scale, shape: Shape, recipe: Recipe
+    lessons: Sequence[Lesson],
+    scale: Scale,
+    shape: Shape,
+    recipe: Recipe,
+    kind: Distribution = "empirical",
 ) -> tuple[Network, list[float]]:
     """Train a fresh network; return it with the loss of each step.
 
@@ -128,7 +134,7 @@ def train(
         for _ in range(recipe.steps if lessons else 0):
             lesson = lessons[rng.choice(len(lessons), p=weights / weights.sum())]
             at = _crops(lesson, recipe.batch_size, rng)
-            loss = _loss(network, lesson, at, scale)
+            loss = _loss(network, lesson, at, scale, kind)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -140,31 +146,39 @@ def train(
     return network.eval(), losses
 
 
-def run(network: Network, positions: Positions, at: NDArray[np.intp]) -> Tensor:
-    """Run a network over crops `at` [T, B] of described origins; -> [T, B, h], working scale."""
+def run(
+    network: Network, positions: Positions, at: NDArray[np.intp]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run a network over crops `at` [T, B] of described origins.
+
+    Returns:
+        [T, B, h] forecasts on the working scale; [T, B, h, E] outputs beside them; [T, B, h] what
+        one volatility is, at each step, on the working scale.
+    """
     base, inputs, channels, volatility = (
         torch.from_numpy(values[at])
         for values in (
             positions.base, positions.inputs, positions.channels, positions.volatility
         )
     )  # fmt: skip
-    return base + network(inputs, channels, volatility)
+    rest, beside = network(inputs, channels, volatility)
+    return base + rest, beside, spread(volatility, base.shape[-1])
 
 
-def _loss(network: Network, lesson: Lesson, at: NDArray[np.intp], scale: Scale) -> Tensor:
-    """Mean absolute error in the target's own unit, over what is usual for the series."""
+def _loss(
+    network: Network, lesson: Lesson, at: NDArray[np.intp], scale: Scale, kind: Distribution
+) -> Tensor:
+    """Mean loss of the rows with a label, in the target's own unit."""
     p = lesson.positions
-    made = run(network, p, at)
+    made, beside, volatility = run(network, p, at)
     level, centre, unit, labels, counts = (
         torch.from_numpy(values[at].astype(np.float32, copy=False))
         for values in (p.level, p.centre, lesson.unit, lesson.labels, lesson.counts)
     )
-    if scale == "log":
-        made = level[..., None] * torch.exp(made.clamp(-6, 6))
-    else:
-        made = centre[..., None] + level[..., None] * made
-    error = (labels - made).abs() / unit[..., None]
-    return (error * counts).sum() / counts.sum().clamp_min(1.0)
+    level, centre, unit = level[..., None], centre[..., None], unit[..., None]
+    made = level * torch.exp(made.clamp(-6, 6)) if scale == "log" else centre + level * made
+    losses = distribution.loss(kind, made, level * volatility, beside, labels, unit)
+    return (losses * counts).sum() / counts.sum().clamp_min(1.0)
 
 
 def _crops(lesson: Lesson, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
