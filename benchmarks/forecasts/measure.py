@@ -129,6 +129,7 @@ def memory(series: int, rows: int, options: dict[str, Any]) -> dict[str, Any]:
     return {
         "series": series,
         "rows": rows,
+        "options": options,
         "forecasts": len(made),
         "fit_s": round(fitted - start, 1),
         "predict_s": round(time.perf_counter() - fitted, 1),
