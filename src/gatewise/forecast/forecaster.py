@@ -51,7 +51,8 @@ class Forecaster:
         levels: prediction intervals in percent. Default (80, 95).
         seed: of the weights and batches. Default 0.
         **options: season, model, ensemble_size, distribution, context_length, transform,
-            hidden_size, num_layers, dropout, max_epochs, learning_rate, batch_size, threads; see `Config`.
+            hidden_size, num_layers, dropout, max_epochs, learning_rate, batch_size, threads; see
+            `Config`.
 
     Raises:
         ConfigError: an option is unknown or out of range.
@@ -121,8 +122,9 @@ class Forecaster:
             future: drivers known ahead.
             static: columns constant within a series, numeric or text.
             progress: called as progress("train", done, total).
-            related: other tables with these columns and the same season, which half of the
-                networks learn from, too; with made series that mix all of them.
+            related: other tables with these columns, of any season. Every other network then
+                learns from all of them, from sums of their rows (months to quarters and years) and
+                from mixtures of their series.
 
         Returns:
             The forecaster itself.

@@ -23,10 +23,10 @@ from gatewise.forecast.panel import Array
 from gatewise.forecast.residual import distribution
 from gatewise.forecast.residual.baseline import from_working
 from gatewise.forecast.residual.distribution import PARAMETERS, Distribution
-from gatewise.forecast.residual.histories import Histories, Scale, joined
+from gatewise.forecast.residual.histories import Histories, Scale
+from gatewise.forecast.residual.joint import Seasonal, joint_lessons, universal_reading
 from gatewise.forecast.residual.network import Network, Shape
 from gatewise.forecast.residual.positions import Reading, describe_origins
-from gatewise.forecast.residual.synthetic import synthesise
 from gatewise.forecast.residual.training import CROP, Lesson, Recipe, make_lesson, run, train
 
 DECAYS: Final = (0.7, 0.9)
@@ -52,6 +52,9 @@ _RECENT: Final = 0.5
 _WORTH_PROCESSES: Final = 800
 """Steps of training, in all, that last longer than worker processes take to start."""
 
+_JOINT_STEPS: Final = 1.5
+"""Universal networks take so many times the steps: they have more to learn."""
+
 _TRUST: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 _WORTH: Final = 0.002
@@ -71,7 +74,6 @@ class Plan:
         hidden_size, num_layers, dropout: of each.
         recipe: how each is trained; its seed is the first member's.
         origins: described at most, per decay; a larger panel is sampled.
-        synthetic: made series that join related panels, per given one.
     """
 
     season: int
@@ -84,7 +86,6 @@ class Plan:
     dropout: float = 0.2
     recipe: Recipe = field(default_factory=Recipe)
     origins: int = 200_000
-    synthetic: float = 0.33
 
     def reading(self, decay: float) -> Reading:
         """How members of a decay read origins."""
@@ -159,7 +160,7 @@ class Ensemble:
 def fit(
     histories: Histories,
     plan: Plan,
-    related: Sequence[Histories] = (),
+    related: Sequence[Seasonal] = (),
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Ensemble:
@@ -167,30 +168,21 @@ def fit(
 
     Args:
         histories: the panel.
-        related: other panels, which every other member learns from, too.
+        related: other panels, of any season; with some, every other member is a universal network
+            that learns from all of them.
         plan: what to fit.
         jobs: worker processes; the numbers do not depend on it.
         progress: called as progress(done, members).
     """
-    decays = DECAYS if plan.season > 1 else DECAYS[:1]
-    panels = [histories, *related]
-    if related and plan.scale == "log":
-        made = int(plan.synthetic * sum(len(p.rows) for p in panels))
-        seed = plan.recipe.seed
-        panels += [synthesise(joined(panels), made, plan.season, seed)] if made else []
-    lessons = {
-        decay: [
-            lesson
-            for panel in panels
-            if (lesson := make_lesson(panel, plan.reading(decay), plan.origins, plan.recipe.seed))
-        ]
-        for decay in decays
-    }
-    limits = [_limits(histories, plan, number) for number in range(plan.members)]
+    lessons = _lessons(histories, plan, related)
+    readings = _readings(plan, joint=any(reading.universal for reading in lessons))
+    limits = [
+        histories.rows if reading.universal else _limits(histories, plan, number)
+        for number, reading in enumerate(readings)
+    ]
     calls = (
-        (_lessons_of(number, lessons[decay], limits[number]), plan, decay, number)
-        for number in range(plan.members)
-        for decay in [decays[number // 2 % len(decays)]]
+        (_seen(lessons[reading], limits[number]), plan, reading, number)
+        for number, reading in enumerate(readings)
     )
     members: list[Member] = []
     worth_it = plan.members * plan.recipe.steps >= _WORTH_PROCESSES
@@ -200,40 +192,64 @@ def fit(
     return Ensemble(plan, tuple(members), _unseen_errors(members, limits, histories, plan))
 
 
-def ready(networks: Sequence[Network], decay: float, histories: Histories, plan: Plan) -> Ensemble:
+def ready(networks: Sequence[Network], histories: Histories, plan: Plan) -> Ensemble:
     """Make an ensemble of universal networks that never saw the panel."""
-    reading = replace(plan.reading(decay), universal=True)
+    reading = universal_reading(plan.season, plan.prediction_length, plan.scale)
     members = tuple(Member(reading, network, ()) for network in networks)
     blind = np.zeros_like(histories.rows)
     return Ensemble(plan, members, _unseen_errors(members, [blind] * len(members), histories, plan))
 
 
-def _train_member(lessons: Sequence[Lesson], plan: Plan, decay: float, number: int) -> Member:
-    reading = plan.reading(decay)
+def _lessons(
+    histories: Histories, plan: Plan, related: Sequence[Seasonal]
+) -> dict[Reading, list[Lesson]]:
+    """What is taught to those who read in each way, the panel's own lesson first."""
+    decays = DECAYS if plan.season > 1 else DECAYS[:1]
+    seed, found = plan.recipe.seed, {}
+    for reading in map(plan.reading, decays):
+        own = make_lesson(histories, reading, plan.origins, seed)
+        found[reading] = [own] if own else []
+    if related and plan.scale == "log":
+        panels = [(histories, plan.season), *related]
+        joint = universal_reading(plan.season, plan.prediction_length, plan.scale)
+        found[joint] = joint_lessons(panels, plan.prediction_length, plan.origins, seed)
+    return found
+
+
+def _readings(plan: Plan, joint: bool) -> list[Reading]:
+    """How each member reads: by decay in turn, every other one as a universal network."""
+    decays = DECAYS if plan.season > 1 else DECAYS[:1]
+    found = [plan.reading(decays[number // 2 % len(decays)]) for number in range(plan.members)]
+    if joint:
+        universal = universal_reading(plan.season, plan.prediction_length, plan.scale)
+        found = [
+            universal if (number + number // 2 + number // 4) % 2 else reading
+            for number, reading in enumerate(found)
+        ]
+    return found
+
+
+def _train_member(lessons: Sequence[Lesson], plan: Plan, reading: Reading, number: int) -> Member:
     shape = Shape(
         reading.inputs,
         reading.channels,
         plan.prediction_length,
-        structured=number % 2 == 1,
+        structured=reading.universal or number % 2 == 1,
+        universal=reading.universal,
         parameters=PARAMETERS[plan.distribution],
         hidden_size=plan.hidden_size,
         num_layers=plan.num_layers,
         dropout=plan.dropout,
     )
-    recipe = replace(plan.recipe, seed=plan.recipe.seed + number)
+    steps = round(plan.recipe.steps * (_JOINT_STEPS if reading.universal else 1))
+    recipe = replace(plan.recipe, seed=plan.recipe.seed + number, steps=steps)
     network, losses = train(lessons, plan.scale, shape, recipe, plan.distribution)
     return Member(reading, network, tuple(losses))
 
 
-def _lessons_of(
-    number: int, lessons: Sequence[Lesson], limits: NDArray[np.intp]
-) -> Sequence[Lesson]:
-    """What a member learns from: the panel as far as it may see it; every other one, all else."""
-    if not lessons:
-        return ()
-    own = lessons[0].blind(limits)
-    joint = (number + number // 2 + number // 4) % 2  # meets each head and each decay
-    return (own, *lessons[1:]) if joint else (own,)
+def _seen(lessons: Sequence[Lesson], limits: NDArray[np.intp]) -> Sequence[Lesson]:
+    """Lessons with the panel's own, the first, as far as a member may see it."""
+    return (lessons[0].blind(limits), *lessons[1:]) if lessons else ()
 
 
 def _limits(histories: Histories, plan: Plan, number: int) -> NDArray[np.intp]:
@@ -334,8 +350,8 @@ def _forecasts(
     made = np.empty((len(members), len(series), members[0].reading.prediction_length))
     for start in range(0, len(series), _CHUNK):
         part = slice(start, start + _CHUNK)
-        for decay in dict.fromkeys(member.reading.decay for member in members):
-            alike = [i for i, member in enumerate(members) if member.reading.decay == decay]
+        for reading in dict.fromkeys(member.reading for member in members):
+            alike = [i for i, member in enumerate(members) if member.reading == reading]
             ran = _run_chunk(
                 [members[i] for i in alike], histories, series[part], ends[part], trust
             )
@@ -365,7 +381,7 @@ def _run_chunk(
     positions = describe_origins(histories, reading, which, when)
     at = at.reshape(of_crop.shape)
     last, here = at[-1], (back, np.arange(len(ends)))
-    base, centre, level = (p[last] for p in (positions.base, positions.centre, positions.level))
+    base, centre, level = positions.base[last], positions.centre[last], positions.level[last]
     made = []
     with one_thread(), torch.no_grad():
         for member in members:

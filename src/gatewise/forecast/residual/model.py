@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from gatewise.errors import TableError
+from gatewise.forecast import season as seasons
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.conformal import residual_quantiles
 from gatewise.forecast.panel import Array, Panel, Series
@@ -180,7 +181,7 @@ def fit(
         ),
     )
     if config.model == "pretrained":
-        made = en.ready(pretrained.networks(), pretrained.header()["decay"], histories, plan)
+        made = en.ready(pretrained.networks(), histories, plan)
         return _model(made, config, panel, targets, 0)
     needed, longest = plan.reading(en.DECAYS[0]).least + 1, int(histories.rows.max())
     if longest < needed:
@@ -193,7 +194,7 @@ def fit(
         if progress is not None:
             progress("train", done, total)
 
-    others = [flatten(targets_of(p), season) for p in related]
+    others = [_seasonal(p) for p in related]
     made = en.fit(histories, plan, others, config.jobs, tell)
     origins = min(int(np.maximum(histories.rows - needed + 1, 0).sum()), plan.origins)
     return _model(made, config, panel, targets, origins)
@@ -223,6 +224,21 @@ def _model(
     bands = _bands(made, config.probabilities)
     target = panel.columns.target
     return ResidualModel(made, target, config.probabilities, bands, positive, origins)
+
+
+def _seasonal(panel: Panel) -> tuple[Histories, int]:
+    """A related panel with its own season.
+
+    Raises:
+        TableError: a value is negative: related panels are read as logarithms.
+    """
+    targets, season = targets_of(panel), seasons.find(panel)
+    if choose_scale(targets) != "log":
+        raise TableError(
+            f"A related table's {panel.columns.target!r} is negative or often 0: expected positive "
+            "values. Leave that table out."
+        )
+    return flatten(targets, season), season
 
 
 def _bands(ensemble: en.Ensemble, probabilities: tuple[float, ...]) -> Array:

@@ -74,7 +74,7 @@ class Network(nn.Module):
         out = shape.channels * _SHAPES if shape.structured else h
         self.head = nn.Linear(H + shape.inputs, out)
         self.offset = nn.Parameter(torch.zeros(0 if shape.universal else h))
-        self.parameters_head = nn.Linear(H + shape.inputs, h * shape.parameters)
+        self.beside = nn.Linear(H + shape.inputs, h * shape.parameters) if shape.parameters else None
         with torch.no_grad():
             self.head.weight.mul_(0.1)
             self.head.bias.zero_()
@@ -108,8 +108,10 @@ class Network(nn.Module):
             out = ((_over(k, self.shape.universal) @ weights) * channels).sum(-1)
         if not self.shape.universal:
             out = out + self.offset
-        beside = self.parameters_head(state).unflatten(-1, (len(k), self.shape.parameters))
-        return out * spread(volatility, len(k)), beside
+        out = out * spread(volatility, len(k))
+        if self.beside is None:
+            return out, out.new_empty((*out.shape, 0))
+        return out, self.beside(state).unflatten(-1, (len(k), self.shape.parameters))
 
 
 def spread(volatility: Float[Tensor, " ..."], h: int) -> Float[Tensor, "... h"]:

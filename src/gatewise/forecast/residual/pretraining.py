@@ -17,11 +17,10 @@ import numpy as np
 from gatewise.forecast import datasets, workers
 from gatewise.forecast.panel import Array
 from gatewise.forecast.residual import pretrained
-from gatewise.forecast.residual.histories import Histories, flatten, joined
+from gatewise.forecast.residual.histories import flatten
+from gatewise.forecast.residual.joint import joint_lessons, universal_reading
 from gatewise.forecast.residual.network import Network, Shape
-from gatewise.forecast.residual.positions import Reading
-from gatewise.forecast.residual.synthetic import aggregate, synthesise
-from gatewise.forecast.residual.training import Lesson, Recipe, make_lesson, train
+from gatewise.forecast.residual.training import Lesson, Recipe, train
 
 SETS: Final = (
     "m1-monthly", "m1-quarterly", "m1-yearly", "m3-monthly", "m3-quarterly", "m3-yearly",
@@ -29,37 +28,23 @@ SETS: Final = (
 )  # fmt: skip
 SEED: Final = 2026
 HORIZON: Final = 24
-DECAY: Final = 0.8
 _RECIPE: Final = Recipe(steps=600, seed=SEED)
-_SYNTHETIC: Final = 0.5
 _NETWORKS: Final = 4
-_LEAST_SUMS: Final = 12
 
 
 def lessons(names: Sequence[str]) -> list[Lesson]:
     """Return what the training parts of data sets teach, and series made of them."""
-    by_season: dict[int, list[Histories]] = {}
+    found = []
     for name in names:
         data = datasets.load(name)
-        season = data.season or 1
-        given = flatten(_targets(data), season)
-        by_season.setdefault(season, []).append(given)
-        for coarser in (s for s in (4, 1) if s < season):
-            sums = aggregate(given, season // coarser, _LEAST_SUMS, coarser)
-            by_season.setdefault(coarser, []).extend([sums] if sums else [])
-    found = []
-    for season, panels in by_season.items():
-        reading = Reading(season, HORIZON, "log", DECAY, universal=True)
-        given = joined(panels)
-        made = synthesise(given, round(_SYNTHETIC * len(given.rows)), season, SEED)
-        found += [make_lesson(panel, reading, 200_000, SEED) for panel in (given, made)]
-    return [lesson for lesson in found if lesson is not None]
+        found.append((flatten(_targets(data), data.season or 1), data.season or 1))
+    return joint_lessons(found, HORIZON, 200_000, SEED)
 
 
 def pretrain(names: Sequence[str], jobs: int = 1) -> tuple[Network, ...]:
     """Train networks on data sets."""
     taught = lessons(names)
-    reading = Reading(12, HORIZON, "log", DECAY, universal=True)
+    reading = universal_reading(12, HORIZON)
     shape = Shape(reading.inputs, reading.channels, HORIZON, structured=True, universal=True)
     calls = ((taught, "log", shape, replace(_RECIPE, seed=SEED + i)) for i in range(_NETWORKS))
     return tuple(network for network, _ in workers.run(train, calls, jobs))
@@ -73,7 +58,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     given = parser.parse_args()
     names = [name for name in SETS if name not in given.without]
-    told = {"sets": names, "seed": SEED, "steps": _RECIPE.steps, "decay": DECAY}
+    told = {"sets": names, "seed": SEED, "steps": _RECIPE.steps}
     pretrained.write(given.out, pretrain(names, given.jobs), told)
 
 
