@@ -66,6 +66,16 @@ bench-cells: $(PEERS)  ## any cell, ragged batches, float64 beside PyTorch: a qu
 bench-forecast: $(RIVALS)  ## forecasts beside statistical and neural peers; half an hour
 	$(BIN)/python -m benchmarks.forecasts
 
+pretrained: install  ## the networks that come with the package, anew: a few minutes
+	$(BIN)/python -m gatewise.forecast.residual.pretraining --jobs 2 \
+	  src/gatewise/forecast/residual/pretrained.safetensors
+
+HELD_OUT := m3-monthly m3-quarterly m3-yearly tourism-monthly tourism-quarterly m1-monthly
+
+pretrained-held-out: install  ## the same without each set of the benchmark, to judge them on it
+	for set in $(HELD_OUT); do $(BIN)/python -m gatewise.forecast.residual.pretraining --jobs 2 \
+	  --without $$set -- build/pretrained/$$set.safetensors || exit 1; done
+
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'gatewise[bench]'
 	@touch $(PEERS)

@@ -65,8 +65,9 @@ def run(job: Job) -> dict[str, Any]:
     task = sets.load(job.name).few(job.series, job.origins)
     peer = PEERS[job.peer]
     peer.load()
-    asked = job.options if job.peer == "gatewise" else {}
-    shown = known_options(task, asked) if job.peer == "gatewise" else {}
+    ours = job.peer.startswith("gatewise")
+    asked = job.options if ours else {}
+    shown = known_options(task, asked) if ours else {}
     return {
         "set": job.name,
         "peer": job.peer,

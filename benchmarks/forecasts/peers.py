@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -21,6 +22,9 @@ from benchmarks.forecasts.sets import Task
 LEVELS: Final = (50, 80, 95)
 EDGES: Final = ("lo-95", "lo-80", "lo-50", "forecast", "hi-50", "hi-80", "hi-95")
 """Columns of the quantiles, ascending."""
+
+HELD_OUT: Final = Path("build/pretrained")
+"""Networks trained without the set in the file's name: `make pretrained-held-out`."""
 
 Predict = Callable[[pl.DataFrame | None, pl.DataFrame | None], pl.DataFrame]
 """Called with rows up to a later origin (None: those that were fitted) and the drivers ahead."""
@@ -67,13 +71,9 @@ class Peer:
 
 
 def known_options(task: Task, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of the `Forecaster`; the season only where it knows such an option."""
-    from gatewise.forecast.config import Config
-
-    options = {"prediction_length": task.prediction_length, "levels": LEVELS}
-    if "season" in Config.__dataclass_fields__:
-        options["season"] = task.season
-    return options | asked
+    """Return the options of the `Forecaster`: its defaults on one core, but for what is asked."""
+    options = {"prediction_length": task.prediction_length, "season": task.season, "threads": 1}
+    return options | {"levels": LEVELS} | asked
 
 
 def _gatewise(task: Task, table: pl.DataFrame, asked: dict[str, Any]) -> Predict:
@@ -83,16 +83,25 @@ def _gatewise(task: Task, table: pl.DataFrame, asked: dict[str, Any]) -> Predict
     return lambda history, ahead: numbered(fitted.predict(future=ahead, history=history))
 
 
-def _pretrained(task: Task, table: pl.DataFrame, _: dict[str, Any]) -> Predict:
-    from gatewise.forecast import Forecaster
+def _joint(task: Task, table: pl.DataFrame, asked: dict[str, Any]) -> Predict:
+    from gatewise.forecast import Forecaster, datasets
+    from gatewise.forecast.residual.pretraining import SETS
 
-    made = getattr(Forecaster, "pretrained", None)
-    if made is None:
-        raise ImportError("this version has no pretrained forecaster")
-    forecaster = made()
-    return lambda history, ahead: numbered(
-        forecaster.predict(future=ahead, history=table if history is None else history)
-    ).filter(pl.col("step") <= task.prediction_length)
+    others = [datasets.load(name).table for name in SETS if name != task.name]
+    fitted = Forecaster(**known_options(task, asked)).fit(table, related=others)
+    return lambda history, ahead: numbered(fitted.predict(future=ahead, history=history))
+
+
+def _pretrained(task: Task, table: pl.DataFrame, _: dict[str, Any]) -> Predict:
+    """The package's networks; on the sets they learnt from, ones that did not."""
+    from gatewise.forecast import Forecaster
+    from gatewise.forecast.residual.pretraining import SETS
+
+    options = known_options(task, {})
+    if task.name in SETS:
+        options["networks"] = HELD_OUT / f"{task.name}.safetensors"
+    fitted = Forecaster.pretrained(**options).fit(table)
+    return lambda history, ahead: numbered(fitted.predict(future=ahead, history=history))
 
 
 def _statsforecast(model: str) -> Fit:
@@ -130,6 +139,9 @@ def _integer_times(table: pl.DataFrame) -> pl.DataFrame:
 
 PEERS: Final = {
     "gatewise": Peer(_gatewise, ("torch", "gatewise.forecast.forecaster"), ("gatewise", "torch")),
+    "gatewise, joint": Peer(
+        _joint, ("torch", "gatewise.forecast.forecaster"), ("gatewise", "torch"), drivers=False
+    ),
     "gatewise, pretrained": Peer(
         _pretrained, ("torch", "gatewise.forecast.forecaster"), ("gatewise", "torch"), drivers=False
     ),

@@ -23,6 +23,7 @@ class Options(TypedDict, total=False):
 
     season: int | None
     model: str
+    networks: str | None
     ensemble_size: int
     distribution: str
     context_length: int | None
@@ -53,6 +54,8 @@ class Config:
             one network over windows; "pretrained": the package's own networks, without training
             (no drivers); "auto" (default): the first for tables without
             drivers, of many series or with a season, else the second.
+        networks: file of networks for model="pretrained", made by
+            `python -m gatewise.forecast.residual.pretraining`. Default: the package's own.
         ensemble_size: networks of a residual model. Default 8.
         distribution: of a residual model: "empirical" (default): quantiles come from what past
             forecasts missed by; "student-t" or "negative-binomial" (counts): the networks learn
@@ -82,6 +85,7 @@ class Config:
     seed: int = 0
     season: int | None = None
     model: str = "auto"
+    networks: str | None = None
     ensemble_size: int = 8
     distribution: str = "empirical"
     context_length: int | None = None

@@ -234,7 +234,12 @@ class Forecaster:
         return LstmInput(x, int((~inside).sum()), time, feature_names, names[which])
 
     @classmethod
-    def pretrained(cls, prediction_length: int = 18, **options: Any) -> Forecaster:
+    def pretrained(
+        cls,
+        prediction_length: int = 18,
+        networks: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> Forecaster:
         """Make a forecaster whose networks come with the package: `fit` only reads a table.
 
         They were trained on the training parts of M1, M3 and Tourism, and on series made of them
@@ -243,6 +248,7 @@ class Forecaster:
 
         Args:
             prediction_length: rows to forecast.
+            networks: file of other networks, which the module above writes.
             **options: levels, season and others of `Config`.
 
         >>> import polars as pl
@@ -250,7 +256,8 @@ class Forecaster:
         >>> Forecaster.pretrained(3).fit(table).predict()["forecast"].round(0).to_list()
         [20.0, 21.0, 22.0]
         """
-        return cls(prediction_length, model="pretrained", **options)
+        file = None if networks is None else os.fspath(networks)
+        return cls(prediction_length, model="pretrained", networks=file, **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted forecaster as safetensors with a JSON header, whole or not at all.

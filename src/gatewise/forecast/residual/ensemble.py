@@ -55,6 +55,9 @@ _WORTH_PROCESSES: Final = 800
 _JOINT_STEPS: Final = 1.5
 """Universal networks take so many times the steps: they have more to learn."""
 
+_OWN_SHARE: Final = 0.5
+"""Of the steps of universal networks, so many are the panel's own."""
+
 _TRUST: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 _WORTH: Final = 0.002
@@ -241,8 +244,9 @@ def _train_member(lessons: Sequence[Lesson], plan: Plan, reading: Reading, numbe
         num_layers=plan.num_layers,
         dropout=plan.dropout,
     )
-    steps = round(plan.recipe.steps * (_JOINT_STEPS if reading.universal else 1))
-    recipe = replace(plan.recipe, seed=plan.recipe.seed + number, steps=steps)
+    recipe = replace(plan.recipe, seed=plan.recipe.seed + number)
+    if reading.universal:
+        recipe = replace(recipe, steps=round(_JOINT_STEPS * recipe.steps), own_share=_OWN_SHARE)
     network, losses = train(lessons, plan.scale, shape, recipe, plan.distribution)
     return Member(reading, network, tuple(losses))
 

@@ -181,7 +181,7 @@ def fit(
         ),
     )
     if config.model == "pretrained":
-        made = en.ready(pretrained.networks(), histories, plan)
+        made = en.ready(pretrained.networks(config.networks), histories, plan)
         return _model(made, config, panel, targets, 0)
     needed, longest = plan.reading(en.DECAYS[0]).least + 1, int(histories.rows.max())
     if longest < needed:

@@ -74,7 +74,9 @@ class Network(nn.Module):
         out = shape.channels * _SHAPES if shape.structured else h
         self.head = nn.Linear(H + shape.inputs, out)
         self.offset = nn.Parameter(torch.zeros(0 if shape.universal else h))
-        self.beside = nn.Linear(H + shape.inputs, h * shape.parameters) if shape.parameters else None
+        self.beside = (
+            nn.Linear(H + shape.inputs, h * shape.parameters) if shape.parameters else None
+        )
         with torch.no_grad():
             self.head.weight.mul_(0.1)
             self.head.bias.zero_()

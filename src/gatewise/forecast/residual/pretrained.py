@@ -7,14 +7,18 @@ what they learnt from stands in the header of the file.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from gatewise.errors import ModelFileError
 from gatewise.files import write_atomically
 from gatewise.forecast.residual.network import Network, Shape
 
@@ -22,34 +26,57 @@ _FILE: Final = "pretrained.safetensors"
 _HEADER: Final = "gatewise-pretrained"
 
 
-def networks(path: Path | None = None) -> tuple[Network, ...]:
+def networks(path: str | None = None) -> tuple[Network, ...]:
     """Return the networks of a file, in evaluation mode; by default the package's own.
+
+    Raises:
+        ModelFileError: the file is missing, or holds something else.
 
     >>> all(network.shape.universal for network in networks())
     True
     """
-    content = (path or files("gatewise.forecast.residual").joinpath(_FILE)).read_bytes()
-    arrays = load(content)
-    found = []
-    for i, shape in enumerate(header(path)["shapes"]):
-        with torch.random.fork_rng(devices=[]):
-            network = Network(Shape(**shape))
-        prefix = f"{i}."
-        state = {
+    content = _content(path)
+    try:
+        arrays = load(content)
+        shapes = [Shape(**shape) for shape in _header(content)["shapes"]]
+        return tuple(_restored(shape, arrays, f"{i}.") for i, shape in enumerate(shapes))
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelFileError(
+            f"{path!r} holds no pretrained networks ({reason}): expected a file written by "
+            "python -m gatewise.forecast.residual.pretraining."
+        ) from None
+
+
+def header(path: str | None = None) -> dict[str, Any]:
+    """Return what the networks of a file were trained on, and how."""
+    return _header(_content(path))
+
+
+def _content(path: str | None) -> bytes:
+    if path is None:
+        return files("gatewise.forecast.residual").joinpath(_FILE).read_bytes()
+    if not Path(path).is_file():
+        raise ModelFileError(f"There is no file of networks {path!r}.")
+    return Path(path).read_bytes()
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(json.loads(content[8 : 8 + size])["__metadata__"][_HEADER])
+
+
+def _restored(shape: Shape, arrays: dict[str, NDArray[Any]], prefix: str) -> Network:
+    with torch.random.fork_rng(devices=[]):
+        network = Network(shape)
+    network.load_state_dict(
+        {
             name.removeprefix(prefix): torch.from_numpy(values.astype(np.float32))
             for name, values in arrays.items()
             if name.startswith(prefix)
         }
-        network.load_state_dict(state)
-        found.append(network.eval())
-    return tuple(found)
-
-
-def header(path: Path | None = None) -> dict[str, Any]:
-    """Return what the networks of a file were trained on, and how."""
-    content = (path or files("gatewise.forecast.residual").joinpath(_FILE)).read_bytes()
-    size = int.from_bytes(content[:8], "little")
-    return json.loads(json.loads(content[8 : 8 + size])["__metadata__"][_HEADER])
+    )
+    return network.eval()
 
 
 def write(path: Path, made: tuple[Network, ...], told: dict[str, Any]) -> None:
@@ -59,7 +86,5 @@ def write(path: Path, made: tuple[Network, ...], told: dict[str, Any]) -> None:
         for i, network in enumerate(made)
         for name, value in network.state_dict().items()
     }
-    from dataclasses import asdict
-
     text = json.dumps({"shapes": [asdict(network.shape) for network in made], **told})
     write_atomically(path, save(arrays, metadata={_HEADER: text}))

@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], choices=SETS)
     parser.add_argument("--jobs", type=int, default=1)
     given = parser.parse_args()
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     names = [name for name in SETS if name not in given.without]
     told = {"sets": names, "seed": SEED, "steps": _RECIPE.steps}
     pretrained.write(given.out, pretrain(names, given.jobs), told)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gatewise.forecast.model import one_thread
+from gatewise.forecast.panel import Array
 from gatewise.forecast.residual import distribution
 from gatewise.forecast.residual.distribution import Distribution
 from gatewise.forecast.residual.histories import Histories, Scale
@@ -48,12 +49,14 @@ class Recipe:
         batch_size: crops per step.
         learning_rate: its peak.
         seed: of weights, crops and dropout.
+        own_share: of the steps that the first lesson takes at least.
     """
 
     steps: int = 300
     batch_size: int = 64
     learning_rate: float = 2e-3
     seed: int = 0
+    own_share: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,9 +133,9 @@ def train(
             network.parameters(), recipe.learning_rate, weight_decay=0.0, fused=True
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
-        weights = np.array([len(lesson.first) for lesson in lessons], dtype=float)
+        shares = _shares(lessons, recipe.own_share)
         for _ in range(recipe.steps if lessons else 0):
-            lesson = lessons[rng.choice(len(lessons), p=weights / weights.sum())]
+            lesson = lessons[rng.choice(len(lessons), p=shares)]
             at = _crops(lesson, recipe.batch_size, rng)
             loss = _loss(network, lesson, at, scale, kind)
             optimiser.zero_grad()
@@ -194,6 +197,16 @@ def _crops(lesson: Lesson, count: int, rng: np.random.Generator) -> NDArray[np.i
     last = rng.integers(earliest, stop)
     begin = np.maximum(last - CROP + 1, first)
     return np.minimum(begin + np.arange(CROP)[:, None], last)
+
+
+def _shares(lessons: Sequence[Lesson], own_share: float) -> Array:
+    """[lessons] share of the steps: by numbers of segments, but the first has its own at least."""
+    shares = np.array([len(lesson.first) for lesson in lessons], dtype=float)
+    shares /= max(shares.sum(), 1.0)
+    if len(shares) > 1 and shares[0] < own_share:
+        shares[1:] *= (1 - own_share) / shares[1:].sum()
+        shares[0] = own_share
+    return shares
 
 
 def _rate(step: int, recipe: Recipe) -> float:
