@@ -35,6 +35,10 @@ class ModelFileError(GatewiseError, ValueError):
     """A model file is missing parts, damaged, or was written by something else."""
 
 
+class CheckpointError(GatewiseError, ValueError):
+    """A file that an interrupted backtest would go on from is damaged or foreign."""
+
+
 class BenchmarkError(GatewiseError, RuntimeError):
     """A peer in a benchmark failed, or computed something else than PyTorch."""
 

@@ -152,6 +152,7 @@ def test_a_run_keeps_rows_and_notes_the_rest(bench, result):
     assert not options.whole
     assert [(r["set"], r["peer"]) for r in made["rows"]] == [
         ("m3-monthly", "gatewise"),
+        ("m3-monthly", "gatewise, joint"),
         ("m3-monthly", "gatewise, pretrained"),
         ("m3-monthly", "seasonal naive"),
         ("nordpool", "gatewise"),

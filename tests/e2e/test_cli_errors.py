@@ -233,6 +233,37 @@ def test_options_out_of_range_fail(
     assert option in expect_failure(capsys, "forecast", path, *FORECAST, option, value)
 
 
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("{", "is no file of options"),
+        ("[1]", "is no file of options"),
+        ('{"hiden_size": 8}', "Unknown option 'hiden_size'"),
+        ('{"dropout": "much"}', "has no such value"),
+        ('{"seed": 3}', "holds 'seed'"),
+        (None, "There is no file of options"),
+    ],
+)
+def test_a_file_that_holds_no_options_fails(
+    content: str | None, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, options = write(tmp_path, frame()), tmp_path / "best.json"
+    if content is not None:
+        options.write_text(content)
+    arguments = ("forecast", path, *FORECAST, "--options", str(options))
+    assert fault in expect_failure(capsys, *arguments, "--out", str(tmp_path / "out"))
+
+
+def test_tune_refuses_what_it_cannot_write_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, frame())
+    asked = ("tune", path, "--time", "date", "--target", "close", "--horizon", "4")
+    out = str(tmp_path / "no" / "best.json")
+    assert "There is no folder" in expect_failure(capsys, *asked, "--out", out)
+    assert "trials is 0" in expect_failure(capsys, *asked, "--trials", "0")
+
+
 def test_the_cell_that_is_no_number_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

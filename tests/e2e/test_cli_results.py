@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from gatewise.cli.main import run
+from gatewise.forecast import Forecaster
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--horizon", "3", "--folds", "3", "--refit-every", "3", "--threads", "1")
@@ -85,7 +86,8 @@ def test_report_is_self_contained_and_complete(written: Path) -> None:
     assert all(a.startswith(("#", "data:")) for a in outline.addresses)
     assert not re.search(r"@import|url\((?!#|\"#|'#)", text)
     assert len(outline.ids) == len(set(outline.ids))
-    assert outline.tags.count("svg") == 7  # fan, folds, calibration, drivers, gates, curves, losses
+    # fan, standing, windows, folds, calibration, drivers, gates, curves, losses
+    assert outline.tags.count("svg") == 9
     for heading in ("Backtest", "Leak checks", "Drivers", "What the cell did", "How it was made"):
         assert heading in text
 
@@ -126,6 +128,65 @@ def test_backtest_prints_and_writes(
     rows = pl.read_csv(tmp_path / "b" / "backtest.csv")
     assert len(rows) == 9
     assert (tmp_path / "b" / "report.html").stat().st_size > 10_000
+
+
+def test_a_backtest_resumes_from_a_folder(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(written / "prices.csv"), "--target", "close", *QUICK, "--json"]
+    resumed = ["backtest", *arguments, "--resume", str(tmp_path / "run")]
+    assert run(resumed) == 0
+    first = capsys.readouterr().out
+    (file,) = (tmp_path / "run").iterdir()
+    assert run(resumed) == 0
+    assert capsys.readouterr().out == first
+    file.write_bytes(file.read_bytes()[:-50])
+    assert run(resumed) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Delete it, and the folds are computed again" in captured.err
+
+
+def test_the_report_of_a_backtest_shows_calibration_before_and_after(tmp_path: Path) -> None:
+    y = np.random.default_rng(0).normal(size=300)
+    pl.DataFrame({"day": range(300), "y": y}).write_csv(tmp_path / "noise.csv")
+    asked = [str(tmp_path / "noise.csv"), "--time", "day", "--horizon", "1", "--folds", "80"]
+    out = ["--refit-every", "80", "--threads", "1", "--out", str(tmp_path / "b")]
+    assert run(["backtest", *asked, *out]) == 0
+    text = (tmp_path / "b" / "report.html").read_text()
+    outline = Outline()
+    outline.feed(text)
+    assert outline.tags.count("svg") == 5  # standing, windows, folds, calibration, coverage
+    assert len(outline.ids) == len(set(outline.ids))
+    for shown in ("adaptive conformal inference", "Hyndman", "Holm 1979", "Winkler 1972", "1 fit."):
+        assert shown in text
+
+
+def test_what_tune_writes_forecast_reads(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = [str(written / "prices.csv"), "--target", "close", "--horizon", "3"]
+    best = tmp_path / "best.json"
+    asked = ["--trials", "2", "--folds", "1", "--holdout", "9", "--out", str(best)]
+    assert run(["tune", *table, *asked]) == 0
+    printed = capsys.readouterr().out
+    assert "2 trials, best last" in printed
+    assert f"Wrote {best}" in printed
+    options = json.loads(best.read_text())
+    assert "hidden_size" in options
+    best.write_text(json.dumps(options | {"hidden_size": 7, "max_epochs": 1}))
+    out = ["--folds", "0", "--out", str(tmp_path / "o")]
+    assert run(["forecast", *table, *out, "--options", str(best)]) == 0
+    config = Forecaster.load(tmp_path / "o" / "model.safetensors").config
+    assert (config.hidden_size, config.max_epochs, config.prediction_length) == (7, 1, 3)
+
+
+def test_tune_prints_json(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = [str(written / "prices.csv"), "--target", "close", "--horizon", "3"]
+    assert run(["tune", *table, "--trials", "1", "--folds", "1", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["trials"][0]["state"] == "complete"
+    assert printed["score"] == printed["default_score"]
 
 
 def test_known_future_drivers_come_from_the_rows_after_the_last_target(

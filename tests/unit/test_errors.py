@@ -26,6 +26,7 @@ def test_every_error_has_a_builtin_beside_its_base(error):
         ("DtypeError", TypeError),
         ("ConfigError", ValueError),
         ("ModelFileError", ValueError),
+        ("CheckpointError", ValueError),
         ("NotFittedError", RuntimeError),
         ("MissingExtraError", ImportError),
     ],

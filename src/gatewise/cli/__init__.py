@@ -3,9 +3,11 @@
     main.py      the commands put together; errors as one line and an exit code
     forecast.py  gatewise forecast
     backtest.py  gatewise backtest
+    tune.py      gatewise tune
     bench.py     gatewise bench
     export.py    gatewise export
-    source.py    which table, which columns: options that commands share
+    options.py   groups of options that commands share
+    source.py    which table, which columns: the options, and what they open
     progress.py  bars on stderr, and where the work stands
     render.py    results as text or JSON
 

@@ -8,32 +8,24 @@ from typing import Annotated
 import typer
 
 from gatewise.cli import source as s
+from gatewise.cli.options import ModelOptions, TableOptions, expanded
 from gatewise.cli.progress import Bars
 from gatewise.files import staged_folder
 
 FILES = ("backtest.csv", "report.html")
 
 
+@expanded
 def backtest(
-    table: s.Table = None,
-    dataset: s.Data = None,
-    time: s.Time = None,
-    target: s.Target = None,
-    series: s.Series = None,
-    drivers: s.Drivers = "",
-    future_drivers: s.FutureDrivers = "",
-    static: s.Static = "",
-    horizon: s.Horizon = 18,
-    levels: s.Levels = "80,95",
+    source: TableOptions,
+    model: ModelOptions,
     folds: s.Folds = 8,
     refit_every: s.RefitEvery = 1,
     step: Annotated[
         int | None, typer.Option(help="Rows between origins. Default: the horizon.")
     ] = None,
-    context_length: s.Context = None,
-    transform: s.Transform = "auto",
-    seed: s.Seed = 0,
     threads: s.Threads = None,
+    resume: s.Resume = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for backtest.csv and report.html. Default: none.")
     ] = None,
@@ -44,35 +36,25 @@ def backtest(
     Exits with 0 whatever the verdict is.
     """
     from gatewise.cli import render
-    from gatewise.forecast import Backtest, Forecaster
+    from gatewise.forecast import Backtest
     from gatewise.forecast import backtest as run
     from gatewise.forecast.report import write_backtest
 
-    forecaster = Forecaster(
-        prediction_length=horizon,
-        levels=s.split_levels(levels),
-        seed=seed,
-        context_length=context_length,
-        transform=transform,
-    )
-    given = s.open_source(
-        table, dataset, time=time, target=target, series=series, drivers=drivers,
-        future_drivers=future_drivers, static=static,
-    )  # fmt: skip
-
+    forecaster, given = model.forecaster(), source.open()
     jobs = s.checked_jobs(threads, refit_every)
 
     def work(bars: Bars) -> Backtest:
         return run(
             forecaster, given.table, folds, **given.columns, refit_every=refit_every, step=step,
-            n_jobs=jobs, progress=bars,
+            n_jobs=jobs, resume=resume, progress=bars,
         )  # fmt: skip
 
+    hint = "" if resume is None else " The same command goes on from the finished folds."
     if out is None:
-        with Bars() as bars:
+        with Bars(hint) as bars:
             result = work(bars)
     else:
-        with staged_folder(out) as folder, Bars() as bars:
+        with staged_folder(out) as folder, Bars(hint) as bars:
             result = work(bars)
             result.forecasts.write_csv(folder / "backtest.csv")
             write_backtest(result, folder / "report.html", given.name, s.command_line())

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from gatewise.cli import source as s
+from gatewise.cli.options import ModelOptions, TableOptions, expanded
 from gatewise.cli.progress import Bars
 from gatewise.cli.source import command_line
 from gatewise.errors import ConfigError
@@ -17,25 +18,16 @@ from gatewise.files import staged_folder
 FILES = ("forecast.csv", "model.safetensors", "report.html")
 
 
+@expanded
 def forecast(
-    table: s.Table = None,
-    dataset: s.Data = None,
-    time: s.Time = None,
-    target: s.Target = None,
-    series: s.Series = None,
-    drivers: s.Drivers = "",
-    future_drivers: s.FutureDrivers = "",
-    static: s.Static = "",
-    horizon: s.Horizon = 18,
-    levels: s.Levels = "80,95",
+    source: TableOptions,
+    options: ModelOptions,
     folds: Annotated[
         int, typer.Option(help="Rolling origins of the backtest; 0 leaves it out.")
     ] = 8,
     refit_every: s.RefitEvery = 1,
-    context_length: s.Context = None,
-    transform: s.Transform = "auto",
-    seed: s.Seed = 0,
     threads: s.Threads = None,
+    resume: s.Resume = None,
     model: Annotated[
         Path | None,
         typer.Option(help="Forecast with a saved model instead of fitting one."),
@@ -54,25 +46,16 @@ def forecast(
     Writes forecast.csv, model.safetensors and a self-contained report.html.
     """
     if model is not None:
-        _forecast_with(model, table, future, out, json)
+        _forecast_with(model, source.table, future, out, json)
         return
-    from gatewise.forecast import Forecaster, backtest, driver_effects
+    from gatewise.forecast import backtest, driver_effects
     from gatewise.forecast.report import write_forecast
 
-    forecaster = Forecaster(
-        prediction_length=horizon,
-        levels=s.split_levels(levels),
-        seed=seed,
-        context_length=context_length,
-        transform=transform,
-    )
+    forecaster = options.forecaster()
     if folds < 0:
         raise ConfigError(f"--folds is {folds}: expected 0 or more.")
     jobs = s.checked_jobs(threads, refit_every)
-    given = s.open_source(
-        table, dataset, time=time, target=target, series=series, drivers=drivers,
-        future_drivers=future_drivers, static=static,
-    )  # fmt: skip
+    given = source.open()
     ahead = _future_table(given, future)
     with staged_folder(out) as folder, Bars() as bars:
         result = None
@@ -80,7 +63,7 @@ def forecast(
             bars("backtest", 0, folds)
             result = backtest(
                 forecaster, given.table, folds, **given.columns, refit_every=refit_every,
-                n_jobs=jobs, progress=bars,
+                n_jobs=jobs, resume=resume, progress=bars,
             )  # fmt: skip
         forecaster.fit(given.table, **given.columns, progress=bars)
         bars.finish("train")
@@ -95,7 +78,7 @@ def forecast(
             forecast_table,
             result=result,
             effects=effects,
-            title=f"The next {horizon} rows of {given.columns['target']}",
+            title=f"The next {options.horizon} rows of {given.columns['target']}",
             source=given.name,
             command=command_line(),
         )

@@ -13,6 +13,7 @@ from gatewise.cli.bench import bench
 from gatewise.cli.export import export
 from gatewise.cli.forecast import forecast
 from gatewise.cli.progress import Interrupted
+from gatewise.cli.tune import tune
 from gatewise.errors import GatewiseError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(forecast)
 app.command()(backtest)
+app.command()(tune)
 app.command()(bench)
 app.command()(export)
 

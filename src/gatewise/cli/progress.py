@@ -19,10 +19,11 @@ class Bars:
     Use as a context: a Ctrl-C inside becomes `Interrupted`, which says where it stopped.
 
     Args:
+        hint: added to what is said when the work is interrupted.
         quiet: show nothing.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, hint: str = "", quiet: bool = False) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -41,7 +42,7 @@ class Bars:
             disable=quiet,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._where = "the start"
+        self._where, self._hint = "the start", hint
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that so much of a stage is done."""
@@ -67,4 +68,6 @@ class Bars:
     ) -> None:
         self._bars.stop()
         if kind is KeyboardInterrupt:
-            raise Interrupted(f"Interrupted at {self._where}: nothing was written.") from error
+            raise Interrupted(
+                f"Interrupted at {self._where}: nothing was written.{self._hint}"
+            ) from error

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gatewise.forecast.drivers import DriverEffect
     from gatewise.forecast.result import Backtest
+    from gatewise.forecast.tuning import Tuned
 
 _SHOWN_ROWS = 24
 _WIDTH = 200
@@ -37,7 +38,7 @@ def print_forecast(table: pl.DataFrame) -> None:
 def print_backtest(result: Backtest) -> None:
     """Print a backtest: the table, the checks, the verdict."""
     shares = [f"coverage-{level:g}" for level in result.levels]
-    names = ["mae", "mse_ratio", "mase", "crps", *shares, "dm_p"]
+    names = ["mae", "mse_ratio", "mase", "crps", *shares, "dm_p", "dm_p_holm"]
     rows = [
         [model, *(None if row.get(n) is None else f"{row[n]:.4g}" for n in names)]
         for model, row in result.scores.items()
@@ -45,7 +46,28 @@ def print_backtest(result: Backtest) -> None:
     _print(["model", *names], rows, f"Backtest, {len(result.folds)} origins")
     for check in result.checks:
         typer.echo(f"{'passed' if check.passed else 'FAILED'}  {check.name}: {check.detail}")
+    for found in result.adaptive:
+        typer.echo(
+            f"{found['level']:g} % interval: covers {found['before']:.1%}, adapted at each origin "
+            f"{found['after']:.1%} at {found['width']:.2f} x the width"
+        )
     typer.echo(f"\n{result.verdict}")
+
+
+def print_tuned(found: Tuned) -> None:
+    """Print a search: its trials, the best last, and what it gains."""
+    names = [name for name in found.rows[0] if name != "folds"]
+    worst_first = {"failed": 0, "pruned": 1, "complete": 2}
+    order = sorted(found.rows, key=lambda row: (worst_first[row["state"]], -row["score"]))
+    _print(names, [[row[n] for n in names] for row in order], f"{len(order)} trials, best last")
+    gain = 1 - found.score / found.default_score if found.default_score > 0 else 0.0
+    chosen = ", ".join(f"{name} {value}" for name, value in found.options.items())
+    typer.echo(f"Best: {chosen}")
+    typer.echo(
+        f"Its loss over {found.folds} validation folds is {gain:.1%} below the default's."
+        if gain > 0
+        else "Nothing was better than the default."
+    )
 
 
 def print_drivers(effects: Sequence[DriverEffect]) -> None:

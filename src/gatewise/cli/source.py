@@ -1,4 +1,4 @@
-"""Which table, which columns: options that commands share."""
+"""Which table, which columns: the options, and what they open."""
 
 from __future__ import annotations
 
@@ -39,19 +39,16 @@ FutureDrivers = Annotated[
     str, typer.Option(help="Columns known ahead (weather forecasts, holidays), by commas.")
 ]
 Static = Annotated[str, typer.Option(help="Columns that are constant within a series, by commas.")]
-Horizon = Annotated[int, typer.Option(help="Rows to forecast.")]
-Levels = Annotated[str, typer.Option(help="Prediction intervals in percent, by commas.")]
 Folds = Annotated[int, typer.Option(help="Rolling origins of the backtest.")]
 RefitEvery = Annotated[int, typer.Option(help="Fit anew at every so many origins.")]
-Context = Annotated[
-    int | None, typer.Option("--context-length", help="Rows the LSTM reads. Default: automatic.")
-]
-Transform = Annotated[
-    str, typer.Option(help="Of the target: auto, none, log-return or difference.")
-]
-Seed = Annotated[int, typer.Option(help="Of the weights and the batches.")]
 Threads = Annotated[
     int | None, typer.Option(help="Folds fitted side by side. Default: one per core.")
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of finished folds: an interrupted backtest goes on from it. Default: none."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 

@@ -5,7 +5,9 @@ Data flows one way, and each file is one step of it::
     files, datasets -> table -> panel -> features -> windows -> model, train -> fitting
                                                                     |
          forecaster (fit, predict, save) <- storage, future <-------+
-         rolling (backtest) <- baselines, metrics, significance, leaks
+         rolling (backtest) <- folds, baselines, scoring, metrics, significance, leaks,
+                               conformal, checkpoints
+         tuning (tune: a search judged on rolling validation)
          drivers (what the network makes of each driver) <----------+
 
 Steps are rows: no grid is ever filled, and the time stamps of the future come from the observed
@@ -31,15 +33,18 @@ if TYPE_CHECKING:
     from gatewise.forecast.leaks import LeakCheck
     from gatewise.forecast.result import Backtest
     from gatewise.forecast.rolling import backtest
+    from gatewise.forecast.tuning import Tuned, tune
 
 _HOME: Final = {
     "Backtest": "result",
     "DriverEffect": "drivers",
     "Forecaster": "forecaster",
     "LeakCheck": "leaks",
+    "Tuned": "tuning",
     "backtest": "rolling",  # not backtest.py: a submodule of that name would hide the function
     "driver_effects": "drivers",
     "read_table": "files",
+    "tune": "tuning",  # likewise
 }
 
 __all__ = [
@@ -47,10 +52,12 @@ __all__ = [
     "DriverEffect",
     "Forecaster",
     "LeakCheck",
+    "Tuned",
     "backtest",
     "datasets",
     "driver_effects",
     "read_table",
+    "tune",
 ]
 
 

@@ -52,12 +52,11 @@ def residual_quantiles(
     least = round(1 / min(p.min(), 1 - p.max())) - 1
     made = np.zeros((h, len(p)))
     for k in range(h):
-        near = residuals[:0]
-        for reach in range(h):
+        near, reach = np.empty(0), 0
+        while len(near) < least and reach < h:
             near = residuals[:, max(k - reach, 0) : k + reach + 1]
             near = near[np.isfinite(near)]
-            if len(near) >= least:
-                break
+            reach += 1
         if len(near):
             made[k] = np.quantile(near, p, method="weibull")
     return made

@@ -13,7 +13,7 @@ from gatewise.forecast import baselines
 from gatewise.forecast.config import Config
 from gatewise.forecast.features import Encoded, fit_encoder
 from gatewise.forecast.fitting import Fitted, fit_panel, forecast_at
-from gatewise.forecast.panel import Array, Panel
+from gatewise.forecast.panel import Array, Panel, forward_fill
 from gatewise.forecast.transform import from_working, to_working
 from gatewise.forecast.windows import MIN_CONTEXT
 
@@ -62,6 +62,7 @@ class FoldForecast:
         next_change: [A, h] forecast of the next row's change, on the working scale, from each row
             of the window in turn, by the network fitted before the window.
         epochs: best epoch of the fit.
+        fitted_before: time of the first row that the fit was not given.
     """
 
     fold: Fold
@@ -69,6 +70,7 @@ class FoldForecast:
     quantiles: dict[str, Array]
     next_change: Array
     epochs: int
+    fitted_before: Any
 
 
 def rolling_origins(panel: Panel, prediction_length: int, folds: int, step: int) -> list[Fold]:
@@ -103,66 +105,107 @@ def rolling_origins(panel: Panel, prediction_length: int, folds: int, step: int)
 
 
 def forecast_folds(
-    config: Config, panel: Panel, group: Sequence[Fold], benchmark: Benchmark
+    config: Config, panel: Panel, group: Sequence[Fold], benchmark: Benchmark | None = None
 ) -> list[FoldForecast]:
     """Fit on the rows before the first fold of a group, and forecast each of its folds.
+
+    Purged by construction: the fit is given the rows before the group's first origin and no other,
+    series by series, so no label that it learns from or stops by lies in a window of the group.
 
     Args:
         config: of the forecaster; every fit starts from fresh weights.
         panel: the whole table.
         group: folds that share a fit.
-        benchmark: scale and season of the baselines.
+        benchmark: scale and season of the baselines; None (default) leaves them out.
+
+    Raises:
+        TableError: a fold has no series with rows on both sides of its origin.
     """
-    fitted = fit_panel(config, panel.before(group[0].cuts))
-    rows_of = fit_encoder(panel.before(group[0].cuts), benchmark.unit).encode(panel)
-    return [_forecast_fold(fitted, panel, fold, rows_of, benchmark) for fold in group]
+    h = config.prediction_length
+    before = panel.before(group[0].cuts)
+    fitted = fit_panel(config, before)
+    active = [_active(panel, fold) for fold in group]
+    every = _from_each_row(fitted, panel, group, active)  # one pass of the networks for all folds
+    quantiles: list[dict[str, Array]] = [{MODEL: part[:, 0]} for part in every]
+    if benchmark is not None:
+        rows_of = fit_encoder(before, benchmark.unit).encode(panel)
+        for i in sorted(set().union(*active)):
+            mine = [f for f, series in enumerate(active) if i in series]
+            cuts = [group[f].cuts[i] for f in mine]
+            for name, made in _baselines(config, rows_of, i, cuts, benchmark).items():
+                for f, values in zip(mine, made, strict=True):
+                    empty = np.empty((len(active[f]), h, len(config.probabilities)))
+                    quantiles[f].setdefault(name, empty)[active[f].index(i)] = values
+    middle = config.probabilities.index(0.5)
+    kind = "none" if benchmark is None else benchmark.unit
+    last = [forward_fill(to_working(s.target, kind)) for s in panel.series]
+    return [
+        FoldForecast(
+            fold,
+            series,
+            values,
+            to_working(part[:, :, 0, middle], kind)
+            - np.array([last[i][end - 1] for i, end in _rows(panel, fold, series, h)]).reshape(
+                -1, h
+            ),
+            fitted.training.best,
+            group[0].start,
+        )
+        for fold, series, values, part in zip(group, active, quantiles, every, strict=True)
+    ]
 
 
-def _forecast_fold(
-    fitted: Fitted, panel: Panel, fold: Fold, rows_of: Encoded, benchmark: Benchmark
-) -> FoldForecast:
-    config = fitted.config
-    h, middle = config.prediction_length, config.probabilities.index(0.5)
-    unit = benchmark.unit
+def _active(panel: Panel, fold: Fold) -> tuple[int, ...]:
+    """Numbers of the series with known values before the origin and rows after it."""
     series = tuple(
         i
         for i, (s, cut) in enumerate(zip(panel.series, fold.cuts, strict=True))
         if 2 <= cut < len(s) and np.isfinite(s.target[:cut]).any()
     )
-    where = [(i, fold.cuts[i] + j) for i in series for j in range(h)]
-    where = [(i, min(end, len(panel.series[i]))) for i, end in where]
-    if not where:
+    if not series:
         raise TableError(
             f"No series has values before and rows after {fold.start}: expected at least one in "
             "each fold. Use fewer folds."
         )
+    return series
+
+
+def _rows(panel: Panel, fold: Fold, series: Sequence[int], h: int) -> list[tuple[int, int]]:
+    """Each row of a window in turn, as (series, rows known); A times h of them."""
+    return [(i, min(fold.cuts[i] + j, len(panel.series[i]))) for i in series for j in range(h)]
+
+
+def _from_each_row(
+    fitted: Fitted, panel: Panel, group: Sequence[Fold], active: Sequence[tuple[int, ...]]
+) -> list[Array]:
+    """For each fold [A, h, h, Q]: from each row of its window, quantiles of the h rows after it."""
+    h = fitted.config.prediction_length
+    where = [
+        row
+        for fold, series in zip(group, active, strict=True)
+        for row in _rows(panel, fold, series, h)
+    ]
     every = forecast_at(fitted, panel, *zip(*where, strict=True))
-    every = every.reshape(len(series), h, *every.shape[1:])
-    last = np.array([_last(panel.series[i].target, end, unit) for i, end in where])
-    made = {MODEL: every[:, 0]}
-    for a, i in enumerate(series):
-        rows = slice(rows_of.first[i], rows_of.stop[i])
-        working, cut = rows_of.working[rows], fold.cuts[i]
-        by_name = baselines.univariate(working[:cut], h, benchmark.season, config.probabilities)
-        by_name[baselines.LINEAR] = baselines.linear(
-            rows_of.inputs[rows],
-            working,
-            cut,
-            centred=bool(rows_of.centred[0]),
-            future=rows_of.future,
-            season=benchmark.season,
-            prediction_length=h,
-            probabilities=config.probabilities,
-        )
-        for name, quantiles in by_name.items():
-            shape = (len(series), h, len(config.probabilities))
-            made.setdefault(name, np.empty(shape))[a] = from_working(quantiles, benchmark.unit)
-    change = to_working(every[:, :, 0, middle], unit) - last.reshape(len(series), h)
-    return FoldForecast(fold, series, made, change, fitted.training.best)
+    every = every.reshape(-1, h, *every.shape[1:])
+    return np.split(every, np.cumsum([len(series) for series in active])[:-1])
 
 
-def _last(target: Array, end: int, kind: str) -> float:
-    """The last observed working value before a row."""
-    seen = to_working(target[:end], kind)
-    seen = seen[~np.isnan(seen)]
-    return float(seen[-1]) if len(seen) else float("nan")
+def _baselines(
+    config: Config, rows_of: Encoded, i: int, cuts: Sequence[int], benchmark: Benchmark
+) -> dict[str, Array]:
+    """Name -> [F, h, Q] in the target's own unit: what each baseline says of series i."""
+    rows = slice(rows_of.first[i], rows_of.stop[i])
+    working, centred = rows_of.working[rows], bool(rows_of.centred[0])
+    h, probabilities = config.prediction_length, config.probabilities
+    made = baselines.univariate(working, cuts, h, benchmark.season, probabilities, centred=centred)
+    made[baselines.LINEAR] = baselines.linear(
+        rows_of.inputs[rows],
+        working,
+        cuts,
+        centred=centred,
+        future=rows_of.future,
+        season=benchmark.season,
+        prediction_length=h,
+        probabilities=probabilities,
+    )
+    return {name: from_working(values, benchmark.unit) for name, values in made.items()}

@@ -146,32 +146,51 @@ def yesterdays_value(forecast: Array, actual: Array, previous: Array) -> LeakChe
     return LeakCheck(name, not caught, detail)
 
 
-def too_good(panel: Panel, ratio: float, own: float) -> LeakCheck:
+_SETTLES: Final = 0.8
+_EXPLAINS: Final = 0.1
+_OF_PRICES: Final = 0.5
+"""Bounds on a driver's correlation with the next change, and on the share of squared error left.
+
+Elsewhere a driver may well lead, and only what is nearly the answer itself is called a leak. For
+prices a quarter of the next change's variance from one past driver, or half of it from all, is far
+beyond anything published (Gu, Kelly & Xiu 2020: .4 % a month)."""
+
+_REMARKABLE: Final = 0.3
+
+
+def too_good(panel: Panel, ratio: float, own: float, unit: str = "none") -> LeakCheck:
     """A past driver that settles the next row's change, or an error too small to be true.
 
     Args:
         panel: the whole table.
-        ratio: mean squared error over that of the last value.
+        ratio: mean squared error over that of the naive forecast.
         own: the same ratio of the best forecast from the target's own past.
+        unit: transform of the target; prices ("log-return") are held to stricter bounds.
     """
     name, question = "too good", "Is it stamped with the time at which it was known?"
-    for i, driver in enumerate(panel.columns.past):
-        strength = max(_next_change_correlation(panel, i, changes) for changes in (False, True))
-        if strength > 0.8:
-            return LeakCheck(
-                name,
-                False,
-                f"Past driver {driver!r} in row t correlates {strength:.2f} with the target's "
-                f"change in row t + 1. {question}",
-            )
-    if ratio < 0.1 and own > 0.5:
+    strengths = {
+        driver: max(_next_change_correlation(panel, i, changes) for changes in (False, True))
+        for i, driver in enumerate(panel.columns.past)
+    }
+    strongest = max(strengths, key=lambda driver: strengths[driver], default="")
+    seen = (
+        f"Past driver {strongest!r} in row t correlates {strengths.get(strongest, 0):.2f} with the "
+        "target's change in row t + 1"
+    )
+    strict = strengths and unit == "log-return"
+    if strengths and strengths[strongest] > (_OF_PRICES if strict else _SETTLES):
+        return LeakCheck(name, False, f"{seen}. {question}")
+    drivers = strengths or panel.columns.future
+    if drivers and ratio < (_OF_PRICES if strict else _EXPLAINS) and own > max(0.5, 1.6 * ratio):
         return LeakCheck(
             name,
             False,
-            f"The squared error is {ratio:.3f} x that of the last value, which the target's own "
-            f"past does not explain ({own:.2f}). Look at each driver: {question[0].lower()}"
+            f"The squared error is {ratio:.3f} x that of the naive forecast, which the target's "
+            f"own past does not explain ({own:.2f}). Look at each driver: {question[0].lower()}"
             f"{question[1:]}",
         )
+    if strengths and strengths[strongest] > _REMARKABLE:
+        return LeakCheck(name, True, f"{seen}: much, but not implausible. {question}")
     return LeakCheck(
         name, True, "No past driver settles the next change, and the errors are plausible."
     )

@@ -1,9 +1,12 @@
-"""Scores of forecasts: plain functions of arrays. Rows first, quantiles last."""
+"""Scores of forecasts: plain functions of arrays. Rows first, quantiles last.
+
+`DEFINITIONS` says what each score is and where it comes from; reports print it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,6 +14,63 @@ from gatewise.forecast.panel import Array
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+
+DEFINITIONS: Final[Mapping[str, str]] = {
+    "mae": "mean of |y − ŷ|, ŷ the median forecast",
+    "mse": "mean of (y − ŷ)²",
+    "rmse": "√mse",
+    "mse_ratio": "mse over that of the naive forecast; below 1 is better",
+    "mase": "mae over the mean |y_t − y_{t−m}| before the first origin, m the season "
+    "(Hyndman & Koehler 2006)",
+    "smape": "200 · mean of |y − ŷ| / (|y| + |ŷ|), from 0 to 200 (Makridakis & Hibon 2000)",
+    "mape": "100 · mean of |y − ŷ| / |y|, without rows where y = 0",
+    "crps": "2 ∫ pinball loss dp over the forecast quantiles (Gneiting & Ranjan 2011)",
+    "wis": "weighted interval score of the median and the levels (Bracher et al. 2021)",
+    "winkler": "width of the interval, and 2/α times the miss of each value outside "
+    "(Winkler 1972; Gneiting & Raftery 2007)",
+    "coverage": "share of actual values inside the interval; its level is what it should be",
+    "pit": "probability that the forecast gave to values below the actual one; uniform if "
+    "calibrated (Dawid 1984; Gneiting, Balabdaoui & Raftery 2007)",
+    "dm_p": "one-sided p-value of the Diebold–Mariano test (1995) with the correction of Harvey, "
+    "Leybourne & Newbold (1997)",
+    "dm_p_holm": "the same, corrected for the number of baselines (Holm 1979)",
+}
+"""What each score is, in one line, with its source."""
+
+
+def mae(point: Float[Array, " n"], actual: Float[Array, " n"]) -> float:
+    """Mean absolute error.
+
+    >>> mae(np.array([1.0, 2.0]), np.array([2.0, 5.0]))
+    2.0
+    """
+    return float(np.mean(np.abs(actual - point)))
+
+
+def mse(point: Float[Array, " n"], actual: Float[Array, " n"]) -> float:
+    """Mean squared error.
+
+    >>> mse(np.array([1.0, 2.0]), np.array([2.0, 5.0]))
+    5.0
+    """
+    return float(np.mean((actual - point) ** 2))
+
+
+def mase(
+    point: Float[Array, " n"], actual: Float[Array, " n"], scale: float | Float[Array, " n"]
+) -> float:
+    """Mean absolute scaled error (Hyndman & Koehler 2006).
+
+    Args:
+        point: [n] forecasts.
+        actual: [n] what came.
+        scale: `naive_scale` of the history, one for all rows or one for each.
+
+    >>> mase(np.array([1.0, 2.0]), np.array([2.0, 5.0]), 4.0)
+    0.5
+    """
+    return float(np.mean(np.abs(actual - point) / scale))
 
 
 def naive_scale(history: Float[Array, " n"], season: int) -> float:
@@ -29,6 +89,18 @@ def naive_scale(history: Float[Array, " n"], season: int) -> float:
     return float(change.mean()) if len(change) and change.mean() > 0 else 1.0
 
 
+def pinball(
+    quantile: Float[Array, "*n"], actual: Float[Array, "*n"], p: float | Float[Array, " Q"]
+) -> Float[Array, "*n"]:
+    """Quantile loss max(p e, (p − 1) e) of e = actual − quantile (Koenker & Bassett 1978).
+
+    >>> pinball(np.array([1.0, 1.0]), np.array([2.0, 0.0]), 0.9)
+    array([0.9, 0.1])
+    """
+    error = actual - quantile
+    return np.maximum(p * error, (p - 1) * error)
+
+
 def crps(
     quantiles: Float[Array, "n Q"], actual: Float[Array, " n"], probabilities: Sequence[float]
 ) -> Float[Array, " n"]:
@@ -42,8 +114,48 @@ def crps(
     """
     p = np.asarray(probabilities)
     width = np.diff(np.concatenate([[0.0], (p[1:] + p[:-1]) / 2, [1.0]]))
-    error = actual[:, None] - quantiles
-    return 2 * (np.maximum(p * error, (p - 1) * error) * width).sum(axis=1)
+    return 2 * (pinball(quantiles, actual[:, None], p) * width).sum(axis=1)
+
+
+def winkler(
+    low: Float[Array, " n"], high: Float[Array, " n"], actual: Float[Array, " n"], level: float
+) -> Float[Array, " n"]:
+    """Interval score: the width, and 2/α times the distance of a value outside, α = 1 − level/100.
+
+    Winkler 1972; Gneiting & Raftery 2007, equation 43. Lower is better; it is least in expectation
+    for the true quantiles, so neither a narrow nor a wide interval can cheat.
+
+    >>> winkler(np.zeros(2), np.ones(2), np.array([0.5, 1.5]), 80)
+    array([1., 6.])
+    """
+    alpha = 1 - level / 100
+    outside = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
+    return high - low + 2 / alpha * outside
+
+
+def weighted_interval_score(
+    median: Float[Array, " n"],
+    intervals: Sequence[tuple[float, Float[Array, " n"], Float[Array, " n"]]],
+    actual: Float[Array, " n"],
+) -> Float[Array, " n"]:
+    """Interval scores of several levels with weights α/2, and |y − median| with weight 1/2.
+
+    Bracher, Ray, Gneiting & Reich 2021, equation 1: twice the mean pinball loss of the median and
+    the edges, the median counted once.
+
+    Args:
+        median: [n].
+        intervals: level in percent, low [n] and high [n] of each.
+        actual: [n] what came.
+
+    >>> y = np.array([1.5])
+    >>> weighted_interval_score(np.array([0.5]), [(80, np.zeros(1), np.ones(1))], y)
+    array([0.73333333])
+    """
+    total = 0.5 * np.abs(actual - median)
+    for level, low, high in intervals:
+        total = total + (1 - level / 100) / 2 * winkler(low, high, actual, level)
+    return total / (len(intervals) + 0.5)
 
 
 def coverage(

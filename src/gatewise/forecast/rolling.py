@@ -1,12 +1,14 @@
 """Walk-forward backtests: fit before each origin, forecast after it, and judge.
 
 Scalers, transforms and early stopping live inside the fold, because a fold is a plain `fit` on the
-rows before its origin; no label of a training row reaches the test window. Known-future drivers of
-the window are passed on, past ones are not.
+rows before its origin. So training is purged: no label that a fit learns from or stops by lies in
+the test window of an origin that uses it, in any series, whatever their ends and however rarely
+models are fitted anew. Known-future drivers of the window are passed on, past ones are not.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,10 +17,12 @@ import numpy as np
 
 from gatewise.errors import ConfigError
 from gatewise.forecast import leaks, metrics, scoring, workers
-from gatewise.forecast.baselines import LAST_VALUE, LINEAR
-from gatewise.forecast.config import Config, Progress
+from gatewise.forecast import season as seasons
+from gatewise.forecast.baselines import LINEAR
+from gatewise.forecast.checkpoints import open_checkpoints, resumed_folds
+from gatewise.forecast.config import Progress
 from gatewise.forecast.features import fit_encoder
-from gatewise.forecast.folds import Benchmark, Fold, FoldForecast, forecast_folds, rolling_origins
+from gatewise.forecast.folds import Benchmark, FoldForecast, rolling_origins
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.panel import Panel
 from gatewise.forecast.result import Backtest, verdict
@@ -42,6 +46,7 @@ def backtest(
     step: int | None = None,
     checks: bool = True,
     n_jobs: int | None = 1,
+    resume: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Backtest:
     """Backtest a forecaster's options on a table, beside the baselines that usually win.
@@ -56,12 +61,16 @@ def backtest(
         past: drivers known up to the present.
         future: drivers known ahead.
         static: constant columns.
-        refit_every: fit anew at every k-th origin. Default 1.
+        refit_every: fit anew at every k-th origin; the network and what the baselines search or
+            fit alike. Every origin reads all rows before it. Default 1.
         step: rows between origins; None (default) takes prediction_length, so that windows do not
             overlap.
         checks: run the leak checks. Default True; without them no skill is claimed.
         n_jobs: worker processes (joblib); None takes the forecaster's `threads`. The numbers do
             not depend on it. Default 1.
+        resume: folder of finished folds. Each group of folds that shares a fit is written there
+            when it is done, and read from there if it is: an interrupted backtest goes on, and
+            gives the same numbers. Files of other options, tables or versions are not looked at.
         progress: called as progress("backtest", fold, folds), then progress("checks", done, 2).
 
     Returns:
@@ -70,6 +79,7 @@ def backtest(
     Raises:
         ConfigError: folds, step or refit_every is out of range.
         TableError: the table is too short, or cannot be used.
+        CheckpointError: a file in `resume` is damaged.
 
     >>> import numpy as np, polars as pl
     >>> walk = np.cumsum(np.random.default_rng(0).normal(size=90))
@@ -88,7 +98,8 @@ def backtest(
     step = step or config.prediction_length
     origins = rolling_origins(panel, config.prediction_length, folds, step)
     # The scale of the losses and the season of the baselines are read off the first training part.
-    encoder = fit_encoder(panel.before(origins[0].cuts), config.transform)
+    before = panel.before(origins[0].cuts)
+    encoder = fit_encoder(before, config.transform, config.season or seasons.find(before))
     jobs = config.jobs if n_jobs is None else n_jobs
     config = replace(config, threads=1) if jobs > 1 else config
     groups = [origins[i : i + refit_every] for i in range(0, folds, refit_every)]
@@ -96,18 +107,29 @@ def backtest(
     if unit == "log-return" and not all(np.nanmin(s.target) > 0 for s in panel.series):
         unit = "difference"  # a later value has no log
     benchmark = Benchmark(unit, encoder.season)
-    made = _run(config, panel, groups, benchmark, jobs, progress)
+    kept = None if resume is None else open_checkpoints(resume, config, panel, benchmark)
+    calls = ((config, panel, group, benchmark, kept) for group in groups)
+    made: list[FoldForecast] = []
+    for run in workers.run(resumed_folds, calls, min(jobs, len(groups))):
+        made.extend(run)
+        if progress is not None:
+            progress("backtest", len(made), folds)
     rows = scoring.collect(config, panel, made, unit)
     scales = scoring.scales_of(panel, origins[0], unit, encoder.season)
-    tests, best = scoring.tests_of(config, rows, scales, step)
-    scores = scoring.scores_of(config, rows, scales, {**tests, scoring.MODEL: tests[best]})
+    lag = -(-config.prediction_length // step) - 1  # in origins; see docs/decisions/0004
+    standing = scoring.standing_of(config, rows, scales, unit, lag)
+    scores = scoring.scores_of(config, rows, scales, standing)
     done: list[leaks.LeakCheck] = []
     if checks:
         done += leaks.run_experiments(config, panel, origins[folds // 2].cuts, progress)
-        done += _inspect(panel, rows, scores)
-    naive = scores[LAST_VALUE]["mae"]
-    ratio = scores[scoring.MODEL]["mae"] / naive if naive > 0 else float("nan")
-    sentence, skill = verdict(done, tests, best, LAST_VALUE, ratio)
+        done += _inspect(panel, rows, scores, unit)
+    sentence, skill = verdict(
+        done,
+        standing.tests,
+        standing.naives,
+        standing.best,
+        {n: s["mae"] for n, s in scores.items()},
+    )
     return Backtest(
         metrics=write_table(scoring.metric_columns(scores), panel.kind),
         verdict=sentence,
@@ -117,8 +139,12 @@ def backtest(
         direction=direction(rows.next_forecast, rows.next_actual),
         pit=metrics.pit(rows.quantiles[scoring.MODEL], rows.actual, config.probabilities),
         folds=scoring.fold_summaries(made, rows),
-        tests=tests,
-        best_baseline=best,
+        tests=standing.tests,
+        naive=standing.naive,
+        best_baseline=standing.best,
+        intervals=standing.intervals,
+        cone=standing.cone,
+        adaptive=scoring.adapted_of(config, rows, lag),
         unit=unit_of(unit),
         prediction_length=config.prediction_length,
         levels=config.levels,
@@ -128,31 +154,13 @@ def backtest(
     )
 
 
-def _run(
-    config: Config,
-    panel: Panel,
-    groups: list[list[Fold]],
-    benchmark: Benchmark,
-    jobs: int,
-    progress: Progress | None,
-) -> list[FoldForecast]:
-    calls = ((config, panel, group, benchmark) for group in groups)
-    total = sum(map(len, groups))
-    made: list[FoldForecast] = []
-    for run in workers.run(forecast_folds, calls, min(jobs, len(groups))):
-        made.extend(run)
-        if progress is not None:
-            progress("backtest", len(made), total)
-    return made
-
-
 def _inspect(
-    panel: Panel, rows: scoring.Rows, scores: dict[str, dict[str, float]]
+    panel: Panel, rows: scoring.Rows, scores: dict[str, dict[str, float]], unit: str
 ) -> list[leaks.LeakCheck]:
     """The leak checks that look at the finished forecasts."""
     with_drivers = (scoring.MODEL, LINEAR)
     own = min(v["mse_ratio"] for name, v in scores.items() if name not in with_drivers)
     return [
         leaks.yesterdays_value(rows.next_forecast, rows.next_actual, rows.next_previous),
-        leaks.too_good(panel, scores[scoring.MODEL]["mse_ratio"], own),
+        leaks.too_good(panel, scores[scoring.MODEL]["mse_ratio"], own, unit),
     ]

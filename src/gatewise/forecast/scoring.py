@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from gatewise.errors import TableError
 from gatewise.forecast import metrics
-from gatewise.forecast.baselines import LAST_VALUE
+from gatewise.forecast.baselines import LAST_VALUE, naive_names
 from gatewise.forecast.config import INNER, Config
+from gatewise.forecast.conformal import adaptive_intervals
 from gatewise.forecast.folds import MODEL, Fold, FoldForecast
 from gatewise.forecast.forecaster import quantile_columns
 from gatewise.forecast.panel import Array, Panel
-from gatewise.forecast.significance import DieboldMariano, diebold_mariano
+from gatewise.forecast.significance import DieboldMariano, diebold_mariano, holm
 from gatewise.forecast.table import write_table
 from gatewise.forecast.timestamps import render
 from gatewise.forecast.transform import to_working
@@ -126,62 +127,147 @@ def scales_of(panel: Panel, first: Fold, unit: str, season: int) -> Array:
     )
 
 
-def tests_of(
-    config: Config, rows: Rows, scales: Array, step: int
-) -> tuple[dict[str, DieboldMariano], str]:
-    """Diebold-Mariano of the network against each baseline on scaled absolute losses per origin."""
-    middle = config.probabilities.index(0.5)
-    losses = {}
-    for name, quantiles in rows.quantiles.items():
-        error = np.abs(rows.actual - quantiles[:, middle]) / scales[rows.series]
-        losses[name] = np.array([error[rows.fold == i].mean() for i in np.unique(rows.fold)])
-    lag = -(-config.prediction_length // step) - 1  # in origins; see docs/decisions/0004
-    mine = losses.pop(MODEL)
-    tests = {name: diebold_mariano(mine, theirs, lag) for name, theirs in losses.items()}
-    return tests, min(losses, key=lambda name: losses[name].mean())
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the network stands to the baselines.
+
+    Attributes:
+        tests: Diebold-Mariano against each baseline on scaled absolute losses per origin, each
+            with its value corrected for their number (Holm).
+        naive: the better of the two forecasts that know nothing.
+        naives: both of them.
+        best: the baseline with the lowest absolute loss.
+        intervals: Diebold-Mariano of the CRPS against that of the naive forecast's intervals; for
+            a target in changes they are the last value's, the historical-volatility cone.
+        cone: whose intervals those are.
+    """
+
+    tests: dict[str, DieboldMariano]
+    naive: str
+    naives: tuple[str, str]
+    best: str
+    intervals: DieboldMariano
+    cone: str
 
 
-def scores_of(
-    config: Config,
-    rows: Rows,
-    scales: Array,
-    tests: dict[str, DieboldMariano],
-) -> dict[str, dict[str, float]]:
-    """Every score of every model; see `Backtest.metrics` for what they are.
+def standing_of(config: Config, rows: Rows, scales: Array, unit: str, lag: int) -> Standing:
+    """Test the network against each baseline.
 
     Args:
         config: of the forecaster.
         rows: what was forecast and what came.
         scales: [S] unit of each series' scaled error.
-        tests: the Diebold-Mariano test whose p-value stands in each model's row.
+        unit: transform whose working scale losses are measured on.
+        lag: origins whose windows share rows, less 1; see docs/decisions/0004.
     """
     middle = config.probabilities.index(0.5)
+    size = scales[rows.series]
+    losses = {
+        name: _per_origin(rows, np.abs(rows.actual - quantiles[:, middle]) / size)
+        for name, quantiles in rows.quantiles.items()
+    }
+    mine = losses.pop(MODEL)
+    tests = holm({name: diebold_mariano(mine, theirs, lag) for name, theirs in losses.items()})
+    naives = naive_names(unit)
+    naive = min(naives, key=lambda name: losses[name].mean())
+    cone = naive if unit == "none" else LAST_VALUE
+    ours, theirs = (_per_origin(rows, _crps(config, rows, name) / size) for name in (MODEL, cone))
+    best = min(losses, key=lambda name: losses[name].mean())
+    return Standing(tests, naive, naives, best, diebold_mariano(ours, theirs, lag), cone)
+
+
+def _per_origin(rows: Rows, loss: Array) -> Array:
+    """[F] mean loss of each origin that has rows, in order."""
+    count = np.bincount(rows.fold)
+    return (np.bincount(rows.fold, loss) / np.maximum(count, 1))[count > 0]
+
+
+def _crps(config: Config, rows: Rows, name: str) -> Array:
     inner = [config.probabilities.index(p) for p in INNER]
-    naive = np.mean((rows.actual - rows.quantiles[LAST_VALUE][:, middle]) ** 2)
+    return metrics.crps(rows.quantiles[name][:, inner], rows.actual, INNER)
+
+
+def scores_of(
+    config: Config, rows: Rows, scales: Array, standing: Standing
+) -> dict[str, dict[str, float]]:
+    """Every score of every model, `metrics.DEFINITIONS` says what they are.
+
+    Args:
+        config: of the forecaster.
+        rows: what was forecast and what came.
+        scales: [S] unit of each series' scaled error.
+        standing: the tests whose p-values stand in the baselines' rows; the network's own row
+            repeats the best baseline's.
+    """
+    middle = config.probabilities.index(0.5)
+    naive = metrics.mse(rows.quantiles[standing.naive][:, middle], rows.actual)
     scores = {}
     for name, quantiles in rows.quantiles.items():
-        error = rows.actual - quantiles[:, middle]
-        point = rows.quantiles_level[name][:, middle]
-        mse = float(np.mean(error**2))
+        point, level = quantiles[:, middle], rows.quantiles_level[name][:, middle]
+        mse = metrics.mse(point, rows.actual)
         made = {
-            "mae": float(np.mean(np.abs(error))),
+            "mae": metrics.mae(point, rows.actual),
             "mse": mse,
             "rmse": mse**0.5,
-            "mase": float(np.mean(np.abs(error) / scales[rows.series])),
-            "smape": metrics.smape(point, rows.level),
-            "mape": metrics.mape(point, rows.level),
-            "mae-level": float(np.mean(np.abs(point - rows.level))),
-            "crps": float(metrics.crps(quantiles[:, inner], rows.actual, INNER).mean()),
+            "mase": metrics.mase(point, rows.actual, scales[rows.series]),
+            "smape": metrics.smape(level, rows.level),
+            "mape": metrics.mape(level, rows.level),
+            "mae-level": metrics.mae(level, rows.level),
+            "crps": float(_crps(config, rows, name).mean()),
         }
-        for level in config.levels:
-            low, high = config.interval(level)
-            made[f"coverage-{level:g}"] = metrics.coverage(
-                quantiles[:, low], quantiles[:, high], rows.actual
+        intervals = []
+        for asked in config.levels:
+            low, high = (quantiles[:, edge] for edge in config.interval(asked))
+            intervals.append((asked, low, high))
+            made[f"coverage-{asked:g}"] = metrics.coverage(low, high, rows.actual)
+            made[f"winkler-{asked:g}"] = float(
+                metrics.winkler(low, high, rows.actual, asked).mean()
             )
-        made["mse_ratio"] = mse / float(naive) if naive > 0 else float("nan")
-        made["dm_p"] = tests[name].p_value
+        made["wis"] = float(metrics.weighted_interval_score(point, intervals, rows.actual).mean())
+        test = standing.tests[standing.best if name == MODEL else name]
+        made["mse_ratio"] = mse / naive if naive > 0 else float("nan")
+        made |= {"dm_p": test.p_value, "dm_p_holm": test.p_adjusted}
         scores[name] = made
     return scores
+
+
+def adapted_of(config: Config, rows: Rows, lag: int) -> list[dict[str, Any]]:
+    """One dict per level: coverage before and after adaptive conformal inference.
+
+    Returns:
+        level, rows (judged: those whose interval had something to adapt to), before and after
+        (coverage of those), width (after / before), and per origin with such rows fold,
+        covered_before and covered_after; empty if there are no such rows.
+    """
+    made = []
+    quantiles = rows.quantiles[MODEL]
+    for level in config.levels:
+        low, high = (quantiles[:, edge] for edge in config.interval(level))
+        new = adaptive_intervals(low, high, rows.actual, rows.fold, level, lag=lag + 1)
+        seen = new.usable
+        if not seen.any():
+            continue
+        before, after = (
+            ((a <= rows.actual) & (rows.actual <= b))[seen].astype(float)
+            for a, b in ((low, high), (new.low, new.high))
+        )
+        count = np.bincount(rows.fold[seen])
+        shares = [
+            np.bincount(rows.fold[seen], x)[count > 0] / count[count > 0] for x in (before, after)
+        ]
+        made.append(
+            {
+                "level": level,
+                "rows": int(seen.sum()),
+                "before": float(before.mean()),
+                "after": float(after.mean()),
+                "width": float((new.high - new.low)[seen].sum() / (high - low)[seen].sum()),
+                "fold": np.flatnonzero(count).tolist(),
+                "covered_before": shares[0].tolist(),
+                "covered_after": shares[1].tolist(),
+            }
+        )
+    return made
 
 
 def metric_columns(scores: dict[str, dict[str, float]]) -> dict[str, list[Any]]:
@@ -223,6 +309,7 @@ def fold_summaries(made: list[FoldForecast], rows: Rows) -> list[dict[str, Any]]
             {
                 "fold": run.fold.index,
                 "start": str(run.fold.start),
+                "fitted_before": str(run.fitted_before),
                 "rows": int(mine.sum()),
                 "best_epoch": run.epochs,
                 "mae": errors,

@@ -26,7 +26,7 @@ DEFAULT_SERIES: Final = "unique_id"
 _LARGEST: Final = 1e60  # squares and their sums stay finite
 
 RESULT_NAMES: Final = (
-    "forecast", "origin", "fold", "step", "actual", "gatewise", "last value", "drift",
+    "forecast", "origin", "fold", "step", "actual", "gatewise", "last value", "mean", "drift",
     "seasonal naive", "AutoETS", "linear",
 )  # fmt: skip
 """Columns of the results, which stand beside the caller's time and series columns."""

@@ -41,3 +41,12 @@ def autoregression(seed, rows=400, phi=0.7):
     for t in range(1, rows):
         change[t] = phi * change[t - 1] + rng.normal()
     return table(np.cumsum(change))
+
+
+def stationary(seed, rows=5000, phi=0.3):
+    """A first-order autoregression: linear is the truth, the mean is hard to beat."""
+    rng = np.random.default_rng(7000 + seed)
+    y = rng.normal(size=rows + 100)
+    for t in range(1, len(y)):
+        y[t] += phi * y[t - 1]
+    return table(y[100:])

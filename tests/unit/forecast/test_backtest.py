@@ -8,6 +8,7 @@ from gatewise.errors import ConfigError, TableError
 from gatewise.forecast import Forecaster, backtest
 from gatewise.forecast.folds import rolling_origins
 from gatewise.forecast.leaks import LeakCheck
+from gatewise.forecast.metrics import DEFINITIONS
 from gatewise.forecast.result import verdict
 from gatewise.forecast.significance import DieboldMariano
 from gatewise.forecast.table import choose_columns, read_panel
@@ -26,6 +27,7 @@ def test_metrics_have_a_row_per_model(made):
     assert made.metrics["model"].to_list() == [
         "gatewise",
         "last value",
+        "mean",
         "drift",
         "seasonal naive",
         "AutoETS",
@@ -33,10 +35,12 @@ def test_metrics_have_a_row_per_model(made):
     ]
     assert made.metrics.columns == [
         "model", "mae", "mse", "rmse", "mase", "smape", "mape", "mae-level", "crps",
-        "coverage-80", "coverage-95", "mse_ratio", "dm_p",
+        "coverage-80", "winkler-80", "coverage-95", "winkler-95", "wis", "mse_ratio", "dm_p",
+        "dm_p_holm",
     ]  # fmt: skip
     assert np.isfinite(made.metrics.drop("model").to_numpy()).all()
-    assert made.scores["last value"]["mse_ratio"] == 1.0
+    assert made.scores[made.naive]["mse_ratio"] == 1.0
+    assert {name.split("-")[0] for name in made.metrics.columns[1:]} <= set(DEFINITIONS)
 
 
 def test_forecasts_stand_beside_what_came(made, shops):
@@ -56,6 +60,15 @@ def test_the_baselines_columns_are_their_forecasts(made, shops):
     )
     joined = first.join(before, on="month")
     np.testing.assert_allclose(joined["last value"], joined["last"])
+
+
+def test_models_are_compared_with_a_correction_for_their_number(made):
+    raw = sorted(test.p_value for test in made.tests.values())
+    adjusted = sorted(test.p_adjusted for test in made.tests.values())
+    assert adjusted[0] == pytest.approx(min(1, raw[0] * len(raw)))
+    assert all(a >= p for a, p in zip(adjusted, raw, strict=True))
+    assert made.scores["linear"]["dm_p_holm"] == made.tests["linear"].p_adjusted
+    assert made.naive in ("last value", "mean")
 
 
 def test_a_backtest_can_be_written_as_json(made):
@@ -142,32 +155,63 @@ def test_dependent_changes_are_found():
     assert made.direction.hit_rate > made.direction.majority_rate
 
 
-def dm(p, n=20):
-    return DieboldMariano(-1.0, p, n)
+def dm(p, n=20, worse=0.5, lag=0):
+    return DieboldMariano(-1.0, p, n, lag, worse, p, worse)
 
 
-def test_the_verdict_claims_skill_only_with_every_proof():
-    good, bad = [LeakCheck("a", True, "")], [LeakCheck("a", False, "It moved.")]
-    both = {"last value": dm(0.01), "linear": dm(0.02)}
-    sentence, skill = verdict(good, both, "linear", "last value", 0.7)
+GOOD, BAD = [LeakCheck("a", True, "")], [LeakCheck("a", False, "It moved.")]
+NAIVES = ("last value", "mean")
+ERRORS = {"gatewise": 0.7, "last value": 1.2, "mean": 1.0, "linear": 0.7}
+
+
+def said(checks, linear, mean=0.02, **errors):
+    tests = {"last value": dm(0.01), "mean": dm(mean), "linear": linear}
+    return verdict(checks, tests, NAIVES, "linear", ERRORS | errors)
+
+
+def test_skill_is_over_both_naive_forecasts():
+    sentence, skill = said(GOOD, dm(0.4))
     assert skill
-    assert sentence.startswith("Skill: better than the last value (DM p = 0.010)")
-    assert verdict([], both, "linear", "last value", 0.7)[1] is False
-    assert verdict(bad, both, "linear", "last value", 0.7) == (
-        "Not to be trusted: the check 'a' failed. It moved.",
-        False,
-    )
-    assert "1 more failed" in verdict(bad * 2, both, "linear", "last value", 0.7)[0]
-    sentence, skill = verdict(good, both | {"linear": dm(0.4)}, "linear", "last value", 0.7)
-    assert "not shown to be better than the best baseline, linear (p = 0.40)" in sentence
-    sentence, skill = verdict(good, {"last value": dm(0.61)}, "last value", "last value", 1.1)
     assert sentence == (
-        "No evidence of skill over the random walk (DM p = 0.61, 20 origins): the absolute error "
-        "is 10.0 % higher than the last value's."
+        "Skill: better than the last value and the mean (DM p = 0.020, adjusted 0.020, 20 "
+        "origins); the absolute error is 30.0 % lower than the mean's. Not shown to be better than "
+        "the best baseline, linear (adjusted p = 0.40)."
+    )
+    sentence, skill = said(GOOD, dm(0.4), mean=0.3)
+    assert not skill
+    assert sentence.startswith("No evidence of skill over the mean (DM p = 0.30, adjusted 0.30")
+
+
+def test_the_verdict_tells_how_it_stands_to_the_best_baseline():
+    assert said(GOOD, dm(0.0001))[0].endswith(
+        "Better than the best baseline, linear (adjusted p < 0.001)."
+    )
+    sentence, skill = said(GOOD, dm(0.99, worse=0.01))
+    assert skill
+    assert sentence.endswith("Worse than the best baseline, linear (adjusted p = 0.010).")
+    assert "Worse than the best baseline" in said(GOOD, dm(0.99, worse=0.01), mean=0.3)[0]
+    alone = verdict(GOOD, {n: dm(0.01) for n in NAIVES}, NAIVES, "mean", ERRORS)
+    assert alone[0].endswith("than the mean's. No baseline is better.")
+
+
+def test_the_verdict_claims_nothing_without_the_checks_and_enough_origins():
+    assert said([], dm(0.01))[1] is False
+    assert said([], dm(0.01))[0].endswith("The leak checks were not run.")
+    assert said(BAD, dm(0.01)) == ("Not to be trusted: the check 'a' failed. It moved.", False)
+    assert "1 more failed" in said(BAD * 2, dm(0.01))[0]
+    sentence, skill = verdict(
+        GOOD, {"last value": dm(0.61), "drift": dm(0.4)}, ("last value", "drift"), "last value",
+        {"gatewise": 1.1, "last value": 1.0, "drift": 1.2},
+    )  # fmt: skip
+    assert sentence == (
+        "No evidence of skill over the random walk (DM p = 0.61, adjusted 0.61, 20 origins): the "
+        "absolute error is 10.0 % higher than the last value's."
     )
     assert not skill
-    perfect = verdict(good, {"last value": dm(1.0)}, "last value", "last value", float("nan"))
+    perfect = verdict(
+        GOOD, {"last value": dm(1.0)}, ["last value"], "last value",
+        {"gatewise": 0.0, "last value": 0.0},
+    )  # fmt: skip
     assert "the absolute error is no lower than the last value's" in perfect[0]
-    alone = verdict(good, {"last value": dm(0.01)}, "last value", "last value", 0.5)
-    assert alone[0].startswith("Skill: better than the last value (DM p = 0.010), the best")
-    assert "too few" in verdict(good, {"last value": dm(1, 2)}, "last value", "last value", 1.0)[0]
+    few = {n: dm(0.001, 10, lag=2) for n in NAIVES}
+    assert "too few for a test. Use at least 16" in verdict(GOOD, few, NAIVES, "mean", ERRORS)[0]

@@ -1,15 +1,22 @@
 import numpy as np
 import pytest
+from statsforecast import models
 
 from gatewise.forecast import baselines
 
 P = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 
 
+def univariate(y, h, season, **options):
+    made = baselines.univariate(y, [len(y)], h, season, P, **options)
+    return {name: quantiles[0] for name, quantiles in made.items()}
+
+
 def test_each_baseline_is_what_it_says():
     y = 10 + np.tile([0.0, 1, 2, 3], 15) + 0.01 * np.random.default_rng(0).normal(size=60)
-    made = baselines.univariate(y, 4, 4, P)
+    made = univariate(y, 4, 4)
     assert list(made) == ["last value", "drift", "seasonal naive", "AutoETS"]
+    assert "mean" in univariate(y, 4, 4, centred=True)
     np.testing.assert_allclose(made["last value"][:, 3], y[-1])
     np.testing.assert_allclose(made["seasonal naive"][:, 3], y[-4:])
     for quantiles in made.values():
@@ -18,18 +25,77 @@ def test_each_baseline_is_what_it_says():
 
 
 def test_gaps_and_short_or_constant_histories_are_forecast():
-    gaps = baselines.univariate(np.array([np.nan, 1, np.nan, 2, 3, np.nan]), 2, 1, P)
+    gaps = univariate(np.array([np.nan, 1, np.nan, 2, 3, np.nan]), 2, 1)
     assert gaps["last value"][0, 3] == 3.0
-    short = baselines.univariate(np.array([1.0, 2.0]), 3, 12, P)
+    short = univariate(np.array([1.0, 2.0]), 3, 12)
     assert all(np.isfinite(q).all() for q in short.values())
     assert "seasonal naive" in short
-    constant = baselines.univariate(np.ones(30), 3, 1, P)
+    constant = univariate(np.ones(30), 3, 1)
     np.testing.assert_allclose(constant["AutoETS"][:, 3], 1.0)
+
+
+def test_the_closed_formulas_are_statsforecast_s():
+    y = np.random.default_rng(1).normal(size=200).cumsum()
+    made = univariate(y, 6, 4, centred=True)
+    for name, model in (
+        ("mean", models.HistoricAverage()),
+        ("drift", models.RandomWalkWithDrift()),
+        ("seasonal naive", models.SeasonalNaive(season_length=4)),
+        ("last value", models.Naive()),
+    ):
+        theirs = model.forecast(y, 6, level=[95])
+        np.testing.assert_allclose(made[name][:, 3], theirs["mean"], err_msg=name)
+        # Drift: n - 2 degrees of freedom against n - 1.
+        np.testing.assert_allclose(made[name][:, 6], theirs["hi-95"], rtol=2e-3, err_msg=name)
+
+
+def test_the_cone_follows_the_latest_volatility():
+    y = np.random.default_rng(1).normal(size=1000)
+    y = np.cumsum(np.where(np.arange(1000) < 600, 10 * y, y))
+    width = np.diff(univariate(y, 4, 1)["last value"][:, [0, 6]])[:, 0]
+    np.testing.assert_allclose(width, 2 * 1.96 * np.sqrt([1, 2, 3, 4]), rtol=0.1)
+
+
+@pytest.mark.parametrize("shape", ["walk", "positive, then below zero", "short", "constant"])
+def test_later_origins_of_one_fit_read_all_rows_before_them(shape):
+    rng = np.random.default_rng(0)
+    y = {
+        "walk": rng.normal(size=80).cumsum(),
+        "positive, then below zero": np.r_[np.exp(rng.normal(size=60)), -np.ones(20)],
+        "short": rng.normal(size=25),
+        "constant": np.ones(80),
+    }[shape]
+    cuts = [len(y) - 20, len(y) - 10, len(y) - 3]
+    made = baselines.univariate(y, cuts, 2, 1, P, centred=True)
+    changed = baselines.univariate(np.where(np.arange(len(y)) < cuts[1], y, 99), cuts, 2, 1, P)
+    for name, quantiles in made.items():
+        assert quantiles.shape == (3, 2, 7)
+        assert np.isfinite(quantiles).all()
+        if name in changed:
+            assert quantiles[:2].tobytes() == changed[name][:2].tobytes()
+        if name in ("last value", "mean", "drift"):
+            alone = baselines.univariate(y, cuts[1:2], 2, 1, P, centred=True)[name]
+            np.testing.assert_array_equal(quantiles[1], alone[0])
 
 
 def linear(inputs, working, end, **options):
     given = {"prediction_length": 3, "centred": True, "future": 0, "season": 1, "probabilities": P}
-    return baselines.linear(inputs, working, end, **(given | options))
+    return baselines.linear(inputs, working, [end], **(given | options))[0]
+
+
+def test_least_squares_of_a_later_origin_is_fitted_at_the_first_one():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=200)
+    given = {"prediction_length": 2, "centred": True, "future": 0, "season": 1, "probabilities": P}
+    several = baselines.linear(y[:, None], y, [150, 160], **given)
+    np.testing.assert_allclose(several[0], linear(y[:, None], y, 150, prediction_length=2))
+    late = np.where(np.arange(200) >= 160, 99.0, y)
+    np.testing.assert_array_equal(
+        several, baselines.linear(late[:, None], late, [150, 160], **given)
+    )
+    labels = np.where(np.arange(200) == 155, 1e6, y)  # before the later origin, after the fit
+    again = baselines.linear(labels[:, None], labels, [150, 160], **given)
+    np.testing.assert_array_equal(several, again)
 
 
 def test_least_squares_finds_a_lagged_driver_and_a_known_one():

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from gatewise.forecast import Forecaster, backtest, windows
-from gatewise.forecast.leaks import yesterdays_value
+from gatewise.forecast.leaks import too_good, yesterdays_value
+from gatewise.forecast.table import choose_columns, read_panel
 
 from .simulated import planted, random_walk, table
 
@@ -76,6 +77,34 @@ def test_the_change_itself_as_a_driver_is_caught():
     change = np.diff(data["y"].to_numpy(), append=np.nan)
     made = run(data.with_columns(x=pl.Series(change)), past=["x"])
     assert not outcome(made)["too good"]
+
+
+def leading(strength, price):
+    """A driver that leads the target's change, with that correlation."""
+    lead, noise = np.random.default_rng(5).normal(size=(2, 400))
+    change = strength * np.roll(lead, 1) + np.sqrt(1 - strength**2) * noise
+    y = np.cumsum(change)
+    data = table(np.exp(4 + y / 100) if price else y, x=lead)
+    return read_panel(data, choose_columns(data, past=["x"]))
+
+
+@pytest.mark.parametrize(
+    ("strength", "price", "passed"),
+    [(0.65, True, False), (0.65, False, True), (0.9, False, False), (0.4, True, True)],
+)
+def test_prices_are_held_to_a_stricter_bound(strength, price, passed):
+    made = too_good(leading(strength, price), 0.6, 1.0, "log-return" if price else "difference")
+    assert made.passed is passed
+    assert "'x' in row t correlates" in made.detail  # said also where it is no failure
+
+
+def test_an_error_too_small_needs_a_driver_to_blame():
+    weak = leading(0.1, True)
+    assert not too_good(weak, 0.3, 1.0, "log-return").passed
+    assert too_good(weak, 0.3, 1.0, "difference").passed
+    assert too_good(weak, 0.3, 0.35, "log-return").passed  # the target's own past explains it
+    alone = random_walk(0, 300)
+    assert too_good(read_panel(alone, choose_columns(alone)), 0.01, 1.0).passed
 
 
 def test_two_leaking_drivers_that_only_tell_together_are_caught():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gatewise.forecast.significance import diebold_mariano, direction
+from gatewise.forecast.significance import DieboldMariano, diebold_mariano, direction, holm
 
 
 def test_without_overlap_it_is_the_t_test():
@@ -58,3 +58,23 @@ def test_forecasts_without_a_sign_are_no_calls():
     made = direction(np.zeros(5), np.ones(5))
     assert made.calls == 0
     assert np.isnan(made.hit_rate)
+
+
+def test_holm_multiplies_by_the_tests_that_are_left():
+    p = {"a": 0.04, "b": 0.01, "c": 0.03, "d": 0.9}
+    made = holm({name: DieboldMariano(0.0, v, 9, p_worse=1 - v) for name, v in p.items()})
+    adjusted = {name: test.p_adjusted for name, test in made.items()}
+    assert adjusted == pytest.approx({"a": 0.09, "b": 0.04, "c": 0.09, "d": 0.9})
+    assert made["d"].p_worse_adjusted == pytest.approx(0.4)
+    assert made["b"].p_value == 0.01
+    assert holm({}) == {}
+
+
+def test_both_directions_and_the_interval_belong_to_one_test():
+    a, b = np.random.default_rng(0).exponential(size=(2, 30))
+    made, turned = diebold_mariano(a, b), diebold_mariano(b, a)
+    assert made.p_worse == pytest.approx(turned.p_value)
+    interval = stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert (made.low, made.high) == pytest.approx((interval.low, interval.high))
+    assert made.difference == pytest.approx(np.mean(a - b))
+    assert diebold_mariano(a, a).p_worse == 1.0

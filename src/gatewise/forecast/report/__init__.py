@@ -2,6 +2,7 @@
 
     svg.py        matplotlib figures as SVG that follows the page's light or dark colours
     figures.py    the forecast, the backtest, the drivers, the training as figures
+    parts.py      a backtest's numbers and pictures as the template takes them
     page.py       write_forecast, write_backtest: figures and numbers into the template
     page.html.j2  the template
 

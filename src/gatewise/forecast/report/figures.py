@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import narwhals as nw
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 MODEL: Final = "#3b82c4"
 BASELINE: Final = "#d97706"
 QUIET: Final = "#8b8f97"
+
+_SHOWN_FOLDS = 60  # latest origins whose forecasts are drawn
+_POINTS = 60  # means of neighbouring folds beyond that many
 
 
 def fan_chart(
@@ -65,23 +69,127 @@ def fan_chart(
     return figure
 
 
+def standing_chart(result: Backtest) -> Figure:
+    """Draw how much lower the model's error is than each baseline's, with its 95 % interval."""
+    tests = dict(sorted(result.tests.items(), key=lambda item: item[1].difference))
+    mine = result.scores["gatewise"]["mase"]
+    figure = Figure(figsize=(10, 0.9 + 0.36 * len(tests)), layout="constrained")
+    axis = figure.subplots()
+    for y, test in enumerate(tests.values()):
+        theirs = 100 / (mine - test.difference)  # in percent of the baseline's own error
+        shown = [theirs * value for value in (test.low, test.difference, test.high)]
+        better, worse = test.p_adjusted < 0.05, test.p_worse_adjusted < 0.05
+        colour = MODEL if better else BASELINE if worse else QUIET
+        axis.plot([shown[0], shown[2]], [y, y], color=colour, linewidth=2.5, alpha=0.55,
+                  solid_capstyle="round")  # fmt: skip
+        axis.plot(shown[1], y, color=colour, marker="o", markersize=8)
+    axis.axvline(0, color=INK, linewidth=0.8)
+    axis.set_yticks(range(len(tests)), list(tests))
+    axis.set_ylim(-0.6, len(tests) - 0.4)
+    axis.set_xlabel("absolute error beside the baseline's, %")
+    for x, side, text in ((0, "left", "← gatewise is better"), (1, "right", "gatewise is worse →")):
+        axis.text(x, 1.02, text, ha=side, va="bottom", fontsize=8, transform=axis.transAxes)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="x", color=QUIET, alpha=0.25, linewidth=0.6)
+    axis.set_axisbelow(True)
+    return figure
+
+
+def windows_chart(result: Backtest) -> Figure:
+    """Draw what was forecast from the latest origins over what came, for the first series."""
+    columns = _columns(result.forecasts)
+    names = list(columns)
+    time, series = names[names.index("origin") - 1], names[0] if names[1] != "origin" else None
+    first = np.ones(len(columns["fold"]), dtype=bool)
+    if series is not None:
+        first = columns[series] == columns[series][0]
+    latest = np.unique(columns["fold"][first])[-_SHOWN_FOLDS:]
+    keep = first & np.isin(columns["fold"], latest)
+    rows = {name: values[keep] for name, values in columns.items()}
+    label, at = np.unique(rows[time], return_inverse=True)
+    level = max(result.levels)
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    axis = figure.subplots()
+    _, shown = np.unique(at, return_index=True)
+    axis.plot(at[shown], rows["actual"][shown], color=INK, linewidth=1.1, label="what came")
+    joined = len(np.unique(rows["step"])) == 1  # one row ahead: the windows make one band
+    parts = [slice(None)] if joined else [rows["fold"] == fold for fold in latest]
+    for part in parts:
+        x = at[part]
+        named = part is parts[-1]
+        axis.fill_between(
+            x, rows[f"lo-{level:g}"][part], rows[f"hi-{level:g}"][part], color=MODEL, alpha=0.25,
+            linewidth=0, label=f"{level:g} % interval" if named else None,
+        )  # fmt: skip
+        axis.plot(x, rows["forecast"][part], color=MODEL, linewidth=1.8,
+                  label="forecast (median)" if named else None)  # fmt: skip
+    _label_rows(
+        axis, label.astype("datetime64[us]") if label.dtype.kind == "M" else label.astype(str)
+    )
+    axis.set_xlim(0, max(len(label) - 1, 1))
+    _finish(axis)
+    return figure
+
+
 def backtest_chart(result: Backtest) -> Figure:
-    """Draw the absolute error of each fold: the model's, the last value's, the best baseline's."""
+    """Draw the absolute error of each fold: the model's, the naive one's, the best baseline's."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     axis = figure.subplots()
-    folds = np.arange(len(result.folds))
-    shown = {"gatewise": MODEL, "last value": BASELINE}
+    shown = {"gatewise": MODEL, result.naive: BASELINE}
     if result.best_baseline not in shown:
         shown[result.best_baseline] = QUIET
-    for name, colour in shown.items():
-        values = [fold["mae"][name] for fold in result.folds]
-        axis.plot(folds, values, color=colour, marker="o", markersize=4, label=name)
     starts = np.array([str(fold["start"])[:10] for fold in result.folds])
-    _label_rows(axis, starts)
+    groups = np.array_split(np.arange(len(result.folds)), min(len(result.folds), _POINTS))
+    for name, colour in shown.items():
+        values = [np.mean([_mae(result.folds[k], name) for k in group]) for group in groups]
+        axis.plot(range(len(groups)), values, color=colour, marker="o", markersize=4, label=name)
+    _label_rows(axis, starts[[group[0] for group in groups]])
     axis.set_ylabel("absolute error" + (" (log)" if result.unit == "log" else ""))
     axis.set_ylim(bottom=0)
     _finish(axis)
     return figure
+
+
+def _mae(fold: Mapping[str, Any], name: str) -> float:
+    return fold["mae"].get(name, np.nan)
+
+
+def coverage_chart(result: Backtest) -> Figure:
+    """Draw coverage over the origins, as forecast and adapted: one panel for each level."""
+    figure = Figure(figsize=(10, 2.8), layout="constrained")
+    axes = figure.subplots(1, len(result.adaptive), squeeze=False, sharey=True)[0]
+    starts = np.array([str(fold["start"])[:10] for fold in result.folds])
+    for axis, found in zip(axes, result.adaptive, strict=True):
+        many = max(len(found["fold"]) // 8, 1)
+        shown = slice(many - 1, None)  # before, the mean is of few
+        for key, colour, label in (
+            ("covered_before", QUIET, "as forecast"),
+            ("covered_after", MODEL, "adapted"),
+        ):
+            values = _moving_mean(np.array(found[key]), many)
+            axis.plot(found["fold"][shown], 100 * values[shown], color=colour, linewidth=1.8,
+                      label=label)  # fmt: skip
+        axis.axhline(found["level"], color=BASELINE, linewidth=1, linestyle="--",
+                     label=f"{found['level']:g} %")  # fmt: skip
+        _label_rows(axis, starts, 4)
+        _finish(axis)
+    axes[0].set_ylabel("% inside")
+    axes[0].set_ylim(top=101)
+    return figure
+
+
+def _moving_mean(values: NDArray[np.float64], many: int) -> NDArray[np.float64]:
+    """Mean of the latest `many` values; of as many as there are at the start."""
+    total = np.cumsum(np.r_[0.0, values])
+    stop = np.arange(1, len(values) + 1)
+    start = np.maximum(stop - many, 0)
+    return (total[stop] - total[start]) / (stop - start)
+
+
+def _columns(table: Any) -> dict[str, NDArray[Any]]:
+    frame = nw.from_native(table, eager_only=True)
+    return {name: frame[name].to_numpy() for name in frame.columns}
 
 
 def calibration_chart(result: Backtest) -> Figure:
@@ -150,9 +258,9 @@ def time_labels(time: NDArray[Any]) -> NDArray[np.str_]:
     return np.char.replace(time.astype("datetime64[m]").astype(str), "T", " ")
 
 
-def _label_rows(axis: Any, labels: NDArray[Any]) -> None:
+def _label_rows(axis: Any, labels: NDArray[Any], most: int = 6) -> None:
     text = labels if labels.dtype.kind == "U" else time_labels(labels)
-    at = np.unique(np.linspace(0, len(text) - 1, min(6, len(text))).astype(int))
+    at = np.unique(np.linspace(0, len(text) - 1, min(most, len(text))).astype(int))
     axis.set_xticks(at, [text[k] for k in at])
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
-import numpy as np
 from jinja2 import Environment
 from numpy.typing import NDArray
 
@@ -18,12 +15,10 @@ from gatewise import trace
 from gatewise.files import write_atomically
 from gatewise.forecast.drivers import NEGLIGIBLE
 from gatewise.forecast.report import figures
-from gatewise.forecast.report.svg import to_svg
+from gatewise.forecast.report.parts import Picture, backtest_parts, picture
 from gatewise.forecast.table import read_panel
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from gatewise.forecast.drivers import DriverEffect
     from gatewise.forecast.forecaster import Forecaster
     from gatewise.forecast.panel import Panel
@@ -31,19 +26,6 @@ if TYPE_CHECKING:
 
 _PAST_ROWS = 6  # rows of the past in the fan chart, in horizons
 _MAX_CHARTS = 6  # series with a fan chart
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One figure of the page.
-
-    Attributes:
-        svg: the inline element.
-        caption: what to see in it.
-    """
-
-    svg: str
-    caption: str
 
 
 def write_forecast(
@@ -90,7 +72,7 @@ def write_backtest(
     Raises:
         OSError: the file cannot be written.
     """
-    parts = _backtest_parts(result)
+    parts = backtest_parts(result)
     write_atomically(path, _render(title="Backtest", source=source, command=command, **parts))
 
 
@@ -118,7 +100,7 @@ def forecast_page(
         command: that repeats it.
     """
     fitted = forecaster.fitted
-    parts: dict[str, Any] = {} if result is None else _backtest_parts(result)
+    parts: dict[str, Any] = {} if result is None else backtest_parts(result)
     return _render(
         title=title,
         source=source,
@@ -127,7 +109,7 @@ def forecast_page(
         fans=_fan_charts(forecaster, forecast, history),
         cell=_cell_pictures(forecaster, history),
         drivers=_driver_parts(effects),
-        training=_picture(
+        training=picture(
             figures.training_chart(fitted.training),
             "training",
             "Losses per epoch; the weights that forecast the last rows of the training part best "
@@ -143,10 +125,6 @@ def _render(**values: Any) -> str:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     source = files("gatewise.forecast.report").joinpath("page.html.j2").read_text("utf-8")
     return environment.from_string(source).render(**values)
-
-
-def _picture(figure: Figure, name: str, caption: str) -> Picture:
-    return Picture(to_svg(figure, name, caption), caption)
 
 
 def _columns(table: Any) -> dict[str, NDArray[Any]]:
@@ -177,7 +155,7 @@ def _fan_charts(forecaster: Forecaster, forecast: Any, history: Any) -> list[tup
             "calendar. The dashed line is the last value: the forecast to beat."
         )
         title = "" if names is None else str(series.name)
-        shown.append((title, _picture(figure, f"fan{k}", caption)))
+        shown.append((title, picture(figure, f"fan{k}", caption)))
     return shown
 
 
@@ -200,14 +178,14 @@ def _cell_pictures(forecaster: Forecaster, history: Any) -> list[Picture]:
     labels = figures.time_labels(window.time)
     top = lstm.num_layers - 1
     return [
-        _picture(
+        picture(
             trace.plot_gates(recorded, layer=top, labels=list(labels)),
             "gates",
             f"Every gate, the candidate, the cell state and the hidden state of the "
             f"{lstm.hidden_size} units over the {len(labels)} rows that the forecast was made "
             "from; units that remember longest stand at the top.",
         ),
-        _picture(
+        picture(
             trace.plot_operating_points(recorded, layer=top),
             "curves",
             "Where the units stand on their two tanh curves: the candidate's, and the one that the "
@@ -225,7 +203,7 @@ def _driver_parts(effects: Sequence[DriverEffect]) -> dict[str, Any] | None:
     )
     return {
         "negligible": NEGLIGIBLE,
-        "picture": _picture(figures.drivers_chart(effects), "drivers", caption),
+        "picture": picture(figures.drivers_chart(effects), "drivers", caption),
         "rows": [
             {
                 "name": e.name,
@@ -236,47 +214,6 @@ def _driver_parts(effects: Sequence[DriverEffect]) -> dict[str, Any] | None:
                 "interval": f"{e.low:+.3f} to {e.high:+.3f}",
             }
             for e in effects
-        ],
-    }
-
-
-def _backtest_parts(result: Backtest) -> dict[str, Any]:
-    shares = [f"coverage-{level:g}" for level in result.levels]
-    shown = ["mae", "mse", "mse_ratio", "mase", "crps", *shares, "dm_p"]
-    d = result.direction
-    direction = (
-        "No direction was forecast: every forecast change is zero."
-        if not d.calls
-        else f"Direction of the next change: right in {d.hits} of {d.calls} "
-        f"({d.hit_rate:.1%}, 95 % interval {d.low:.1%} to {d.high:.1%}); always calling the more "
-        f"frequent direction is right in {d.majority_rate:.1%}."
-    )
-    return {
-        "verdict": result.verdict,
-        "skill": result.skill,
-        "checks": result.checks,
-        "direction": direction,
-        "metric_names": shown,
-        "metrics": [
-            (model, [_number(row.get(name, math.nan), name in shares) for name in shown])
-            for model, row in result.scores.items()
-        ],
-        "unit": result.unit,
-        "best_baseline": result.best_baseline,
-        "origins": len(result.folds),
-        "horizon": result.prediction_length,
-        "backtest_pictures": [
-            _picture(
-                figures.backtest_chart(result),
-                "folds",
-                "Mean absolute error at each origin; lower is better.",
-            ),
-            _picture(
-                figures.calibration_chart(result),
-                "calibration",
-                "Where the actual values fell in the forecast distribution. Flat at 1 is "
-                "calibrated; high ends mean intervals that are too narrow.",
-            ),
         ],
     }
 
@@ -306,9 +243,3 @@ def _facts(forecaster: Forecaster) -> list[tuple[str, str]]:
         ("seed", str(fitted.seed)),
         *((f"transform of {name}", kind) for name, kind in fitted.transforms.items()),
     ]
-
-
-def _number(value: float, is_share: bool) -> str:
-    if value is None or not np.isfinite(value):
-        return "–"
-    return f"{value:.1%}" if is_share else f"{value:.4g}"

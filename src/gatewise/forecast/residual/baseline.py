@@ -103,7 +103,7 @@ def describe(windows: Array, season: int, decay: float, scale: Scale) -> Baselin
     >>> y = 100.0 + 10.0 * (np.arange(40) % 4)
     >>> made = describe(y[None], 4, 0.8, "log")
     >>> from_working(made.ahead(4), made.centre, made.level, "log").round(1)
-    array([[100. , 110. , 120. , 130. ]])
+    array([[100., 110., 120., 130.]])
     """
     L = windows.shape[1]
     last = windows[:, -max(season, 3) :]

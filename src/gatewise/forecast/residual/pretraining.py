@@ -29,7 +29,7 @@ SETS: Final = (
 SEED: Final = 2026
 HORIZON: Final = 24
 _RECIPE: Final = Recipe(steps=600, seed=SEED)
-_NETWORKS: Final = 4
+_NETWORKS: Final = 3
 
 
 def lessons(names: Sequence[str]) -> list[Lesson]:

@@ -1,0 +1,150 @@
+"""Options that commands share, as groups: a command names the group and gets its values as one.
+
+A group is a dataclass whose fields are a command's parameters as typer reads them, with their
+defaults. So an option that several commands have is written once, and stands in each one's help.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from gatewise.cli import source as s
+from gatewise.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gatewise.forecast import Forecaster
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command whose parameters that are groups appear as the options in them."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {}
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if dataclasses.is_dataclass(hints[name]):
+            groups[name] = hints[name]
+            inside = get_type_hints(hints[name], include_extras=True)
+            parameters += [
+                parameter.replace(
+                    name=field.name, annotation=inside[field.name], default=field.default
+                )
+                for field in dataclasses.fields(groups[name])
+            ]
+        else:
+            parameters.append(parameter.replace(annotation=hints[name]))
+
+    def run(**given: Any) -> None:
+        for name, group in groups.items():
+            names = [field.name for field in dataclasses.fields(group)]
+            given[name] = group(**{n: given.pop(n) for n in names})
+        command(**given)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+@dataclasses.dataclass(frozen=True)
+class TableOptions:
+    """Which table, and the roles of its columns."""
+
+    table: s.Table = None
+    dataset: s.Data = None
+    time: s.Time = None
+    target: s.Target = None
+    series: s.Series = None
+    drivers: s.Drivers = ""
+    future_drivers: s.FutureDrivers = ""
+    static: s.Static = ""
+
+    def open(self) -> s.Source:
+        """Read it; see `source.open_source`."""
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return s.open_source(given.pop("table"), given.pop("dataset"), **given)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """What the forecaster is told."""
+
+    horizon: Annotated[int, typer.Option(help="Rows to forecast.")] = 18
+    levels: Annotated[str, typer.Option(help="Prediction intervals in percent, by commas.")] = (
+        "80,95"
+    )
+    season: Annotated[
+        int | None, typer.Option(help="Rows per season. Default: from the calendar and the data.")
+    ] = None
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Forecast with the package's own networks.")
+    ] = False
+    context_length: Annotated[
+        int | None, typer.Option(help="Rows the LSTM reads. Default: automatic.")
+    ] = None
+    transform: Annotated[
+        str, typer.Option(help="Of the target: auto, none, log-return or difference.")
+    ] = "auto"
+    seed: Annotated[int, typer.Option(help="Of the weights and the batches.")] = 0
+    options: Annotated[
+        Path | None,
+        typer.Option(help="JSON file of further options, as `gatewise tune --out` writes it."),
+    ] = None
+
+    def forecaster(self) -> Forecaster:
+        """An unfitted forecaster. What is given on the command line goes before the file.
+
+        Raises:
+            ConfigError: an option is unknown or out of range, or the file is none of options.
+        """
+        from gatewise.forecast import Forecaster
+
+        asked: dict[str, Any] = {} if self.options is None else read_options(self.options)
+        for name in ("season", "context_length"):
+            if getattr(self, name) is not None:
+                asked[name] = getattr(self, name)
+        if self.pretrained:
+            asked["model"] = "pretrained"
+        if self.transform != "auto":
+            asked["transform"] = self.transform
+        try:
+            return Forecaster(self.horizon, s.split_levels(self.levels), self.seed, **asked)
+        except TypeError as error:  # text where a number should be
+            raise ConfigError(
+                f"An option in {str(self.options)!r} has no such value: {error}."
+            ) from None
+
+
+OWN = ("prediction_length", "levels", "seed")
+"""Options that have a name of their own on the command line, and are in no file."""
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Read a file of forecaster options: one JSON object, names to values.
+
+    Raises:
+        ConfigError: the file does not exist, or is no such file.
+    """
+    if not path.is_file():
+        raise ConfigError(f"There is no file of options {str(path)!r}.")
+    try:
+        options = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise ConfigError(
+            f"{path.name!r} is no file of options: expected one JSON object, as `gatewise tune "
+            "--out` writes it."
+        )
+    for name in OWN:
+        if name in options:
+            raise ConfigError(
+                f"{path.name!r} holds {name!r}: expected it on the command line. Remove it."
+            )
+    return options
