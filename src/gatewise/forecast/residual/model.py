@@ -95,6 +95,7 @@ class ResidualModel:
         point = self.ensemble.points(histories, at, end)
         unit = en.unit_of(histories, self.season, at, end)
         quantiles = point[:, :, None] + self.bands * unit[:, None, None]
+        quantiles *= histories.size[at, None, None]
         made[ready] = np.maximum(quantiles, 0.0) if self.positive else quantiles
         return made
 
