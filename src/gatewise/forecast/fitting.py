@@ -196,8 +196,11 @@ def _kind(config: Config, panel: Panel) -> str:
         )
     if config.model != "auto":
         return config.model
-    suits = len(panel.series) >= MANY or seasons.shows(panel, config.season or 1)
-    return "residual" if suits and not drivers else "window"
+    if drivers:
+        return "window"
+    short = max(len(s) for s in panel.series) < windowed.least_rows(config.prediction_length)
+    suits = short or len(panel.series) >= MANY
+    return "residual" if suits or seasons.shows(panel, config.season or 1) else "window"
 
 
 def _key(name: Any) -> tuple[str, Any]:

@@ -11,19 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import ConfigError, NotFittedError, TableError
-from gatewise.forecast import storage
+from gatewise.forecast import storage, streams
 from gatewise.forecast.ahead import check_frequency, read_future, rows_ahead
 from gatewise.forecast.config import Config, Options, Progress
 from gatewise.forecast.fitting import Fitted, fit_panel, forecast_next
 from gatewise.forecast.panel import Array, Panel, Series
-from gatewise.forecast.streams import (
-    collected,
-    is_stream,
-    joined,
-    open_stream,
-    scan,
-    write_parquet,
-)
 from gatewise.forecast.table import DEFAULT_SERIES, choose_columns, read_panel, write_table
 from gatewise.forecast.timestamps import render
 
@@ -140,7 +132,7 @@ class Forecaster:
             TableError: the table cannot be used; the message says why.
             ConfigError: a column has two roles.
         """
-        rows = scan(table) if is_stream(table) else None
+        rows = streams.scan(table) if streams.is_stream(table) else None
         columns = choose_columns(
             table if rows is None else rows.head(1).collect(),
             time=time, target=target, series=series, past=past, future=future, static=static,
@@ -148,8 +140,8 @@ class Forecaster:
         if rows is None:
             self._fitted = fit_panel(self._config, read_panel(table, columns), progress)
             return self
-        stream = open_stream(rows, columns)
-        some, drawn = stream.sample(seed=self._config.seed)
+        stream = streams.open_stream(rows, columns)
+        some, drawn = stream.sample(streams.ROWS, self._config.seed)
         fitted = fit_panel(self._config, read_panel(some, columns), progress)
         if drawn < len(stream.counts):
             note = (
@@ -189,7 +181,7 @@ class Forecaster:
             OSError: `out` cannot be written.
         """
         parts = self._parts(future, history)
-        return joined(parts, history) if out is None else write_parquet(parts, out)
+        return streams.joined(parts, history) if out is None else streams.write_parquet(parts, out)
 
     def lstm_input(
         self, history: Any = None, series: Any = None, rows: int | None = None
@@ -275,11 +267,13 @@ class Forecaster:
     def _parts(self, future: Any, history: Any) -> Iterator[Any]:
         """The forecast, batch by batch where the history is a stream."""
         fitted = self.fitted
-        given = read_future(fitted, collected(future))
-        if not is_stream(history):
+        given = read_future(fitted, streams.collected(future))
+        if not streams.is_stream(history):
             yield self._forecast(self._start(history), given)
             return
-        for batch in open_stream(scan(history), fitted.tail.columns).batches():
+        for batch in streams.open_stream(streams.scan(history), fitted.tail.columns).batches(
+            streams.ROWS
+        ):
             yield self._forecast(self._start(batch), given)
 
     def _forecast(self, panel: Panel, future: Mapping[Any, Series]) -> Any:

@@ -31,8 +31,8 @@ def find(panel: Panel) -> int:
     """Return the rows per season; 1 if there is none.
 
     The calendar tells for months, quarters, days and finer steps. Of the seasons that it allows (an
-    hour's day and week, say), and of all where time is a number, the data decide. Two seasons and two
-    rows must be there.
+    hour's day and week, say), and of all where time is a number, the data decide. A season of which
+    no series has two and two more rows is none.
     """
     longest = max(panel.series, key=len)
     if len(longest) < 2:

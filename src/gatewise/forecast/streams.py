@@ -81,7 +81,7 @@ class Stream:
         """Number of rows."""
         return int(self.counts["len"].sum())
 
-    def sample(self, rows: int = ROWS, seed: int = 0) -> tuple[pl.DataFrame, int]:
+    def sample(self, rows: int, seed: int) -> tuple[pl.DataFrame, int]:
         """Some series drawn at random, at most so many rows; -> the table, how many series.
 
         One series is returned in any case.
@@ -93,14 +93,13 @@ class Stream:
         drawn = self.counts[np.random.default_rng(seed).permutation(len(self.counts))]
         fit = max(1, int((drawn["len"].cum_sum() <= rows).sum()))
         names = drawn[self.series].head(fit)
-        chosen = self.rows.filter(pl.col(self.series).is_in(names.implode()))
-        return chosen.collect(engine="streaming"), fit
+        return self._read(pl.col(self.series).is_in(names.implode())), fit
 
-    def batches(self, rows: int = ROWS) -> Iterator[pl.DataFrame]:
+    def batches(self, rows: int) -> Iterator[pl.DataFrame]:
         """All series, by name, at most so many rows at a time or one series."""
         import polars as pl
 
-        if self.series is None or self.total <= rows:
+        if self.series is None:
             yield self.rows.collect()
             return
         sizes, first = self.counts["len"].to_list(), 0
@@ -111,8 +110,14 @@ class Stream:
                 stop += 1
             low, high = self.counts[self.series][first], self.counts[self.series][stop - 1]
             between = pl.col(self.series).is_between(pl.lit(low), pl.lit(high))
-            yield self.rows.filter(between).collect(engine="streaming")
+            yield self._read(between)
             first = stop
+
+    def _read(self, condition: Any) -> pl.DataFrame:
+        """Some series, in order of their names: the engine may mix the rows of a file."""
+        assert self.series is not None  # one series is read whole
+        found = self.rows.filter(condition).collect(engine="streaming")
+        return found.sort(self.series, maintain_order=True)
 
 
 def open_stream(rows: pl.LazyFrame, columns: Columns) -> Stream:

@@ -46,6 +46,12 @@ _ERRORS: Final = 1600
 _RECENT: Final = 0.5
 """They start from the last origins: this share of them."""
 
+_FEW: Final = 3
+_NEW: Final = 0.1
+_STILL: Final = 1e-3
+"""Usual changes are at least this share of the level; of a series with fewer rows than `_FEW`,
+whose changes are not known yet, `_NEW`."""
+
 _WORTH_PROCESSES: Final = 800
 """Steps of training, in all, that last longer than worker processes take to start."""
 
@@ -257,7 +263,8 @@ def unit_of(
             lag = season if length > season + 1 else 1
             change = np.abs(values[:, lag:] - values[:, :-lag])
             usual = change.mean(1) if change.shape[1] else np.zeros(len(at))
-            made[at] = np.maximum(usual, 1e-3 * np.abs(values).mean(1))
+            share = _STILL if length >= _FEW else _NEW
+            made[at] = np.maximum(usual, share * np.abs(values).mean(1))
     return np.maximum(made, 1e-12)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,9 @@ from gatewise.forecast.residual.training import CROP, Recipe
 from gatewise.forecast.train import Epoch, Training
 
 STEPS_PER_EPOCH: Final = 10
+
+_PER_CHANGE: Final = 1.25
+"""Standard deviation of normal changes per mean absolute change."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,9 +186,18 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Resid
 
 
 def _bands(ensemble: en.Ensemble, probabilities: tuple[float, ...]) -> Array:
-    """[h, Q] quantiles of the errors; those below the median not above 0, those above not below."""
-    bands = residual_quantiles(ensemble.errors.values, probabilities)
-    p = np.array(probabilities)
+    """[h, Q] quantiles of the errors; those below the median not above 0, those above not below.
+
+    Errors too few for the outermost quantile may widen the intervals of a random walk of usual
+    changes, but do not narrow them.
+    """
+    errors, p = ensemble.errors.values, np.array(probabilities)
+    bands = residual_quantiles(errors, probabilities)
+    if np.isfinite(errors).sum() < round(1 / min(p.min(), 1 - p.max())) - 1:
+        seasons = -(-np.arange(1, errors.shape[1] + 1) // ensemble.plan.season)
+        normal = np.array([NormalDist().inv_cdf(q) for q in probabilities])
+        walk = _PER_CHANGE * np.sqrt(seasons)[:, None] * normal
+        bands = np.where(p < 0.5, np.minimum(bands, walk), np.maximum(bands, walk))
     return np.where(p < 0.5, np.minimum(bands, 0.0), np.where(p > 0.5, np.maximum(bands, 0.0), 0.0))
 
 
