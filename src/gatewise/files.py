@@ -21,21 +21,35 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
         OSError: the folder does not exist or is not writable, or the disk is full. Nothing is left
             behind, and an existing file stays as it was.
     """
-    target = Path(path)
     # "replace": what names a file may hold bytes that are no text in this locale.
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    with staged_file(path) as scratch:
+        scratch.write_bytes(data)
+
+
+@contextmanager
+def staged_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a scratch file that becomes `path` once it is written; on an error it is deleted.
+
+    Args:
+        path: the file; an existing one is replaced.
+
+    Raises:
+        OSError: the folder does not exist or is not writable.
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    scratch = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
+        with os.fdopen(handle, "rb") as file:
+            yield scratch
             os.fsync(file.fileno())
         mask = os.umask(0)
         os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(target)
+        scratch.chmod(0o666 & ~mask)
+        scratch.replace(target)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
 
 
 @contextmanager

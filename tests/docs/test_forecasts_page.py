@@ -163,7 +163,7 @@ def test_a_run_keeps_rows_and_notes_the_rest(bench, result):
     assert made["missing"] == {"AutoTheta": "none"}
     assert made["versions"] == ["n 3", "v 1", "w 2"]
     assert made["windows"]["window_us"] == {"torch": 200.0, "gatewise": 100.0}
-    assert shown[-1] == ("measure", 8, 8)
+    assert shown[-1] == ("measure", 9, 9)
 
 
 def test_only_a_whole_run_is_published(bench):

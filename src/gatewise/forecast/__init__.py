@@ -3,8 +3,8 @@
 Data flows one way, and each file is one step of it::
 
     files, datasets -> table -> panel -> features -> windows -> model, train -> fitting
-                                                                    |
-         forecaster (fit, predict, save) <- storage, future <-------+
+         streams, grouping, timestamps                               |
+         forecaster (fit, predict, save) <- storage, ahead <--------+
          rolling (backtest) <- folds, baselines, scoring, metrics, significance, leaks,
                                conformal, checkpoints
          tuning (tune: a search judged on rolling validation)

@@ -7,6 +7,8 @@ seen, without the fixed dates (25 December) that were absent each time they were
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +20,9 @@ DAY_US: Final = 86_400_000_000
 _RARE: Final = 0.2
 """A slot seen less than this share of the most frequent one is an exception, not a pattern."""
 
+
+_FEW: Final = 3
+"""Fewer rows than this do not tell how a series goes on."""
 
 _FINEST: Final = 96
 """Rows a day of the finest step that has a season: quarters of an hour."""
@@ -137,10 +142,52 @@ def observe(time: NDArray[Any]) -> Calendar:
         months = _mode(between)
         if months >= 1 and np.mean(between % months == 0) > 0.9:
             return Calendar("months", months, *_month_rule(time))
-    codes, counts = np.unique(_slot_code(time), return_counts=True)
-    used = codes[counts >= _RARE * counts.max()]
-    slots = tuple((int(c // DAY_US), int(c % DAY_US)) for c in used)
+    slots = _slots(time, step)
     return Calendar("slots", step, slots=slots, skip=_never_open(time, slots, step))
+
+
+def observe_all(
+    times: Sequence[NDArray[Any]], others: Sequence[Calendar] = ()
+) -> tuple[Calendar, ...]:
+    """Read the calendars of many series.
+
+    Series with the same time stamps share one. A series too short to show its own takes the
+    commonest of the others: of the same step, or if it has not three rows, of any.
+
+    Args:
+        times: [n >= 1] each, ascending, int64 or datetime64[us].
+        others: of series that are not among these.
+
+    >>> days = np.arange("2024-01-01", "2024-03-02", dtype="datetime64[D]")
+    >>> business = days[np.is_busday(days)].astype("datetime64[us]")
+    >>> long, new = observe_all([business, business[-2:]])
+    >>> long == new
+    True
+    """
+    known: dict[bytes, Calendar] = {}
+    own: list[Calendar] = []
+    for time in times:
+        key = time.tobytes()
+        if key not in known:
+            known[key] = observe(time) if len(time) > 1 else _unknown(time)
+        own.append(known[key])
+    short = [_is_short(time) for time in times]
+    if not any(short):
+        return tuple(own)
+    common = Counter(others)
+    common.update(c for c, is_short in zip(own, short, strict=True) if not is_short)
+    ranked = [calendar for calendar, _ in common.most_common()]
+
+    def borrowed(calendar: Calendar, rows: int) -> Calendar:
+        alike = (
+            c for c in ranked if rows < _FEW or (c.kind, c.step) == (calendar.kind, calendar.step)
+        )
+        return next(alike, calendar)
+
+    return tuple(
+        borrowed(calendar, len(time)) if is_short else calendar
+        for calendar, time, is_short in zip(own, times, short, strict=True)
+    )
 
 
 def phase(time: NDArray[Any], season: int) -> NDArray[np.float64]:
@@ -183,6 +230,33 @@ def _month_rule(time: NDArray[Any]) -> tuple[str, int]:
         if (days == expected).all():
             return rule, day
     return "day", day
+
+
+def _slots(time: NDArray[Any], step: int) -> tuple[tuple[int, int], ...]:
+    """(weekday, microsecond of the day) in use; empty if the rows span too little to tell.
+
+    Less than a week does not tell the weekdays, less than a day not the times of the day.
+    """
+    span = int((time[-1] - time[0]).astype(np.int64))
+    if span + step < 7 * DAY_US:
+        if step >= DAY_US or span + step < DAY_US:
+            return ()
+        clock = np.unique(_time_of_day(time)).tolist()
+        return tuple((weekday, at) for weekday in range(7) for at in clock)
+    codes, counts = np.unique(_slot_code(time), return_counts=True)
+    used = codes[counts >= _RARE * counts.max()]
+    return tuple((int(c // DAY_US), int(c % DAY_US)) for c in used)
+
+
+def _is_short(time: NDArray[Any]) -> bool:
+    if len(time) < _FEW:
+        return True
+    return time.dtype.kind == "M" and bool(time[-1] - time[0] < np.timedelta64(7, "D"))
+
+
+def _unknown(time: NDArray[Any]) -> Calendar:
+    """The calendar of a lone row: the next integer, the next day."""
+    return Calendar("slots", DAY_US) if time.dtype.kind == "M" else Calendar("integer", 1)
 
 
 def _never_open(

@@ -34,14 +34,8 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
     except ImportError:
         raise MissingExtraError("Reading files", "forecast") from None
     file = Path(path)
-    if not file.is_file():
-        what = "does not exist"
-        if file.exists():
-            what = "is a folder" if file.is_dir() else "is not a regular file"
-        raise TableError(f"File {str(file)!r} {what}: expected a CSV or Parquet file.")
     try:
-        with file.open("rb") as opened:
-            start = opened.read(65_536)
+        start = _start(file)
         if start.startswith(b"PAR1"):
             table = pl.read_parquet(io.BytesIO(file.read_bytes()))
         else:
@@ -75,6 +69,25 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
             "a time and a target column."
         )
     return table
+
+
+def is_parquet(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is Parquet, told by its first four bytes.
+
+    Raises:
+        TableError: there is no such file.
+    """
+    return _start(Path(path)).startswith(b"PAR1")
+
+
+def _start(file: Path) -> bytes:
+    if not file.is_file():
+        what = "does not exist"
+        if file.exists():
+            what = "is a folder" if file.is_dir() else "is not a regular file"
+        raise TableError(f"File {str(file)!r} {what}: expected a CSV or Parquet file.")
+    with file.open("rb") as opened:
+        return opened.read(65_536)
 
 
 def _separator(start: bytes) -> str:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from gatewise.errors import ConfigError
 from gatewise.forecast import season as seasons
 from gatewise.forecast import windowed
-from gatewise.forecast.calendar import Calendar, observe
+from gatewise.forecast.calendar import Calendar, observe_all
 from gatewise.forecast.config import Config, Progress
-from gatewise.forecast.panel import Array, Panel, forward_fill
+from gatewise.forecast.panel import Array, Panel
 from gatewise.forecast.residual import model as residual
 from gatewise.forecast.train import Training
 
@@ -96,6 +96,7 @@ class Fitted:
         rows: how many rows, over all series, it was fitted on.
         seconds: how long that took.
         notes: what was done to the table, for people to read.
+        whole: whether `tail` holds every series of the table; False if it was drawn from a file.
     """
 
     config: Config
@@ -106,6 +107,7 @@ class Fitted:
     rows: int
     seconds: float
     notes: tuple[str, ...]
+    whole: bool = True
 
     @property
     def training(self) -> Training:
@@ -178,7 +180,7 @@ def fit_panel(
     return Fitted(
         config,
         model,
-        tuple(observe(s.time) for s in panel.series),
+        observe_all([s.time for s in panel.series]),
         model.tail(panel),
         panel,
         sum(len(s) for s in panel.series),
@@ -217,8 +219,11 @@ def _kind(config: Config, panel: Panel) -> str:
         )
     if config.model != "auto":
         return config.model
-    suits = len(panel.series) >= MANY or seasons.shows(panel, config.season or 1)
-    return "residual" if suits and not drivers else "window"
+    if drivers:
+        return "window"
+    short = max(len(s) for s in panel.series) < windowed.least_rows(config.prediction_length)
+    suits = short or len(panel.series) >= MANY
+    return "residual" if suits or seasons.shows(panel, config.season or 1) else "window"
 
 
 def _key(name: Any) -> tuple[str, Any]:
@@ -233,7 +238,7 @@ def _notes(panel: Panel) -> list[str]:
         notes.append(
             f"The target is missing in {missing} rows: they stay, and are not learnt from."
         )
-    stale = [s.name for s in panel.series if np.isnan(forward_fill(s.target)[-1])]
+    stale = [s.name for s in panel.series if np.isnan(s.target).all()]
     if stale:
         notes.append(f"Series without any value: {stale}.")
     return notes

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import ConfigError, NotFittedError, TableError
-from gatewise.forecast import storage
-from gatewise.forecast.calendar import observe
+from gatewise.forecast import storage, streams
+from gatewise.forecast.ahead import check_frequency, read_future, rows_ahead
 from gatewise.forecast.config import Config, Options, Progress
 from gatewise.forecast.fitting import Fitted, fit_panel, forecast_next
 from gatewise.forecast.panel import Array, Panel, Series
@@ -113,8 +113,13 @@ class Forecaster:
     ) -> Forecaster:
         """Fit fresh networks to a table.
 
+        Of a Parquet file, a folder of them, a pyarrow data set or a lazy polars frame, no more than
+        `gatewise.forecast.streams.ROWS` rows are read: whole series, drawn by the seed. Such a
+        forecaster learns from at most 200,000 origins in any case. A note says how many were read.
+
         Args:
-            table: pandas, polars or pyarrow; one row per series and time.
+            table: pandas, polars or pyarrow; one row per series and time. Or a path (CSV or
+                Parquet), a folder of Parquet files, a lazy polars frame, a pyarrow data set.
             time: column of dates, datetimes, ISO text or integers.
             target: numeric column to forecast.
             series: column that tells series apart; the default may be absent.
@@ -133,42 +138,58 @@ class Forecaster:
             TableError: the table cannot be used; the message says why.
             ConfigError: a column has two roles.
         """
+        rows = streams.scan(table) if streams.is_stream(table) else None
         columns = choose_columns(
-            table, time=time, target=target, series=series, past=past, future=future, static=static
-        )
+            table if rows is None else rows.head(1).collect(),
+            time=time, target=target, series=series, past=past, future=future, static=static,
+        )  # fmt: skip
         others = [read_panel(other, columns) for other in related]
-        self._fitted = fit_panel(self._config, read_panel(table, columns), progress, others)
+        if rows is None:
+            panel = read_panel(table, columns)
+            self._fitted = fit_panel(self._config, panel, progress, others)
+            return self
+        stream = streams.open_stream(rows, columns)
+        some, drawn = stream.sample(streams.ROWS, self._config.seed)
+        fitted = fit_panel(self._config, read_panel(some, columns), progress, others)
+        if drawn < len(stream.counts):
+            note = (
+                f"Fitted on {drawn} of {len(stream.counts)} series, drawn at random "
+                f"({len(some)} of {stream.total} rows)."
+            )
+            fitted = replace(fitted, whole=False, notes=(note, *fitted.notes))
+        self._fitted = fitted
         return self
 
-    def predict(self, future: Any = None, history: Any = None) -> Any:
+    def predict(
+        self, future: Any = None, history: Any = None, out: str | os.PathLike[str] | None = None
+    ) -> Any:
         """Forecast the rows after each series' last one.
+
+        A history that is a path, a lazy frame or a data set is gone through by series, in order of
+        their names, at most `gatewise.forecast.streams.ROWS` rows at a time (or one series).
 
         Args:
             future: table with the time, series and known-future columns of at least
                 prediction_length rows per series after its end; needed if and only if the
                 forecaster was fitted with `future` columns. Its times are used.
-            history: table to forecast from instead of the fitted one, with the same columns.
+            history: table to forecast from instead of the fitted one, with the same columns; also
+                anything that `fit` takes.
+            out: Parquet file to write the forecast to; with a history that is read in parts, no
+                more than one part of it is in memory.
 
         Returns:
             The caller's kind of table: the series column (if there is one) and the time column
-            under their own names, then forecast (the median), lo-80, hi-80, lo-95, hi-95.
+            under their own names, then forecast (the median), lo-80, hi-80, lo-95, hi-95. Paths and
+            lazy frames give polars, data sets pyarrow. With `out`, its path.
 
         Raises:
             NotFittedError: `fit` was not called.
-            TableError: a table lacks rows or columns.
+            TableError: a table lacks rows or columns, or is of another frequency.
             ConfigError: `future` is missing or was not expected.
+            OSError: `out` cannot be written.
         """
-        fitted = self.fitted
-        panel = self._start(history)
-        times, drivers = self._ahead(panel, future)
-        values = forecast_next(fitted, panel, times, drivers)
-        h, columns = self._config.prediction_length, panel.columns
-        data: dict[str, Any] = {}
-        if columns.series is not None:
-            data[columns.series] = [s.name for s in panel.series for _ in range(h)]
-        data[columns.time] = render(np.concatenate(times), panel.style, columns.time, panel.kind)
-        data |= quantile_columns(values.reshape(-1, values.shape[2]), self._config)
-        return write_table(data, panel.kind)
+        parts = self._parts(future, history)
+        return streams.joined(parts, history) if out is None else streams.write_parquet(parts, out)
 
     def sample(
         self, count: int = 100, future: Any = None, history: Any = None, seed: int | None = None
@@ -193,17 +214,13 @@ class Forecaster:
         if count < 1:
             raise ConfigError(f"count is {count}: expected at least 1.")
         fitted, panel = self.fitted, self._start(history)
-        times, drivers = self._ahead(panel, future)
+        times, drivers = rows_ahead(fitted, panel, read_future(fitted, streams.collected(future)))
         quantiles = forecast_next(fitted, panel, times, drivers)
         rng = np.random.default_rng(self._config.seed if seed is None else seed)
         correlation = fitted.model.step_correlation
         paths = sample_paths(quantiles, self._config.probabilities, correlation, count, rng)
-        h, columns = self._config.prediction_length, panel.columns
-        data: dict[str, Any] = {}
-        if columns.series is not None:
-            data[columns.series] = [s.name for s in panel.series for _ in range(count * h)]
-        every = np.concatenate([np.tile(t, count) for t in times])
-        data[columns.time] = render(every, panel.style, columns.time, panel.kind)
+        data = _row_names(panel, [np.tile(t, count) for t in times])
+        h = self._config.prediction_length
         data["sample"] = np.tile(np.repeat(np.arange(1, count + 1), h), len(times))
         data["value"] = np.maximum(paths, fitted.model.lowest).ravel()
         return write_table(data, panel.kind)
@@ -280,43 +297,71 @@ class Forecaster:
         made._config, made._fitted = fitted.config, fitted
         return made
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the options by name, as scikit-learn asks for them; `deep` changes nothing.
+
+        >>> Forecaster(prediction_length=3).get_params()["prediction_length"]
+        3
+        """
+        return {name: getattr(self._config, name) for name in Config.__dataclass_fields__}
+
+    def set_params(self, **options: Any) -> Forecaster:
+        """Change options, as scikit-learn does it; they hold from the next `fit` on.
+
+        Raises:
+            ConfigError: an option is unknown or out of range.
+        """
+        self._config = type(self)(**(self.get_params() | options))._config
+        return self
+
     def __repr__(self) -> str:
         state = "fitted" if self.is_fitted else "not fitted"
         return f"<Forecaster {state}, {self._config}>"
 
     def _start(self, history: Any) -> Panel:
         """The rows to forecast from."""
-        if history is None:
-            return self.fitted.tail
-        panel = read_panel(history, self.fitted.tail.columns)
-        return self.fitted.model.tail(panel)
-
-    def _ahead(self, panel: Panel, future: Any) -> tuple[list[NDArray[Any]], list[Array]]:
-        """Time stamps and known-future drivers of the rows to forecast, per series."""
-        columns, h = panel.columns, self._config.prediction_length
-        if not columns.future:
-            if future is not None:
-                raise ConfigError(
-                    "predict got a table of future drivers, but the forecaster was fitted without: "
-                    "expected none. Name the columns in fit(..., future=[...])."
-                )
-            times = [self._calendar_of(s).after(s.time[-1], h) for s in panel.series]
-            return times, [np.empty((h, 0)) for _ in times]
-        if future is None:
-            raise ConfigError(
-                f"The forecaster was fitted with known-future drivers {list(columns.future)}: "
-                f"expected their next {h} rows per series, in predict(future=...) or --future."
-            )
-        given = {s.name: s for s in read_panel(future, columns, with_target=False).series}
-        pairs = [_rows_after(s, given.get(s.name), h) for s in panel.series]
-        return [t for t, _ in pairs], [f for _, f in pairs]
-
-    def _calendar_of(self, series: Series) -> Any:
         fitted = self.fitted
-        for known, calendar in zip(fitted.tail.series, fitted.calendars, strict=True):
-            if known.name == series.name:
-                return calendar
-        return observe(series.time) if len(series) > 1 else fitted.calendars[0]
+        if history is not None:
+            panel = read_panel(history, fitted.tail.columns, to_learn=False)
+            check_frequency(fitted, panel)
+            return fitted.model.tail(panel)
+        if not fitted.whole:
+            raise ConfigError(
+                f"The forecaster was fitted on {len(fitted.tail.series)} series drawn from a file "
+                "that has more: expected a table to forecast from. Use predict(history=...)."
+            )
+        return fitted.tail
+
+    def _parts(self, future: Any, history: Any) -> Iterator[Any]:
+        """The forecast, batch by batch where the history is a stream."""
+        fitted = self.fitted
+        given = read_future(fitted, streams.collected(future))
+        if not streams.is_stream(history):
+            yield self._forecast(self._start(history), given)
+            return
+        for batch in streams.open_stream(streams.scan(history), fitted.tail.columns).batches(
+            streams.ROWS
+        ):
+            yield self._forecast(self._start(batch), given)
+
+    def _forecast(self, panel: Panel, future: Mapping[Any, Series]) -> Any:
+        """The forecast as a table of the panel's kind."""
+        fitted = self.fitted
+        times, drivers = rows_ahead(fitted, panel, future)
+        values = forecast_next(fitted, panel, times, drivers)
+        data = _row_names(panel, times)
+        data |= quantile_columns(values.reshape(-1, values.shape[2]), fitted.config)
+        return write_table(data, panel.kind)
+
+
+def _row_names(panel: Panel, times: Sequence[NDArray[Any]]) -> dict[str, Any]:
+    """The series and time columns of a table with rows at `times` of each series."""
+    columns, data = panel.columns, {}
+    if columns.series is not None:
+        pairs = zip(panel.series, times, strict=True)
+        data[columns.series] = [series.name for series, t in pairs for _ in range(len(t))]
+    data[columns.time] = render(np.concatenate(times), panel.style, columns.time, panel.kind)
+    return data
 
 
 def quantile_columns(values: Array, config: Config) -> dict[str, Array]:
@@ -326,15 +371,3 @@ def quantile_columns(values: Array, config: Config) -> dict[str, Array]:
         low, high = config.interval(level)
         data |= {f"lo-{level:g}": values[:, low], f"hi-{level:g}": values[:, high]}
     return data
-
-
-def _rows_after(series: Series, ahead: Series | None, h: int) -> tuple[NDArray[Any], Array]:
-    if ahead is None:
-        raise TableError(f"The future table has no rows of series {series.name!r}: expected {h}.")
-    after = ahead.time > series.time[-1]
-    if after.sum() < h:
-        raise TableError(
-            f"The future table has {after.sum()} rows after {series.time[-1]}"
-            f"{f' of series {series.name!r}' if series.name != '' else ''}: expected {h}."
-        )
-    return ahead.time[after][:h], ahead.future[after][:h]

@@ -31,18 +31,20 @@ def find(panel: Panel) -> int:
     """Return the rows per season; 1 if there is none.
 
     The calendar tells for months, quarters, days and finer steps. Of the seasons that it allows (an
-    hour's day and week, say), and of all where time is a number, the data decide.
+    hour's day and week, say), and of all where time is a number, the data decide. A season of which
+    no series has two and two more rows is none.
     """
     longest = max(panel.series, key=len)
     if len(longest) < 2:
         return 1
     calendar = observe(longest.time)
-    if calendar.kind != "integer":
-        candidates = calendar.seasons
-        if len(candidates) <= 1:
-            return candidates[0] if candidates else 1
-        return _best(panel, candidates) or candidates[0]
-    return _best(panel, _INTEGER) or 1
+    rows = max(len(s) - int((~np.isnan(s.target)).argmax()) for s in panel.series)
+    if calendar.kind == "integer":
+        return _best(panel, [m for m in _INTEGER if 2 * m + 2 <= rows]) or 1
+    candidates = [m for m in calendar.seasons if 2 * m + 2 <= rows]
+    if len(candidates) <= 1:
+        return candidates[0] if candidates else 1
+    return _best(panel, candidates) or candidates[0]
 
 
 def shows(panel: Panel, season: int) -> bool:
@@ -53,7 +55,7 @@ def shows(panel: Panel, season: int) -> bool:
 def _best(panel: Panel, candidates: Sequence[int]) -> int | None:
     """Return the season that shows best, the shortest of those that do nearly as well."""
     scores = {m: _strength(panel, m) for m in candidates}
-    best = max(scores.values())
+    best = max(scores.values(), default=0.0)
     if best <= 0:
         return None
     return next(m for m, score in scores.items() if score >= _NEARLY * best)

@@ -7,6 +7,7 @@ a file that was cut short, altered or written by something else is refused in on
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from dataclasses import asdict
@@ -28,7 +29,7 @@ from gatewise.forecast.states import describe, restore, tuples
 from gatewise.forecast.timestamps import TimeStyle
 
 FORMAT: Final = "gatewise-forecaster"
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 def save_fitted(fitted: Fitted, path: str | os.PathLike[str]) -> None:
@@ -38,13 +39,16 @@ def save_fitted(fitted: Fitted, path: str | os.PathLike[str]) -> None:
         OSError: the folder does not exist, is not writable, or the disk is full.
     """
     model, arrays = describe(fitted.model)
-    for i, s in enumerate(fitted.tail.series):
-        arrays[f"series.{i}.time"] = s.time.astype(np.int64)
-        arrays[f"series.{i}.target"] = s.target
-        arrays[f"series.{i}.past"] = s.past
-        arrays[f"series.{i}.future"] = s.future
+    series = fitted.tail.series
+    arrays["tail.rows"] = np.array([len(s) for s in series], np.int64)
+    arrays["tail.time"] = np.concatenate([s.time for s in series]).astype(np.int64)
+    for name in ("target", "past", "future"):
+        arrays[f"tail.{name}"] = np.concatenate([getattr(s, name) for s in series])
+    calendars = list(dict.fromkeys(fitted.calendars))
+    numbers = {calendar: i for i, calendar in enumerate(calendars)}
+    arrays["tail.calendar"] = np.array([numbers[c] for c in fitted.calendars], np.int64)
     arrays = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
-    header = _header(fitted) | {"model": model}
+    header = _header(fitted, calendars) | {"model": model}
     header["sha256"] = _digest(arrays, header)
     write_atomically(path, save(arrays, metadata={FORMAT: json.dumps(header)}))
 
@@ -92,51 +96,47 @@ def load_fitted(path: str | os.PathLike[str]) -> Fitted:
         raise ModelFileError(f"{file.name!r} has a damaged header: {reason[:200]}.") from None
 
 
-def _header(fitted: Fitted) -> dict[str, Any]:
+def _header(fitted: Fitted, calendars: list[Calendar]) -> dict[str, Any]:
     return {
         "version": VERSION,
         "config": asdict(fitted.config),
         "columns": asdict(fitted.tail.columns),
         "style": asdict(fitted.tail.style),
         "kind": fitted.tail.kind,
-        "calendars": [asdict(c) for c in fitted.calendars],
-        "series": [
-            {"name": _plain(s.name), "static": list(s.static), "dates": s.time.dtype.kind == "M"}
-            for s in fitted.tail.series
-        ],
+        "calendars": [asdict(c) for c in calendars],
+        "names": [_plain(s.name) for s in fitted.tail.series],
+        "static": [list(s.static) for s in fitted.tail.series if s.static],
         "rows": fitted.rows,
         "seconds": fitted.seconds,
         "notes": list(fitted.notes),
+        "whole": fitted.whole,
     }
 
 
 def _restore(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Fitted:
-    tail = Panel(
-        Columns(**tuples(header["columns"])),
-        tuple(
-            Series(
-                s["name"],
-                arrays[f"series.{i}.time"].astype("datetime64[us]" if s["dates"] else np.int64),
-                arrays[f"series.{i}.target"],
-                arrays[f"series.{i}.past"],
-                arrays[f"series.{i}.future"],
-                tuple(s["static"]),
-            )
-            for i, s in enumerate(header["series"])
-        ),
-        TimeStyle(**header["style"]),
-        header["kind"],
+    style = TimeStyle(**header["style"])
+    time = arrays["tail.time"]
+    time = time if style.kind == "integer" else time.astype("datetime64[us]")
+    target, past, future = (arrays[f"tail.{name}"] for name in ("target", "past", "future"))
+    bounds = np.concatenate([[0], np.cumsum(arrays["tail.rows"])]).tolist()
+    names = header["names"]
+    statics = tuples(header["static"]) or ((),) * len(names)
+    series = tuple(
+        Series(name, time[a:b], target[a:b], past[a:b], future[a:b], static)
+        for name, (a, b), static in zip(names, itertools.pairwise(bounds), statics, strict=True)
     )
+    calendars = [Calendar(**tuples(calendar)) for calendar in header["calendars"]]
     config = Config(**tuples(header["config"]))
     return Fitted(
         config,
         restore(header["model"], arrays, config),
-        tuple(Calendar(**tuples(calendar)) for calendar in header["calendars"]),
-        tail,
+        tuple(calendars[i] for i in arrays["tail.calendar"]),
+        Panel(Columns(**tuples(header["columns"])), series, style, header["kind"]),
         None,
         header["rows"],
         header["seconds"],
         tuple(header["notes"]),
+        header["whole"],
     )
 
 

@@ -6,6 +6,7 @@ here, in one line that names the fault, what was expected, and the remedy.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import ConfigError, MissingExtraError, TableError, nearest
+from gatewise.forecast.grouping import Grouping, factorise, group
 from gatewise.forecast.panel import Array, Columns, Kind, Panel, Series
 from gatewise.forecast.timestamps import parse
 
@@ -119,13 +121,16 @@ def choose_columns(
     return columns
 
 
-def read_panel(table: Any, columns: Columns, *, with_target: bool = True) -> Panel:
+def read_panel(
+    table: Any, columns: Columns, *, with_target: bool = True, to_learn: bool = True
+) -> Panel:
     """Turn a table into a `Panel`: sorted, checked, float64, missing values as NaN.
 
     Args:
         table: a pandas, polars or pyarrow table with the columns named.
         columns: what `choose_columns` returned.
         with_target: False for a table of future rows, which holds no target and no past drivers.
+        to_learn: False for rows to forecast from: their target may be the same in every row.
 
     Raises:
         TableError: a time, a value or a whole column cannot be used; see the message.
@@ -140,36 +145,35 @@ def read_panel(table: Any, columns: Columns, *, with_target: bool = True) -> Pan
                 f"The table has no column {name!r}. {nearest(name, list(frame.columns))}"
             )
     wall, instant, style = parse(frame[columns.time])
-    groups = _groups(frame, columns.series)
+    groups = group(None if columns.series is None else frame[columns.series], instant)
     n, notes = len(wall), []
+    if groups.unsorted:
+        which = f" in {groups.unsorted} of {len(groups.names)} series" if columns.series else ""
+        notes.append(f"Time was not in order{which}: the rows were sorted.")
+    wall = groups.arranged(wall)
+    _no_duplicates(groups.arranged(instant), wall, groups, columns)
 
     def block(names: Sequence[str], role: str) -> Array:
         values = [_numbers(frame[c], role) for c in names]
-        return np.column_stack(values) if values else np.empty((n, 0))
+        return groups.arranged(np.column_stack(values)) if values else np.empty((n, 0))
 
-    nothing = np.full(n, np.nan)
-    target = _numbers(frame[columns.target], "target") if with_target else nothing
-    past = block(columns.past, "past driver") if with_target else np.empty((n, 0))
     future = block(columns.future, "future driver")
-    texts = {c: _static(frame[c]) for c in columns.static} if with_target else {}
-
-    series = []
-    unsorted = 0
-    for name, rows in groups.items():
-        order = rows[np.argsort(instant[rows], kind="stable")]
-        unsorted += bool((order != rows).any())
-        _no_duplicates(instant[order], wall[order], name, columns)
-        static = tuple(_constant(texts[c], rows, c, name) for c in columns.static if texts)
-        series.append(Series(name, wall[order], target[order], past[order], future[order], static))
-    if unsorted:
-        which = "" if columns.series is None else f" in {unsorted} of {len(series)} series"
-        notes.append(f"Time was not in order{which}: the rows were sorted.")
+    target, past, static = np.full(n, np.nan), np.empty((n, 0)), []
     if with_target:
-        _check_target(series, columns)
+        target = groups.arranged(_numbers(frame[columns.target], "target"))
+        past = block(columns.past, "past driver")
+        static = [_static(frame[c], groups) for c in columns.static]
+        _check_target(target, groups, columns, to_learn)
         _check_drivers(columns, past, future)
-    return Panel(
-        columns, tuple(series), style, cast("Kind", frame.implementation.value), tuple(notes)
+    values = zip(*static, strict=True) if static else itertools.repeat(())
+    series = tuple(
+        Series(name, wall[a:b], target[a:b], past[a:b], future[a:b], own)
+        for name, (a, b), own in zip(
+            groups.names, itertools.pairwise(groups.bounds.tolist()), values, strict=False
+        )
     )
+    kind = cast("Kind", frame.implementation.value)
+    return Panel(columns, series, style, kind, tuple(notes))
 
 
 def write_table(data: Mapping[str, Any], kind: Kind) -> Any:
@@ -180,39 +184,22 @@ def write_table(data: Mapping[str, Any], kind: Kind) -> Any:
     """
     import narwhals as nw
 
-    columns = [
-        value.alias(name) if isinstance(value, nw.Series)
-        else nw.new_series(name, np.asarray(value).tolist(), backend=kind)
-        for name, value in data.items()
-    ]  # fmt: skip
+    def column(name: str, value: Any) -> nw.Series[Any]:
+        if isinstance(value, nw.Series):
+            return value.alias(name)
+        numbers = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+        return nw.new_series(name, value if numbers else list(value), backend=kind)
+
     # Not nw.from_dict: with pandas that drops the zone of zoned times.
-    return nw.to_native(nw.concat([c.to_frame() for c in columns], how="horizontal"))
-
-
-def _groups(frame: nw.DataFrame[Any], series: str | None) -> dict[Any, NDArray[np.intp]]:
-    """Row numbers of each series, in order of first appearance."""
-    if series is None:
-        return {"": np.arange(len(frame))}
-    rows: dict[Any, list[int]] = {}
-    for row, name in enumerate(frame[series].to_list()):
-        if name is None or name != name:  # noqa: PLR0124  (NaN)
-            raise TableError(
-                f"Series column {series!r} has no value in row {row}: expected a name in each row."
-            )
-        if not isinstance(name, (str, int, float)):
-            raise TableError(
-                f"Series column {series!r} holds {name!r} in row {row}: expected text or numbers."
-            )
-        rows.setdefault(name, []).append(row)
-    return {name: np.array(found) for name, found in rows.items()}
+    frames = [column(name, value).to_frame() for name, value in data.items()]
+    return nw.to_native(nw.concat(frames, how="horizontal"))
 
 
 def _numbers(column: nw.Series[Any], role: str) -> Array:
     import narwhals as nw
 
-    dtype = column.dtype
-    if dtype.is_numeric() or dtype == nw.Boolean:
-        values = np.array(column.cast(nw.Float64).to_numpy(), dtype=np.float64)
+    if column.dtype.is_numeric() or column.dtype == nw.Boolean:
+        values = _floats(column)
     else:
         cells = column.to_list()
         for row, value in enumerate(cells):
@@ -234,7 +221,7 @@ def _numbers(column: nw.Series[Any], role: str) -> Array:
             f"Column {column.name!r} ({role}) is infinite in row {row}: expected finite numbers. "
             "Leave the cell empty if the value is not known."
         )
-    if np.nanmax(np.abs(values), initial=0.0) > _LARGEST:
+    if max(np.fmax.reduce(values, initial=0.0), -np.fmin.reduce(values, initial=0.0)) > _LARGEST:
         row = int(np.nanargmax(np.abs(values)))
         raise TableError(
             f"Column {column.name!r} ({role}) holds {values[row]:g} in row {row}: expected "
@@ -251,47 +238,66 @@ def _is_number(value: object) -> bool:
     return True
 
 
-def _static(column: nw.Series[Any]) -> list[float | str]:
-    cells = column.to_list()
-    if column.dtype.is_numeric():
-        return [float("nan") if v is None else float(v) for v in cells]
-    return ["" if v is None else str(v) for v in cells]
+def _floats(column: nw.Series[Any]) -> Array:
+    """A copy: the caller may change the table."""
+    import narwhals as nw
+
+    return np.array(column.cast(nw.Float64).to_numpy(), dtype=np.float64)
 
 
-def _constant(values: list[float | str], rows: NDArray[np.intp], name: str, of: Any) -> float | str:
-    first = values[rows[0]]
-    for row in rows[1:]:
-        if values[row] != first and not (values[row] != values[row] and first != first):  # noqa: PLR0124
-            raise TableError(
-                f"Static column {name!r} changes within series {of!r} ({first!r}, then "
-                f"{values[row]!r}): expected one value. Give it as past or future instead."
-            )
-    return first
+def _static(column: nw.Series[Any], groups: Grouping) -> list[float | str]:
+    """One value per series, a number or a text; a missing one is NaN or empty."""
+    numeric = column.dtype.is_numeric()
+    values, texts = (_floats(column), []) if numeric else factorise(column)
+    values = groups.arranged(values)
+    differs = (values[1:] != values[:-1]) & groups.same()
+    if numeric:
+        differs &= ~(np.isnan(values[1:]) & np.isnan(values[:-1]))
+
+    def value(row: int) -> float | str:
+        if numeric:
+            return float(values[row])
+        return str(texts[values[row]]) if values[row] >= 0 else ""
+
+    changed = np.flatnonzero(differs)
+    if len(changed):
+        row = int(changed[0])
+        raise TableError(
+            f"Static column {column.name!r} changes within series "
+            f"{groups.names[groups.of(row)]!r} ({value(row)!r}, then {value(row + 1)!r}): expected "
+            "one value. Give it as past or future instead."
+        )
+    return [value(row) for row in groups.bounds[:-1]]
 
 
-def _no_duplicates(instant: NDArray[Any], wall: NDArray[Any], name: Any, columns: Columns) -> None:
-    same = np.flatnonzero(instant[1:] == instant[:-1])
+def _no_duplicates(
+    instant: NDArray[Any], wall: NDArray[Any], groups: Grouping, columns: Columns
+) -> None:
+    same = np.flatnonzero((instant[1:] == instant[:-1]) & groups.same())
     if len(same):
-        of = "" if columns.series is None else f" of series {name!r}"
+        row = int(same[0])
+        of = f" of series {groups.names[groups.of(row)]!r}" if columns.series else ""
         hint = "Remove one." if columns.series else "Remove one, or name the series column."
         raise TableError(
-            f"Time {wall[same[0]]}{of} stands in two rows: expected each time once. {hint}"
+            f"Time {wall[row]}{of} stands in two rows: expected each time once. {hint}"
         )
 
 
-def _check_target(series: Sequence[Series], columns: Columns) -> None:
-    name = columns.target
-    seen = [s.target[~np.isnan(s.target)] for s in series]
-    if not any(len(v) for v in seen):
+def _check_target(target: Array, groups: Grouping, columns: Columns, to_learn: bool) -> None:
+    name, first = columns.target, groups.bounds[:-1]
+    low, high = np.fmin.reduceat(target, first), np.fmax.reduceat(target, first)
+    empty = np.flatnonzero(np.isnan(low))
+    if len(empty) == len(low):
         raise TableError(f"Target {name!r} has no number in any row: expected some values.")
-    for s, values in zip(series, seen, strict=True):
-        if not len(values):
-            raise TableError(
-                f"Target {name!r} of series {s.name!r} has no value: drop that series."
-            )
-    if all((v == v[0]).all() for v in seen):
+    if len(empty):
+        more = f" (and of {len(empty) - 1} more)" if len(empty) > 1 else ""
         raise TableError(
-            f"Target {name!r} is {seen[0][0]:g} in every row: expected values that change. "
+            f"Target {name!r} of series {groups.names[empty[0]]!r}{more} has no value: drop "
+            f"{'those' if more else 'that'} series."
+        )
+    if to_learn and (low == high).all():
+        raise TableError(
+            f"Target {name!r} is {low[0]:g} in every row: expected values that change. "
             "There is nothing to forecast."
         )
 

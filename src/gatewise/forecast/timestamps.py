@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import TableError
+from gatewise.forecast.grouping import factorise
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -63,11 +64,13 @@ def parse(column: nw.Series[Any]) -> tuple[NDArray[Any], NDArray[Any], TimeStyle
     if dtype == nw.Date:
         time = _micro(column.cast(nw.Datetime("us")))
         return time, time, TimeStyle("date")
-    values = column.to_list()
+    codes, values = factorise(column)
     if all(isinstance(v, dt.date) for v in values):
-        time = np.array(values, dtype="datetime64[us]")
+        time = np.array(values, dtype="datetime64[us]")[codes]
         return time, time, TimeStyle("datetime", "ns")
-    time = np.array([_from_text(v, row, name) for row, v in enumerate(values)], "datetime64[us]")
+    rows = np.unique(codes, return_index=True)[1].tolist()
+    stamps = [_from_text(v, row, name) for v, row in zip(values, rows, strict=True)]
+    time = np.array(stamps, "datetime64[us]")[codes]
     short = all(len(str(v).strip()) <= 10 for v in values)
     return time, time, TimeStyle("text-date" if short else "text-datetime")
 
@@ -77,17 +80,21 @@ def render(time: NDArray[Any], style: TimeStyle, name: str, kind: Kind) -> nw.Se
     import narwhals as nw
 
     if style.kind == "integer":
-        return nw.new_series(name, time.astype(np.int64).tolist(), nw.Int64, backend=kind)
-    if style.kind == "text-date":
-        texts = np.datetime_as_string(time.astype("datetime64[D]")).tolist()
-        return nw.new_series(name, texts, nw.String, backend=kind)
-    stamps: list[dt.datetime] = time.astype("datetime64[us]").tolist()
-    if style.kind == "text-datetime":
-        return nw.new_series(name, [s.isoformat(" ") for s in stamps], nw.String, backend=kind)
+        return nw.new_series(name, time.astype(np.int64), nw.Int64, backend=kind)
+    # Series share their times: what needs a Python object is made once for each time.
+    time, at = np.unique(time.astype("datetime64[us]"), return_inverse=True)
+    if style.kind.startswith("text"):
+        days = style.kind == "text-date"
+        texts = (
+            np.datetime_as_string(time.astype("datetime64[D]")).tolist() if days
+            else [stamp.isoformat(" ") for stamp in time.tolist()]
+        )  # fmt: skip
+        return nw.new_series(name, [texts[i] for i in at], nw.String, backend=kind)
     if style.zone is not None:
-        local = ZoneInfo(style.zone)
-        stamps = [s.replace(tzinfo=local).astimezone(dt.UTC).replace(tzinfo=None) for s in stamps]
-    made = nw.new_series(name, stamps, nw.Datetime("us"), backend=kind)
+        zone = ZoneInfo(style.zone)
+        local: list[dt.datetime] = [stamp.replace(tzinfo=zone) for stamp in time.tolist()]
+        time = np.array([s.astimezone(dt.UTC).replace(tzinfo=None) for s in local], time.dtype)
+    made = nw.new_series(name, time[at], nw.Datetime("us"), backend=kind)
     if style.kind == "date":
         return made.cast(nw.Date) if kind != "pandas" else made
     made = made.cast(nw.Datetime(style.unit))  # pyright: ignore[reportArgumentType]

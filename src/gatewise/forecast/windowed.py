@@ -117,6 +117,11 @@ class WindowModel:
         return notes
 
 
+def least_rows(prediction_length: int) -> int:
+    """Rows that one series must have: to start from, to learn from, to stop by."""
+    return MIN_CONTEXT + 2 * prediction_length
+
+
 def fit(config: Config, panel: Panel, progress: Progress | None = None) -> WindowModel:
     """Choose transforms, build windows, train.
 
@@ -124,7 +129,7 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Windo
         TableError: no series is long enough for the horizon.
     """
     h = config.prediction_length
-    needed, longest = MIN_CONTEXT + 2 * h, max((len(s) for s in panel.series), default=0)
+    needed, longest = least_rows(h), max((len(s) for s in panel.series), default=0)
     if longest < needed:
         raise TableError(
             f"The longest series has {longest} rows: expected at least {needed} for "

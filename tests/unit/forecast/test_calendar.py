@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gatewise.forecast import datasets
-from gatewise.forecast.calendar import observe, phase
+from gatewise.forecast.calendar import observe, observe_all, phase
 
 
 def days(first, last):
@@ -110,3 +110,37 @@ def test_a_last_row_off_the_pattern_goes_on_by_the_resolution():
     time = days("2024-01-01", "2024-03-01").astype("datetime64[us]")
     ahead = observe(time).after(time[-1] + np.timedelta64(90, "s"), 2)
     assert texts(ahead, "s") == ["2024-03-01T00:01:30", "2024-03-02T00:01:30"]
+
+
+def test_many_series_share_a_calendar_and_short_ones_borrow_it():
+    seen = days("2024-01-01", "2024-06-01")
+    business = seen[np.is_busday(seen)].astype("datetime64[us]")
+    hours = np.arange("2024-01-01", "2024-01-03", dtype="datetime64[h]").astype("datetime64[us]")
+    usual, same, new, lone, other = observe_all(
+        [business, business.copy(), business[-3:], business[:1], hours]
+    )
+    assert usual is same
+    assert new == lone == usual
+    assert other == observe(hours)
+    assert observe_all([business[-3:]], [usual]) == (usual,)
+
+
+def test_a_lone_row_goes_on_by_one():
+    (day,), (number,) = observe_all([business_day()]), observe_all([np.array([7])])
+    assert texts(day.after(business_day()[0], 2)) == ["2024-03-02", "2024-03-03"]
+    assert number.after(7, 2).tolist() == [8, 9]
+
+
+def business_day():
+    return np.array(["2024-03-01"], dtype="datetime64[us]")
+
+
+def test_less_than_a_week_does_not_tell_the_weekdays():
+    time = days("2024-01-03", "2024-01-06").astype("datetime64[us]")
+    assert texts(observe(time).after(time[-1], 2)) == ["2024-01-06", "2024-01-07"]
+    hours = np.arange("2024-01-01T00", "2024-01-02T06", dtype="datetime64[h]")
+    calendar = observe(hours.astype("datetime64[us]"))
+    assert calendar.season == 24
+    assert texts(calendar.after(hours[-1], 2), "h") == ["2024-01-02T06", "2024-01-02T07"]
+    half = hours[:5].astype("datetime64[us]")
+    assert texts(observe(half).after(half[-1], 1), "h") == ["2024-01-01T05"]

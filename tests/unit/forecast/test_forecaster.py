@@ -131,7 +131,7 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_torch_alone(walk_table, wa
 
 def test_too_few_rows_for_the_horizon_says_how_many_are_needed(walk_table):
     with pytest.raises(TableError, match="has 120 rows: expected at least 124"):
-        Forecaster(prediction_length=60).fit(walk_table)
+        Forecaster(prediction_length=60, model="window").fit(walk_table)
     lone = pl.DataFrame({"unique_id": "b", "ds": [0], "y": [1.0]})
     both = walk_table.select(unique_id=pl.lit("a"), ds=pl.col("ds"), y=pl.col("y"))
     with pytest.raises(TableError, match="Series 'b' has 1 row"):

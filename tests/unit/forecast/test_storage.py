@@ -89,9 +89,9 @@ def test_an_altered_header_is_refused(saved):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda h: json.dumps(h | {"version": 99}), "format version 99: expected 2"),
+        (lambda h: json.dumps(h | {"version": 99}), "format version 99: expected 3"),
         (lambda h: "{", "damaged header"),
-        (lambda h: json.dumps({"version": 2}), "damaged header"),
+        (lambda h: json.dumps({"version": 3}), "damaged header"),
         (lambda h: "[]", "damaged header"),
     ],
 )
@@ -126,3 +126,18 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch, walk_foreca
 def test_the_folder_must_exist(tmp_path, walk_forecaster):
     with pytest.raises(FileNotFoundError):
         walk_forecaster.save(tmp_path / "no" / "m")
+
+
+def test_many_series_are_a_few_arrays(tmp_path):
+    rng = np.random.default_rng(0)
+    months = np.arange("2010-01", "2013-01", dtype="datetime64[M]").astype("datetime64[us]")
+    table = pl.concat(
+        pl.DataFrame({"unique_id": i, "ds": months[-n:], "y": rng.normal(size=n)})
+        for i, n in enumerate([36, 30, 12] * 8)
+    )
+    f = Forecaster(3, ensemble_size=1, max_epochs=1).fit(table)
+    f.save(tmp_path / "m")
+    assert sum(name.startswith("tail.") for name in load_file(tmp_path / "m")) == 6
+    loaded = Forecaster.load(tmp_path / "m")
+    assert loaded.predict().equals(f.predict())
+    assert loaded.fitted.calendars == f.fitted.calendars

@@ -125,3 +125,38 @@ def test_dates_of_python_in_an_object_column():
     days = [dt.date(2024, 1, 1), dt.date(2024, 1, 2)]
     panel = read(pd.DataFrame({"ds": days, "y": [1.0, 2.0]}))
     assert panel.series[0].time[1] == np.datetime64("2024-01-02")
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize("names", [["b", "a", "c"], [3, 1, 2], [2.5, 1.5, 0.5]])
+def test_series_keep_the_order_of_their_first_rows(kind, names):
+    table = pl.DataFrame({"unique_id": names * 4, "ds": [3] * 3 + [1] * 3 + [0] * 3 + [2] * 3})
+    table = table.with_columns(y=10.0 * pl.col("ds") + pl.int_range(12) % 3)
+    panel = read({"pandas": table.to_pandas, "pyarrow": table.to_arrow}.get(kind, lambda: table)())
+    assert [s.name for s in panel.series] == names
+    assert [s.target.tolist() for s in panel.series] == [
+        [i, 10 + i, 20 + i, 30 + i] for i in range(3)
+    ]
+    assert panel.notes == ("Time was not in order in 3 of 3 series: the rows were sorted.",)
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_row_without_a_series_is_named(value):
+    table = frame(3, s=pl.Series([1.0, 2.0, value], strict=False))
+    with pytest.raises(TableError, match="no value in row 2"):
+        read(table, series="s")
+    with pytest.raises(TableError, match="no value in row 2"):
+        read(table.to_pandas(), series="s")
+
+
+def test_a_table_may_change_after_it_was_read():
+    table = frame(4).to_pandas()
+    panel = read(table)
+    table.loc[:, "y"] = 9.0
+    assert panel.series[0].target.tolist() == [0, 1, 2, 3]
+
+
+def test_a_static_text_that_changes_is_shown():
+    table = frame(4, s=["a", "b"] * 2, town=["Ulm", "Bonn", "Ulm", None])
+    with pytest.raises(TableError, match=r"within series 'b' \('Bonn', then ''\)"):
+        read(table, series="s", static=["town"])

@@ -9,7 +9,7 @@ The forecast itself is the median of all members.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -48,6 +48,12 @@ _ERRORS: Final = 1600
 
 _RECENT: Final = 0.5
 """They start from the last origins: this share of them."""
+
+_FEW: Final = 3
+_NEW: Final = 0.1
+_STILL: Final = 1e-3
+"""Usual changes are at least this share of the level; of a series with fewer rows than `_FEW`,
+whose changes are not known yet, `_NEW`."""
 
 _WORTH_PROCESSES: Final = 800
 """Steps of training, in all, that last longer than worker processes take to start."""
@@ -326,14 +332,21 @@ def unit_of(
 ) -> Array:
     """[n] size of usual changes over a season, of the last four seasons before an origin."""
     made = np.empty(len(ends))
-    for i, (s, end) in enumerate(zip(series, ends, strict=True)):
-        first = histories.first[s]
-        lag = season if end > season + 1 else 1
-        values = histories.values[first + max(0, end - 5 * max(season, 4)) : first + end]
-        change = np.abs(values[lag:] - values[:-lag])
-        made[i] = change.mean() if len(change) else 0.0
-        made[i] = max(made[i], 1e-3 * np.abs(values).mean(), 1e-12)
-    return made
+    lengths = np.minimum(ends, 5 * max(season, 4))
+    for length in np.unique(lengths):
+        for at in _chunks(np.flatnonzero(lengths == length)):
+            rows = (histories.first[series[at]] + ends[at])[:, None] + np.arange(-length, 0)
+            values = histories.values[rows]
+            lag = season if length > season + 1 else 1
+            change = np.abs(values[:, lag:] - values[:, :-lag])
+            usual = change.mean(1) if change.shape[1] else np.zeros(len(at))
+            share = _STILL if length >= _FEW else _NEW
+            made[at] = np.maximum(usual, share * np.abs(values).mean(1))
+    return np.maximum(made, 1e-12)
+
+
+def _chunks(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    return (numbers[i : i + _CHUNK] for i in range(0, len(numbers), _CHUNK))
 
 
 def _actual(

@@ -22,11 +22,14 @@ class Histories:
     """Rows of all series, one series after the other. N rows, S series, D static columns.
 
     Attributes:
-        values: [N] the target; a missing value holds the one a season before, or the last one.
+        values: [N] the target over its series' size; a missing value holds the one a season before,
+            or the last one.
         observed: [N] whether the value was there.
         first, stop: [S] each series' rows are first <= row < stop, from its first value on.
         unit: [S] mean absolute change over a season, of the rows that training may see: what its
             errors are divided by.
+        size: [S] powers of 2 near the mean magnitude of each series: whatever unit a target is in,
+            float32 holds its values, and dividing rounds nothing.
     """
 
     values: Array
@@ -34,6 +37,7 @@ class Histories:
     first: NDArray[np.intp]
     stop: NDArray[np.intp]
     unit: Array
+    size: Array
 
     @property
     def rows(self) -> NDArray[np.intp]:
@@ -41,25 +45,28 @@ class Histories:
         return self.stop - self.first
 
 
-def flatten(targets: list[Array], season: int) -> Histories:
+def flatten(targets: list[Array], season: int, counts: bool = False) -> Histories:
     """Lay series one after the other, from their first values on.
 
     Args:
         targets: [n] values of each series, NaN where missing; one observed value at least.
         season: rows per season.
+        counts: whether values stay as they are, of size 1.
 
-    >>> flatten([np.array([np.nan, 1.0, 2.0, np.nan, 5.0])], season=2).values
-    array([1., 2., 1., 5.])
+    >>> flatten([np.array([np.nan, 0.5, 1.0, np.nan, 2.5])], season=2).values
+    array([0.5, 1. , 0.5, 2.5])
     """
-    trimmed = [y[np.flatnonzero(~np.isnan(y))[0] :] for y in targets]
+    trimmed = [y[(~np.isnan(y)).argmax() :] for y in targets]
     rows = np.array([len(y) for y in trimmed])
-    filled = [fill(y, season) for y in trimmed]
+    size = np.array([1.0 if counts else _size(y) for y in trimmed])
+    filled = [fill(y, season) / by for y, by in zip(trimmed, size, strict=True)]
     return Histories(
         np.concatenate(filled),
         ~np.isnan(np.concatenate(trimmed)),
         np.cumsum(rows) - rows,
         np.cumsum(rows),
         np.array([_unit(y, season) for y in filled]),
+        size,
     )
 
 
@@ -72,6 +79,7 @@ def joined(panels: Sequence[Histories]) -> Histories:
         np.concatenate([p.first + at for p, at in zip(panels, offsets, strict=True)]),
         np.concatenate([p.stop + at for p, at in zip(panels, offsets, strict=True)]),
         np.concatenate([p.unit for p in panels]),
+        np.concatenate([p.size for p in panels]),
     )
 
 
@@ -105,6 +113,11 @@ def choose_scale(targets: list[Array]) -> Scale:
 def targets_of(panel: Panel) -> list[Array]:
     """Return the target of each series that has a value."""
     return [s.target for s in panel.series if not np.isnan(s.target).all()]
+
+
+def _size(values: Array) -> float:
+    magnitude = float(np.nanmean(np.abs(values)))
+    return 2.0 ** np.floor(np.log2(magnitude)) if magnitude > 0 else 1.0
 
 
 def _unit(values: Array, season: int) -> float:

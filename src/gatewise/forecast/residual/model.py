@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Final, cast
 
 import numpy as np
@@ -33,6 +34,9 @@ from gatewise.forecast.residual.training import CROP, Recipe
 from gatewise.forecast.train import Epoch, Training
 
 STEPS_PER_EPOCH: Final = 10
+
+_PER_CHANGE: Final = 1.25
+"""Standard deviation of normal changes per mean absolute change."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +83,16 @@ class ResidualModel:
     @property
     def training(self) -> Training:
         """Mean loss over the members; there is no early stopping."""
-        losses = np.array([member.losses for member in self.ensemble.members])  # [M, steps]
-        parts = [p for p in np.split(losses.mean(0), range(10, losses.shape[1], 10)) if len(p)]
+        losses = [np.array(member.losses) for member in self.ensemble.members]
+        epochs = max(map(len, losses)) // STEPS_PER_EPOCH
         nan = float("nan")
-        first = Epoch(0, float(parts[0][0]) if parts else nan, nan)
-        history = (first, *(Epoch(i, float(p.mean()), nan) for i, p in enumerate(parts, 1)))
-        return Training(history, len(parts), (self.origins, len(self.ensemble.errors.values)))
+        if not epochs:
+            return Training((Epoch(0, nan, nan),), 0, (self.origins, 0))
+        parts = [[part.mean() for part in np.array_split(loss, epochs)] for loss in losses]
+        first = Epoch(0, float(np.mean([loss[0] for loss in losses])), nan)
+        mean = np.mean(parts, axis=0)
+        history = (first, *(Epoch(i, float(loss), nan) for i, loss in enumerate(mean, 1)))
+        return Training(history, epochs, (self.origins, len(self.ensemble.errors.values)))
 
     @property
     def step_correlation(self) -> Array:
@@ -105,23 +113,29 @@ class ResidualModel:
         ready = np.flatnonzero(when > begins[which])
         if not len(ready):
             return made
-        histories, place = _histories(panel, self.season)
+        histories, place = self._histories(panel)
         at, end = place[which[ready]], (when - begins[which])[ready]
         if self.ensemble.plan.distribution != "empirical":
             quantiles = self.ensemble.quantiles(histories, at, end, self.probabilities)
+            quantiles *= histories.size[at, None, None]
             made[ready] = np.maximum(quantiles, self.lowest)
             return made
         point = self.ensemble.points(histories, at, end)
         unit = en.unit_of(histories, self.season, at, end)
         quantiles = point[:, :, None] + self.bands * unit[:, None, None]
+        quantiles *= histories.size[at, None, None]
         made[ready] = np.maximum(quantiles, self.lowest)
         return made
+
+    def _histories(self, panel: Panel) -> tuple[Histories, NDArray[np.intp]]:
+        counts = self.ensemble.plan.distribution == "negative-binomial"
+        return _histories(panel, self.season, counts)
 
     def lstm_input(
         self, panel: Panel, series: int, end: int
     ) -> tuple[NDArray[np.float32], NDArray[np.intp], list[str]]:
         """What the first member's first LSTM reads: [T, 1, H], the row of each step, names [H]."""
-        histories, place = _histories(panel, self.season)
+        histories, place = self._histories(panel)
         member = self.ensemble.members[0]
         first = _first(panel.series[series])
         ends = np.arange(max(end - first - CROP + 1, 1), end - first + 1)
@@ -163,7 +177,8 @@ def fit(
     """
     h, season = config.prediction_length, config.season or 1
     targets = targets_of(panel)
-    histories = flatten(targets, season)
+    counts = config.distribution == "negative-binomial"
+    histories = flatten(targets, season, counts)
     plan = en.Plan(
         season,
         h,
@@ -242,17 +257,26 @@ def _seasonal(panel: Panel) -> tuple[Histories, int]:
 
 
 def _bands(ensemble: en.Ensemble, probabilities: tuple[float, ...]) -> Array:
-    """[h, Q] quantiles of the errors; those below the median not above 0, those above not below."""
-    bands = residual_quantiles(ensemble.errors.values, probabilities)
-    p = np.array(probabilities)
+    """[h, Q] quantiles of the errors; those below the median not above 0, those above not below.
+
+    Errors too few for the outermost quantile may widen the intervals of a random walk of usual
+    changes, but do not narrow them.
+    """
+    errors, p = ensemble.errors.values, np.array(probabilities)
+    bands = residual_quantiles(errors, probabilities)
+    if np.isfinite(errors).sum() < round(1 / min(p.min(), 1 - p.max())) - 1:
+        seasons = -(-np.arange(1, errors.shape[1] + 1) // ensemble.plan.season)
+        normal = np.array([NormalDist().inv_cdf(q) for q in probabilities])
+        walk = _PER_CHANGE * np.sqrt(seasons)[:, None] * normal
+        bands = np.where(p < 0.5, np.minimum(bands, walk), np.maximum(bands, walk))
     return np.where(p < 0.5, np.minimum(bands, 0.0), np.where(p > 0.5, np.maximum(bands, 0.0), 0.0))
 
 
-def _histories(panel: Panel, season: int) -> tuple[Histories, NDArray[np.intp]]:
+def _histories(panel: Panel, season: int, counts: bool) -> tuple[Histories, NDArray[np.intp]]:
     """The series that have values, and for each series of the panel its number among them."""
     has = np.array([not np.isnan(s.target).all() for s in panel.series])
     targets = [s.target for s, there in zip(panel.series, has, strict=True) if there]
-    return flatten(targets, season), np.where(has, np.cumsum(has) - 1, 0)
+    return flatten(targets, season, counts), np.where(has, np.cumsum(has) - 1, 0)
 
 
 def _first(series: Series) -> int:
