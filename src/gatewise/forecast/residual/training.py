@@ -210,7 +210,7 @@ def _shares(lessons: Sequence[Lesson], own_share: float) -> Array:
 
 
 def _rate(step: int, recipe: Recipe) -> float:
-    falling = 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+    falling = 0.5 * (1 + math.cos(math.pi * step / max(recipe.steps, 1)))
     return min(1.0, (step + 1) / _WARM_UP) * ((1 - _LAST_RATE) * falling + _LAST_RATE)
 
 

@@ -1,0 +1,28 @@
+"""Panels of seasonal series, made anew in each test."""
+
+import numpy as np
+
+from gatewise.forecast.residual.ensemble import Plan
+from gatewise.forecast.residual.histories import flatten
+from gatewise.forecast.residual.training import Recipe
+
+
+def seasonal(count, rows=48, season=4, seed=0):
+    """Positive series with a level, a trend and a season each."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(rows)
+    made = []
+    for _ in range(count):
+        shape = rng.normal(size=season) * 0.2
+        log = 4 + rng.normal() + 0.01 * rng.normal() * t + shape[t % season]
+        made.append(np.exp(log + 0.05 * rng.normal(size=rows)))
+    return made
+
+
+def panel(count=24, rows=48, season=4, seed=0):
+    return flatten(seasonal(count, rows, season, seed), season)
+
+
+def plan(members=2, steps=4, season=4, h=3, **options):
+    recipe = Recipe(steps=steps, batch_size=8)
+    return Plan(season, h, "log", members=members, hidden_size=8, recipe=recipe, **options)

@@ -1,0 +1,50 @@
+"""The baseline: exact where the series is, blind to units, and no season in noise."""
+
+import numpy as np
+import pytest
+
+from gatewise.forecast.residual.baseline import describe, from_working, seasonal_means, window_rows
+
+
+def ahead(windows, season, scale, h=8):
+    found = describe(windows, season, 0.8, scale)
+    return from_working(found.ahead(h), found.centre, found.level, scale)
+
+
+@pytest.mark.parametrize("season", [4, 7, 12, 24, 52])
+def test_a_pure_season_goes_on(season):
+    shape = 50 + 10 * np.sin(2 * np.pi * np.arange(season) / season)
+    window = np.tile(shape, window_rows(season) // season)[None]
+    np.testing.assert_allclose(ahead(window, season, "log", season)[0], shape, rtol=2e-3)
+
+
+def test_the_unit_of_the_target_does_not_matter():
+    y = np.random.default_rng(0).lognormal(size=(3, 60))
+    np.testing.assert_allclose(ahead(1e6 * y, 12, "log"), 1e6 * ahead(y, 12, "log"), rtol=1e-9)
+    walk = np.cumsum(np.random.default_rng(1).normal(size=(3, 60)), axis=1)
+    moved = ahead(1000 * walk - 5e4, 12, "linear")
+    np.testing.assert_allclose(moved, 1000 * ahead(walk, 12, "linear") - 5e4, rtol=1e-9)
+
+
+def test_half_of_a_trend_goes_on():
+    t = np.arange(30.0)
+    found = describe(np.exp(0.01 * t)[None], 1, 0.8, "log")
+    steps = np.diff(found.ahead(5)[0])
+    np.testing.assert_allclose(steps, 0.005, rtol=1e-6)
+
+
+def test_a_season_is_kept_as_far_as_it_is_no_noise():
+    rng = np.random.default_rng(0)
+    t = np.arange(96)
+    noise = rng.normal(size=(200, 96))
+    strength = seasonal_means(noise, 12, 0.8)[1]
+    strong = seasonal_means(noise + 3 * np.sin(2 * np.pi * t / 12), 12, 0.8)[1]
+    assert strength.mean() < 0.35
+    assert strong.min() > 0.8
+
+
+def test_short_and_flat_windows_have_a_forecast():
+    for L in (1, 2, 3, 5, 9):
+        for scale in ("log", "linear"):
+            assert np.isfinite(ahead(np.full((2, L), 7.0), 4, scale)).all()
+    np.testing.assert_allclose(ahead(np.full((1, 9), 7.0), 4, "log"), 7.0)
