@@ -5,7 +5,7 @@
     peers/         how each peer runs a case
     timing.py      one turn: many calls, timed
     worker.py      one peer in its own process, asked turn by turn
-    pairs.py       ours and each peer back to back, turn after turn
+    pairs.py       ours and each peer back to back, turn after turn; the plain case in our process
     measure.py     a whole plan: peers checked against PyTorch, then timed in turns
     contention.py  the same while another process holds one of the cores
     scaling.py     what two cores reach at work that shares nothing

@@ -18,14 +18,7 @@ from gatewise.bench import machine, pairs, scaling
 from gatewise.bench.contention import Spinner
 from gatewise.bench.grid import CONTENDED, Case, cases
 from gatewise.bench.pairs import Crew, Tell
-from gatewise.bench.peers import (
-    CELL_PEERS,
-    CELL_REFERENCE,
-    OURS,
-    PEERS,
-    REFERENCE,
-    YARDSTICK,
-)
+from gatewise.bench.peers import CELL_PEERS, CELL_REFERENCE, OURS, PEERS, REFERENCE
 from gatewise.bench.problem import Array
 from gatewise.bench.timing import spread
 from gatewise.bench.worker import Worker, child_settings
@@ -111,7 +104,7 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
             for case in plan.cases:
                 tell = partial(_tell, result["faults"], case, threads)
                 ready = _prepared(crew, case, plan.peers, tell)
-                found = pairs.timed(ready, case.mode, plan.turns, plan.turn_s, tell)
+                found = pairs.timed(ready, case, plan.turns, plan.turn_s, tell)
                 row = {**case.to_dict(), "threads": threads, **found}
                 result["rows"].append(row)
                 done += 1
@@ -161,7 +154,7 @@ def _prepared(crew: Crew, case: Case, peers: Iterable[str], tell: Tell) -> Crew:
     for peer, outputs in found.items():
         if outputs is None:
             continue
-        off = 0.0 if peer == YARDSTICK else deviation(outputs, expected)
+        off = deviation(outputs, expected)
         if off <= crew[peer].tolerance * _slack(case):
             agreed[peer] = crew[peer]
         else:

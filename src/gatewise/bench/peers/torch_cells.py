@@ -1,4 +1,4 @@
-"""Peers for other cells: a loop over the steps in PyTorch, eager and compiled; ours on plain cases.
+"""Peers for other cells: a loop over the steps in PyTorch, eager and compiled.
 
 The loop is the fastest of those that were tried: the inputs' products for all steps ahead, one
 `addmm` per step, `unbind` and not indexing (whose backward fills a whole gradient at each step),
@@ -18,7 +18,7 @@ from torch.nn import Parameter, functional
 
 from gatewise.bench.peers import torch_modules
 from gatewise.bench.peers.interface import Peer, Prepared
-from gatewise.bench.problem import Problem, make_problem
+from gatewise.bench.problem import Problem
 from gatewise.bench.variants import CELLS, COMPILED
 from gatewise.cell import GATE_ORDER, SITES, Cell
 
@@ -46,23 +46,8 @@ _ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
 
 def load(name: str, threads: int) -> Peer:
     """Load one of the peers."""
-    if name == "gatewise-plain":
-        return Plain(torch_modules.load("gatewise", threads))
     torch.set_num_threads(threads)
     return LoopPeer(compiled=name == "torch-compiled")
-
-
-class Plain:
-    """Runs the plain case of the same sizes instead: what other cells and ragged batches cost."""
-
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
-        self.version, self.tolerance = peer.version, peer.tolerance
-
-    def prepare(self, problem: Problem) -> Prepared | None:
-        """Draw the plain case's numbers, and run it; None if the case is plain itself."""
-        case = problem.case
-        return None if case == case.plain else self._peer.prepare(make_problem(case.plain))
 
 
 class LoopPeer:
