@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from gatewise.bench import machine, pairs, scaling
+from gatewise.bench.cells import definitions
 from gatewise.bench.contention import Spinner
 from gatewise.bench.grid import CONTENDED, Case, cases
 from gatewise.bench.pairs import Crew, Tell
@@ -76,9 +77,10 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
         progress: called as ``progress(stage, done, total)``.
 
     Returns:
-        JSON values: ``machine``, ``peaks``, ``versions`` of the peers, ``missing`` (why a peer is
-        not there), ``faults`` (numbers that differ from PyTorch's, failures), ``rows`` (seconds per
-        call, and the pairs of each turn), ``contended``, ``side_by_side``, and how it was measured.
+        JSON values: ``machine``, ``peaks``, ``cells`` (what their names stand for), ``versions`` of
+        the peers, ``missing`` (why a peer is not there), ``faults`` (numbers that differ from
+        PyTorch's, failures), ``rows`` (seconds per call, and the pairs of each turn),
+        ``contended``, ``side_by_side``, and how it was measured.
 
     Raises:
         MissingExtraError: PyTorch, whose numbers all others must compute, is not installed.
@@ -90,6 +92,7 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
         "turns": plan.turns,
         "turn_s": plan.turn_s,
         "peaks": _peaks(),
+        "cells": definitions(case.cell for case in plan.cases),
         "versions": {},
         "missing": {},
         "faults": [],

@@ -31,6 +31,9 @@ FEWEST_TURNS: Final = 3
 PATIENCE_S: Final = 10.0
 """A case that has lasted longer than this ends after `FEWEST_TURNS` turns."""
 
+YARDSTICK_TURNS: Final = 4
+"""A turn beside the plain case lasts as long as so many others: a few per cent are at stake."""
+
 
 def timed(crew: Crew, case: Case, turns: int, turn_s: float, tell: Tell) -> dict[str, Any]:
     """Let ours take turns with each of the others; who fails is out.
@@ -107,7 +110,7 @@ class _Match:
             return
         cases = (case, case.plain) if ours_first else (case.plain, case)
         try:
-            found = self._crew[us].interleaved(cases, 2 * self._turn_s)
+            found = self._crew[us].interleaved(cases, YARDSTICK_TURNS * self._turn_s)
         except BenchmarkError as error:
             self._out(YARDSTICK, error)
             return

@@ -5,9 +5,9 @@ import contextlib
 import pytest
 
 from gatewise.bench import Case, Shape, pairs, summary, timing
+from gatewise.bench.cells import CELLS
 from gatewise.bench.peers import Prepared
 from gatewise.bench.timing import Stopwatch
-from gatewise.bench.variants import CELLS
 from gatewise.bench.worker import Worker
 from gatewise.errors import BenchmarkError
 
@@ -94,7 +94,7 @@ def test_the_yardstick_is_timed_in_our_process_alone(case):
     ours, loop = Stub(1.0), Stub(3.0)
     timed = pairs.timed({"gatewise": ours, "torch-loop": loop}, case, 4, 0.1, pytest.fail)
     both = (case, case.plain)
-    assert ours.asked == [(both[::-1], 0.2), (both, 0.2)] * 2
+    assert ours.asked == [(both[::-1], 0.4), (both, 0.4)] * 2
     assert loop.asked == []
     assert timed["times"].keys() == {"gatewise", "torch-loop", "gatewise-plain"}
     assert timed["times"]["gatewise-plain"]["samples"] == 4 * 3
