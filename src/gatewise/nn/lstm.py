@@ -241,7 +241,9 @@ class LSTM(torch.nn.LSTM):
         data = input.data
         if data.dim() != 2 or data.shape[1] != self.input_size or not data.numel():
             return False
-        return ragged.is_well_packed(input) and self._are_states(hx, (int(input.batch_sizes[0]),))
+        if not ragged.is_well_packed(input):
+            return False
+        return hx is None or self._are_states(hx, (int(input.batch_sizes[0]),))
 
     def _is_regular(self, input: Tensor, hx: State | None) -> bool:
         """Whether input and state have the shapes that PyTorch takes."""
