@@ -9,7 +9,16 @@ from pathlib import Path
 
 from benchmarks.cells import picture, report
 from benchmarks.report import between, fingerprint
-from gatewise.bench import VARIANT_PEERS, Plan, core_count, run, to_json, variants
+from gatewise.bench import (
+    VARIANT_PEERS,
+    Plan,
+    core_count,
+    restored,
+    run,
+    shortened,
+    to_json,
+    variants,
+)
 from gatewise.cli.progress import Bars
 from gatewise.files import write_atomically
 
@@ -25,7 +34,7 @@ def main() -> int:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="few shapes and cells, one thread, two minutes; prints tables, publishes nothing",
+        help="few shapes and cells, one thread, three minutes; prints tables, publishes nothing",
     )
     parser.add_argument("--publish", type=Path, help="write all from this JSON, measure nothing")
     options = parser.parse_args()
@@ -41,7 +50,7 @@ def main() -> int:
     else:
         RESULTS.mkdir(exist_ok=True)
         source = RESULTS / f"cells-{result['machine']['isa']}.json"
-        write_atomically(source, to_json(result))
+        write_atomically(source, to_json(shortened(result)))
         publish(source)
     for fault in result["faults"]:
         print("left out:", fault, file=sys.stderr)
@@ -51,7 +60,7 @@ def main() -> int:
 def publish(source: Path) -> None:
     """Write the block of the page and the picture from a result."""
     text = source.read_text()
-    result = json.loads(text)
+    result = restored(json.loads(text))
     page = ROOT / "docs" / "benchmarks" / "cells.md"
     body = report.block(result, source.relative_to(ROOT).as_posix())
     write_atomically(page, between(page.read_text(), report.OPEN, report.CLOSE, body))

@@ -309,7 +309,16 @@ NB_MODULE(_core, m) {
           [](Ragged* self, Address batch_sizes, size_t T) {
             new (self) Ragged(std::span(at<const int64_t>(batch_sizes), T));
           },
-          "batch_sizes"_a, "T"_a);
+          "batch_sizes"_a, "T"_a)
+      .def_prop_ro(
+          "T", [](const Ragged& self) { return self.rows.size(); }, "Steps.")
+      .def_prop_ro("B", [](const Ragged& self) { return self.lengths.size(); }, "Rows.");
+  m.def(
+      "is_well_packed",
+      [](Address batch_sizes, size_t T, int64_t N) {
+        return gatewise::is_well_packed(std::span(at<const int64_t>(batch_sizes), T), N);
+      },
+      "batch_sizes"_a, "T"_a, "N"_a, "Whether these T sizes can be those of N rows; see lstm.h.");
   m.def("isa_name", [] { return std::string(gatewise::isa_name()); }, "Instruction set in use.");
   m.def(
       "isa_available", [] { return std::string(gatewise::isa_available()); },

@@ -18,6 +18,16 @@ Ragged::Ragged(std::span<const int64_t> batch_sizes)
   }
 }
 
+bool is_well_packed(std::span<const int64_t> batch_sizes, int64_t N) {
+  int64_t before = N, left = N;
+  for (const int64_t running : batch_sizes) {
+    if (running < 1 || running > before || running > left) return false;
+    before = running;
+    left -= running;
+  }
+  return !batch_sizes.empty() && left == 0;
+}
+
 template <class Real>
 void run_layer(const KernelTable<Real>& kernels, std::span<ForwardPlan<Real>> plans, int threads) {
   const Shape& s = plans[0].shape;

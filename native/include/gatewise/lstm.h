@@ -80,6 +80,10 @@ struct Ragged {
   explicit Ragged(std::span<const int64_t> batch_sizes);
 };
 
+// Whether these can be the sizes of a `Ragged` of N rows in all: a number from 1 on for each step,
+// never increasing, that add up to N.
+bool is_well_packed(std::span<const int64_t> batch_sizes, int64_t N);
+
 // A [T, B, *] array whose rows lie at data + t * time_stride + b * batch_stride (in elements), so
 // that batch-first tensors and the halves of a bidirectional output need no copy. Of a ragged
 // batch, [rows of all steps, *], rows batch_stride apart.

@@ -18,6 +18,7 @@ from gatewise._native._core import (
     CacheF64,
     Ragged,
     activate,
+    is_well_packed,
     isa_name,
 )
 from gatewise._native._core import fma_peak_gflops as peak_gflops
@@ -33,6 +34,7 @@ __all__ = [
     "activate",
     "cell_fields",
     "check_precision",
+    "is_well_packed",
     "isa_name",
     "native_info",
     "parameter_names",

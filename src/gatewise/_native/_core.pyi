@@ -15,6 +15,16 @@ class Ragged:
     """A batch of rows that differ in length; see lstm.h."""
 
     def __init__(self, batch_sizes: int, T: int) -> None: ...
+    @property
+    def T(self) -> int:
+        """Steps."""
+
+    @property
+    def B(self) -> int:
+        """Rows."""
+
+def is_well_packed(batch_sizes: int, T: int, N: int) -> bool:
+    """Whether these T sizes can be those of N rows; see lstm.h."""
 
 def isa_name() -> str:
     """Instruction set in use."""

@@ -151,12 +151,13 @@ class Network:
             if x.ndim != 3:
                 raise ValueError(f"x: expected [T, B, I], got shape {x.shape}.")
             return x.shape[0], x.shape[1], None
-        falls = len(batch_sizes) and batch_sizes[-1] >= 1 and (np.diff(batch_sizes) <= 0).all()
-        if not falls:
+        sizes = np.ascontiguousarray(batch_sizes, np.int64)
+        N = int(sizes.sum())
+        if not _core.is_well_packed(sizes.ctypes.data, len(sizes), N):
             raise ValueError(f"batch_sizes: expected falling numbers from 1 on, got {batch_sizes}.")
-        if x.ndim != 2 or x.shape[0] != batch_sizes.sum():
-            raise ValueError(f"x: expected [{batch_sizes.sum()}, I], got shape {x.shape}.")
-        return len(batch_sizes), int(batch_sizes[0]), _ragged(batch_sizes)
+        if x.ndim != 2 or len(x) != N:
+            raise ValueError(f"x: expected [{N}, I], got shape {x.shape}.")
+        return len(sizes), int(sizes[0]), _ragged(sizes)
 
     def _noise(self, noise: Noise, x: Array, B: int) -> tuple[float, ...] | None:
         if noise is NO_NOISE:

@@ -1,11 +1,12 @@
 """Speed, side by side with peers: what `gatewise bench` and the published tables measure.
 
+    cells.py       the cells beside PyTorch's, by name
     grid.py        modes and shapes
     problem.py     weights and inputs of a case, the same numbers for every peer
     peers/         how each peer runs a case
     timing.py      one turn: many calls, timed
     worker.py      one peer in its own process, asked turn by turn
-    pairs.py       ours and each peer back to back, turn after turn
+    pairs.py       ours and each peer back to back, turn after turn; the plain case in our process
     measure.py     a whole plan: peers checked against PyTorch, then timed in turns
     contention.py  the same while another process holds one of the cores
     scaling.py     what two cores reach at work that shares nothing
@@ -20,7 +21,7 @@ that a machine whose speed drifts treats all alike. A peer is timed only after i
 with PyTorch's. Stands on `nn` and `runtime`; imports neither here, nor any peer: the processes do.
 """
 
-from gatewise.bench.files import to_json
+from gatewise.bench.files import restored, shortened, to_json
 from gatewise.bench.grid import GRID, MODES, QUICK, Case, Mode, Shape, cases
 from gatewise.bench.machine import core_count
 from gatewise.bench.measure import Plan, run
@@ -39,7 +40,9 @@ __all__ = [
     "Shape",
     "cases",
     "core_count",
+    "restored",
     "run",
+    "shortened",
     "to_json",
     "variants",
 ]

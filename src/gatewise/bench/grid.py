@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, cast
 
 import numpy as np
 
+from gatewise.bench.cells import cell_name
 from gatewise.cell import Cell
 from gatewise.errors import ConfigError, nearest
 
@@ -117,15 +118,14 @@ class Case:
 
     @property
     def variant(self) -> dict[str, Any]:
-        """What is not plain, as JSON values: ``cell`` (what it changes), ``steps``, ``dtype``.
+        """What is not plain, as JSON values: ``cell`` (its name), ``steps``, ``dtype``.
 
         >>> Case("training", Shape(1, 10, 3, 4), Cell(candidate="relu")).variant
-        {'cell': {'candidate': 'relu'}}
+        {'cell': 'relu'}
         """
         found: dict[str, Any] = {}
         if not self.cell.is_default:
-            values = {f.name: (getattr(self.cell, f.name), f.default) for f in fields(Cell)}
-            found["cell"] = {k: value for k, (value, default) in values.items() if value != default}
+            found["cell"] = cell_name(self.cell)
         if self.ragged:
             found["steps"] = sum(self.lengths)
         if self.dtype != "float32":

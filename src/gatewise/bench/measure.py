@@ -15,17 +15,11 @@ from typing import Any, Final
 import numpy as np
 
 from gatewise.bench import machine, pairs, scaling
+from gatewise.bench.cells import definitions
 from gatewise.bench.contention import Spinner
 from gatewise.bench.grid import CONTENDED, Case, cases
 from gatewise.bench.pairs import Crew, Tell
-from gatewise.bench.peers import (
-    CELL_PEERS,
-    CELL_REFERENCE,
-    OURS,
-    PEERS,
-    REFERENCE,
-    YARDSTICK,
-)
+from gatewise.bench.peers import CELL_PEERS, CELL_REFERENCE, OURS, PEERS, REFERENCE
 from gatewise.bench.problem import Array
 from gatewise.bench.timing import spread
 from gatewise.bench.worker import Worker, child_settings
@@ -83,9 +77,10 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
         progress: called as ``progress(stage, done, total)``.
 
     Returns:
-        JSON values: ``machine``, ``peaks``, ``versions`` of the peers, ``missing`` (why a peer is
-        not there), ``faults`` (numbers that differ from PyTorch's, failures), ``rows`` (seconds per
-        call, and the pairs of each turn), ``contended``, ``side_by_side``, and how it was measured.
+        JSON values: ``machine``, ``peaks``, ``cells`` (what their names stand for), ``versions`` of
+        the peers, ``missing`` (why a peer is not there), ``faults`` (numbers that differ from
+        PyTorch's, failures), ``rows`` (seconds per call, and the pairs of each turn),
+        ``contended``, ``side_by_side``, and how it was measured.
 
     Raises:
         MissingExtraError: PyTorch, whose numbers all others must compute, is not installed.
@@ -97,6 +92,7 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
         "turns": plan.turns,
         "turn_s": plan.turn_s,
         "peaks": _peaks(),
+        "cells": definitions(case.cell for case in plan.cases),
         "versions": {},
         "missing": {},
         "faults": [],
@@ -111,7 +107,7 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
             for case in plan.cases:
                 tell = partial(_tell, result["faults"], case, threads)
                 ready = _prepared(crew, case, plan.peers, tell)
-                found = pairs.timed(ready, case.mode, plan.turns, plan.turn_s, tell)
+                found = pairs.timed(ready, case, plan.turns, plan.turn_s, tell)
                 row = {**case.to_dict(), "threads": threads, **found}
                 result["rows"].append(row)
                 done += 1
@@ -161,7 +157,7 @@ def _prepared(crew: Crew, case: Case, peers: Iterable[str], tell: Tell) -> Crew:
     for peer, outputs in found.items():
         if outputs is None:
             continue
-        off = 0.0 if peer == YARDSTICK else deviation(outputs, expected)
+        off = deviation(outputs, expected)
         if off <= crew[peer].tolerance * _slack(case):
             agreed[peer] = crew[peer]
         else:

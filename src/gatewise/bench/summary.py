@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from gatewise.bench.grid import MAIN, MODES, Mode, Shape
-from gatewise.bench.peers.registry import OURS, PEERS
+from gatewise.bench.peers.registry import OURS, PEERS, YARDSTICK
 
 Row = dict[str, Any]
 
@@ -31,8 +31,8 @@ def first_of_ours(mode: str, names: Iterable[str]) -> str | None:
 
 
 def peers(row: Row) -> dict[str, float]:
-    """Return the ratios to all that are not ours."""
-    found = {peer: ratio(row, peer) for peer in row["times"] if peer not in OURS}
+    """Return the ratios to all that are not ours, nor the yardstick."""
+    found = {peer: ratio(row, peer) for peer in row["times"] if peer not in (*OURS, YARDSTICK)}
     return {peer: value for peer, value in found.items() if value is not None}
 
 

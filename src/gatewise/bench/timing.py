@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any, Final
 
@@ -28,30 +30,56 @@ class Stopwatch:
 
     def turn(self, budget_s: float) -> list[float]:
         """Call for about so many seconds, at least once; return seconds per call, many times."""
-        with self._prepared.context():
-            if self._call_s < SLOW_S:
-                self._call_s = self._warm()
-            calls = max(1, round(SAMPLE_S / self._call_s))
-            times = [self._sample(calls)]
-            end = time.perf_counter() + budget_s - times[0] * calls
-            while time.perf_counter() < end:
-                times.append(self._sample(calls))
-        return times
+        return interleaved([self], budget_s)[0]
 
-    def _warm(self) -> float:
-        """Call untimed for a while; return about how long a call takes."""
+    @property
+    def context(self) -> contextlib.AbstractContextManager[object]:
+        """What calls are made in."""
+        return self._prepared.context()
+
+    def warm(self) -> None:
+        """Call untimed for a while, to learn, too, about how long a call takes."""
+        if self._call_s >= SLOW_S:
+            return
         call, calls, start = self._prepared.call, 0, time.perf_counter()
         while (elapsed := time.perf_counter() - start) < WARM_S:
             call()
             calls += 1
-        return elapsed / calls
+        self._call_s = elapsed / calls
 
-    def _sample(self, calls: int) -> float:
-        call = self._prepared.call
+    def sample(self) -> float:
+        """Return seconds per call, of as many calls as make a sample."""
+        call, calls = self._prepared.call, max(1, round(SAMPLE_S / self._call_s))
         start = time.perf_counter()
         for _ in repeat(None, calls):
             call()
         return (time.perf_counter() - start) / calls
+
+
+def interleaved(watches: Sequence[Stopwatch], budget_s: float) -> list[list[float]]:
+    """Let cases take a turn together, sample by sample.
+
+    Each sample of one then stands beside one of every other; which comes first alternates.
+
+    Args:
+        watches: of the cases, all in this process.
+        budget_s: about how many seconds; each case gives one sample at least.
+
+    Returns:
+        Seconds per call of each case, as many of one as of another.
+    """
+    times: list[list[float]] = [[] for _ in watches]
+    order = list(zip(watches, times, strict=True))
+    with contextlib.ExitStack() as stack:
+        for watch in watches:
+            stack.enter_context(watch.context)
+            watch.warm()
+        end = time.perf_counter() + budget_s
+        while not times[0] or time.perf_counter() < end:
+            for watch, found in order:
+                found.append(watch.sample())
+            order.reverse()
+    return times
 
 
 def spread(times: list[float]) -> dict[str, Any]:

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from gatewise.bench.cells import CELLS
 from gatewise.bench.grid import Case, Shape
 from gatewise.bench.peers import CELL_PEERS
-from gatewise.cell import Cell
 
 T: Final = 100
 BATCHES: Final = (1, 8, 32, 128)
 HIDDEN: Final = (32, 64, 128, 256)
-
-CELLS: Final = {
-    "hard": Cell("hard_sigmoid", "hard_sigmoid", "hard_tanh", "hard_sigmoid", "hard_tanh"),
-    "relu": Cell(candidate="relu"),
-    "softsign": Cell(cell_output="softsign"),
-    "no input gate": Cell(input_gate="one"),
-    "coupled": Cell(coupled=True),
-    "peephole": Cell(peephole=True),
-    "all different": Cell("hard_sigmoid", "sigmoid", "softsign", "hard_tanh", "tanh"),
-}
-"""A cell for each thing that can be other than in PyTorch's, and one of five activations."""
-
-COMPILED: Final = "hard"
-"""The cell that is compiled, too: its activations cost a compiled loop the least."""
 
 VARIANT_PEERS: Final = ("gatewise", *CELL_PEERS, "torch")
 

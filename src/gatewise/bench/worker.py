@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from gatewise.bench import machine
 from gatewise.bench.grid import Case
-from gatewise.bench.peers import UnavailableError, load
+from gatewise.bench.peers import Peer, UnavailableError, load
 from gatewise.bench.problem import Array, make_problem
-from gatewise.bench.timing import Stopwatch
+from gatewise.bench.timing import Stopwatch, interleaved
 from gatewise.errors import BenchmarkError
 
 _POOLS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -62,6 +62,24 @@ class Worker:
             BenchmarkError: it failed.
         """
         self._send(("turn", budget_s))
+        return self._receive()
+
+    def interleaved(self, cases: tuple[Case, ...], budget_s: float) -> list[list[float]]:
+        """Run cases sample by sample, so that all have the luck of one process.
+
+        All are prepared anew, in the given order: where their weights come to lie is drawn again.
+
+        Args:
+            cases: that the peer runs; none of them needs to be prepared.
+            budget_s: about how many seconds.
+
+        Returns:
+            Seconds per call of each, as many of one as of another.
+
+        Raises:
+            BenchmarkError: it failed.
+        """
+        self._send(("interleaved", cases, budget_s))
         return self._receive()
 
     def peak_gflops(self) -> float | None:
@@ -139,6 +157,8 @@ def _serve(peer: str, threads: int, connection: Connection) -> None:
                     connection.send(("outputs", None if prepared is None else prepared.outputs))
                 case ("turn", budget_s) if stopwatch is not None:
                     connection.send(("times", stopwatch.turn(budget_s)))
+                case ("interleaved", cases, budget_s):
+                    connection.send(("times", _interleaved(loaded, cases, budget_s)))
                 case ("peak",):
                     connection.send(("peak", machine.peak_gflops()))
                 case _:
@@ -148,3 +168,13 @@ def _serve(peer: str, threads: int, connection: Connection) -> None:
         except Exception as error:  # whatever a peer raises is told to the parent
             reason = " ".join(str(error).split())
             connection.send(("failed", f"{type(error).__name__}: {reason}"))
+
+
+def _interleaved(peer: Peer, cases: tuple[Case, ...], budget_s: float) -> list[list[float]]:
+    watches = []
+    for case in cases:
+        prepared = peer.prepare(make_problem(case))
+        if prepared is None:
+            raise ValueError(f"it does not run {case}")
+        watches.append(Stopwatch(prepared))
+    return interleaved(watches, budget_s)

@@ -16,7 +16,7 @@ from gatewise.errors import ConfigError, ShapeError
 from gatewise.nn import composite, masks, paths, ragged, whole
 from gatewise.nn.composite import LayerWeights
 from gatewise.nn.init import torch_default_
-from gatewise.nn.variants import checked_cell, register_parameters
+from gatewise.nn.variants import checked_cell, register_parameters, warn_of_a_detour
 from gatewise.weights import INITIAL_STATE_NAMES, PARAMETER_NAMES, parameter_suffix
 
 State = tuple[Tensor, Tensor]
@@ -78,9 +78,9 @@ class LSTM(torch.nn.LSTM):
     checkpoint_every: int = 0
     precision: Precision = "full"
     recurrent_dropout: float = 0.0
-    zoneout: tuple[float, float] = (0.0, 0.0)
     weight_dropout: float = 0.0
     learn_initial_state: bool = False
+    _zoneout: tuple[float, float] = (0.0, 0.0)
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class LSTM(torch.nn.LSTM):
         if not self.cell.is_default:
             shown.append(f"cell={self.cell}")
         names = ("recurrent_dropout", "zoneout", "weight_dropout", "learn_initial_state")
-        changed = (name for name in names if getattr(self, name) != getattr(LSTM, name))
+        changed = (name for name in names if getattr(self, name) not in (0, (0, 0)))
         shown += [f"{name}={getattr(self, name)}" for name in changed]
         return ", ".join(shown)
 
@@ -203,6 +203,15 @@ class LSTM(torch.nn.LSTM):
         suffix = parameter_suffix(layer, direction)
         found = {k: getattr(self, v + suffix, None) for k, v in PARAMETER_NAMES.items()}
         return LayerWeights(**cast(dict[str, Tensor], found))
+
+    @property
+    def zoneout(self) -> tuple[float, float]:
+        """Rates (z_h, z_c) of zoneout. Set it to one for both, or to a pair."""
+        return self._zoneout
+
+    @zoneout.setter
+    def zoneout(self, rates: float | tuple[float, float]) -> None:
+        self._zoneout = masks.checked_zoneout(rates)
 
     @property
     def directions(self) -> int:
@@ -232,7 +241,9 @@ class LSTM(torch.nn.LSTM):
         data = input.data
         if data.dim() != 2 or data.shape[1] != self.input_size or not data.numel():
             return False
-        return ragged.is_well_packed(input) and self._are_states(hx, (int(input.batch_sizes[0]),))
+        if not ragged.is_well_packed(input):
+            return False
+        return hx is None or self._are_states(hx, (int(input.batch_sizes[0]),))
 
     def _is_regular(self, input: Tensor, hx: State | None) -> bool:
         """Whether input and state have the shapes that PyTorch takes."""
@@ -316,6 +327,8 @@ class LSTM(torch.nn.LSTM):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Run all layers as PyTorch operations; x is [T, B, I]."""
         T, B, _ = x.shape
+        if not self.cell.has_callables:  # of those was warned before
+            warn_of_a_detour(x, ragged=lengths is not None)
         weights = [self.layer_weights(layer, d) for layer in range(self.num_layers)
                    for d in range(self.directions)]  # fmt: skip
         return composite.run_layers(

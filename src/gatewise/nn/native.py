@@ -29,13 +29,21 @@ class Options(NamedTuple):
         batch_first: y lies in memory as [B, T, D*P].
         checkpoint_every: as in `gatewise.nn.LSTM`; 0 where there is noise.
         batch_sizes: [T] int64, of a `PackedSequence`: x and y hold the rows of all steps, [N, *].
+        ragged: the same as the core takes it, `ragged_of(batch_sizes)`.
         noise: what disturbs the states.
     """
 
     batch_first: bool = False
     checkpoint_every: int = 0
     batch_sizes: Tensor | None = None
+    ragged: _native.Ragged | None = None
     noise: Noise | None = None
+
+
+def ragged_of(batch_sizes: Tensor) -> _native.Ragged:
+    """Return the batch of these sizes, of a `gatewise.nn.ragged.is_well_packed` sequence."""
+    batch_sizes = batch_sizes.contiguous()
+    return _native.Ragged(batch_sizes.data_ptr(), batch_sizes.shape[0])
 
 
 def run(
@@ -112,7 +120,7 @@ def forward(
     L, D, _, H = engine.sizes
     P, dtype = engine.projection or H, x.dtype
     T, B = _steps_and_rows(x, options)
-    ragged = _ragged(options.batch_sizes)
+    ragged = options.ragged
     weights = engine.pack(parameters, dtype)
     if options.batch_first:
         y = x.new_empty((B, T, D * P)).transpose(0, 1)
@@ -132,15 +140,8 @@ def forward(
 
 def _steps_and_rows(x: Tensor, options: Options) -> tuple[int, int]:
     """T and B."""
-    sizes = options.batch_sizes
-    return (x.shape[0], x.shape[1]) if sizes is None else (len(sizes), int(sizes[0]))
-
-
-def _ragged(batch_sizes: Tensor | None) -> _native.Ragged | None:
-    if batch_sizes is None:
-        return None
-    batch_sizes = batch_sizes.contiguous()
-    return _native.Ragged(batch_sizes.data_ptr(), len(batch_sizes))
+    ragged = options.ragged
+    return (x.shape[0], x.shape[1]) if ragged is None else (ragged.T, ragged.B)
 
 
 def _noise(noise: Noise | None) -> tuple[float, ...] | None:
@@ -198,7 +199,7 @@ def backward(
         T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
         tape.data_ptr(), *_rows(dy), _address(dh_n), _address(dc_n), *_rows(dx), dh0.data_ptr(),
         dc0.data_ptr(), tuple([g.data_ptr() for own in found for g in own]),
-        options.checkpoint_every, _ragged(options.batch_sizes), _noise(options.noise),
+        options.checkpoint_every, options.ragged, _noise(options.noise),
     )  # fmt: skip
     d_parameters: list[Tensor | None] = []
     for k, (dw_ih, dw_hh, db, *others) in enumerate(found):

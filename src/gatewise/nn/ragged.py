@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from gatewise import _native
 from gatewise.errors import ConfigError, ShapeError
 
 if TYPE_CHECKING:
@@ -74,11 +75,10 @@ def is_well_packed(input: PackedSequence) -> bool:
     PyTorch makes a `PackedSequence` of anything, and refuses it where it is used.
     """
     sizes = input.batch_sizes
-    if sizes.dim() != 1 or not len(sizes) or sizes.dtype is not torch.int64 or not sizes.is_cpu:
+    if sizes.dim() != 1 or sizes.dtype is not torch.int64 or not sizes.is_cpu:
         return False
-    rows = sizes.numpy()
-    falls = (rows[:-1] >= rows[1:]).all()
-    return bool(falls and rows[-1] >= 1 and rows.sum() == len(input.data))
+    sizes = sizes.contiguous()
+    return _native.is_well_packed(sizes.data_ptr(), sizes.shape[0], input.data.shape[0])
 
 
 def checked_lengths(lengths: Tensor | Sequence[int], T: int, B: int) -> Tensor:

@@ -5,14 +5,26 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import torch
+from torch import Tensor
 from torch.nn import Parameter
 
 from gatewise.cell import SITES, Cell
 from gatewise.errors import ConfigError
 from gatewise.weights import PARAMETER_NAMES, variant_shapes
+
+_COST: Final = "runs step by step in PyTorch, 3 to 100 times slower (small sizes the most) than"
+
+_DETOURS: Final = {
+    "dtype": "in float16 or bfloat16. Make it float32 with module.float(): that runs on the core, "
+    'and with precision="bfloat16" on weights of half the bytes.',
+    "autocast": 'under torch.autocast. Call it under torch.autocast("cpu", enabled=False).',
+    "packed": "with a packed sequence or lengths while torch.compile compiles. Call it in a "
+    "function under torch.compiler.disable.",
+}
+"""How an LSTM was called that could have run on the core, and what to do about it."""
 
 
 def checked_cell(cell: Any) -> Cell:
@@ -51,12 +63,43 @@ def register_parameters(module: Any, cell: Cell, suffixes: Iterable[str], like: 
     return bool(shapes)
 
 
+def warn_of_a_detour(x: Tensor, ragged: bool) -> None:
+    """Warn, once for each reason, of a composite run that the core could have done.
+
+    Args:
+        x: the input, of an LSTM that PyTorch does not have.
+        ragged: whether it came packed, or with lengths.
+    """
+    if not x.is_cpu:
+        return
+    if torch.is_autocast_enabled("cpu"):
+        _warn_while_compiling_too("autocast")
+    elif x.dtype in (torch.float16, torch.bfloat16):
+        _warn_while_compiling_too("dtype")
+    elif ragged and torch.compiler.is_compiling():
+        _warn_while_compiling_too("packed")
+
+
+@torch.compiler.assume_constant_result
+def _warn_while_compiling_too(detour: str) -> None:
+    _warn_once(detour)
+
+
+@cache
+def _warn_once(detour: str) -> None:
+    warnings.warn(
+        f"An LSTM that PyTorch does not have (another cell, or regularisers) {_COST} on the core: "
+        f"it was called {_DETOURS[detour]}",
+        UserWarning,
+        stacklevel=9,  # the line that calls the module
+    )
+
+
 @cache
 def _warn_of_the_cost(function: Callable[..., Any]) -> None:
     warnings.warn(
-        f"The Python function {getattr(function, '__name__', function)!s} as an activation runs "
-        "step by step in PyTorch, 5 to 15 times slower than a built-in activation. Use one of "
-        "gatewise.ACTIVATIONS where it will do.",
+        f"The Python function {getattr(function, '__name__', function)!s} as an activation "
+        f"{_COST} a built-in activation. Use one of gatewise.ACTIVATIONS where it will do.",
         UserWarning,
         stacklevel=4,  # the line that makes the module
     )

@@ -17,7 +17,7 @@ from gatewise import _native
 from gatewise.cell import Cell
 from gatewise.nn import masks, ops
 from gatewise.nn.engine import Engine
-from gatewise.nn.native import Options
+from gatewise.nn.native import Options, ragged_of
 from gatewise.nn.noise import Noise, together
 from gatewise.weights import PARAMETER_NAMES, parameter_suffix
 
@@ -63,16 +63,23 @@ def run_packed(
     Returns:
         The outputs, packed like the input, and (h_n, c_n) with rows in the caller's order.
     """
-    sizes = input.batch_sizes
-    options = Options(batch_sizes=sizes)
+    x, sizes, to_sorted, to_unsorted = input
+    batch = ragged_of(sizes)
+    options = Options(batch_sizes=sizes, ragged=batch)
     if lstm.is_regularised:
-        parameters, noise = _regularised(lstm, parameters, len(sizes), int(sizes[0]))
+        parameters, noise = _regularised(lstm, parameters, batch.T, batch.B)
         options = options._replace(noise=noise and noise.packed(input))
-    if hx is not None:
-        hx = lstm.permute_hidden(hx, input.sorted_indices)
-    y, h_n, c_n = _run_layers(lstm, input.data, hx, parameters, options)
-    output = PackedSequence(y, sizes, input.sorted_indices, input.unsorted_indices)
-    return output, lstm.permute_hidden((h_n, c_n), input.unsorted_indices)
+    if hx is not None and to_sorted is not None:
+        hx = _reordered(hx, to_sorted)
+    y, *states = _run_layers(lstm, x, hx, parameters, options)
+    state = states[0], states[1]
+    if to_unsorted is not None:
+        state = _reordered(state, to_unsorted)
+    return PackedSequence(y, sizes, to_sorted, to_unsorted), state
+
+
+def _reordered(state: State, rows: Tensor) -> State:
+    return state[0].index_select(1, rows), state[1].index_select(1, rows)
 
 
 def parameters_of(lstm: LSTM) -> list[Any]:

@@ -11,6 +11,8 @@ from gatewise.bench.worker import Worker
 from gatewise.errors import BenchmarkError, ConfigError, MissingExtraError
 
 SHAPES = tuple(map(Shape.parse, ("3x6x5x7", "2x5x3x4-l2-bi")))
+STEP = Shape(1, 1, 5, 7)
+INFERENCE = Case("inference", SHAPES[0])
 QUICK = {"threads": (1,), "turns": 2, "turn_s": 0.001}
 
 
@@ -147,7 +149,7 @@ def test_who_computes_something_else_is_left_out_and_told():
 def test_who_fails_in_a_turn_is_out_and_the_others_go_on():
     told = {}
     crew = {"gatewise": Stub(), "jax": Stub(lasting=False)}
-    row = pairs.timed(crew, "inference", 3, 0.1, told.__setitem__)
+    row = pairs.timed(crew, INFERENCE, 3, 0.1, told.__setitem__)
     assert {*row["times"]} == {"gatewise"}
     assert row["times"]["gatewise"]["samples"] == 3
     assert row["pairs"] == {}
@@ -173,7 +175,7 @@ class Drifting(Stub):
 def test_ratios_hold_on_a_machine_whose_speed_drifts():
     crew = {"torch": Drifting(2.0), "gatewise": Drifting(1.0), "gatewise-runtime": Drifting(0.5),
             "jax": Drifting(1.5), "openvino": Drifting(4.0)}  # fmt: skip
-    timed = pairs.timed(crew, "inference", 9, 0.1, lambda *_: None)
+    timed = pairs.timed(crew, INFERENCE, 9, 0.1, lambda *_: None)
     row = {"mode": "inference", **timed}
     assert {len(found) for found in timed["pairs"].values()} == {9}
     expected = {"torch": 2.0, "jax": 1.5, "openvino": 4.0, "gatewise-runtime": 0.5}
@@ -185,19 +187,19 @@ def test_ratios_hold_on_a_machine_whose_speed_drifts():
 
 def test_the_runtime_is_what_peers_stand_beside_when_streaming():
     crew = {"gatewise": Stub(), "gatewise-runtime": Stub(), "torch": Stub()}
-    timed = pairs.timed(crew, "streaming", 2, 0.1, lambda *_: None)
+    timed = pairs.timed(crew, Case("streaming", STEP), 2, 0.1, lambda *_: None)
     assert timed["pairs"].keys() == {"gatewise", "torch"}
 
 
 def test_without_ours_there_are_no_pairs():
     crew = {"gatewise": Stub(lasting=False), "gatewise-runtime": Stub(), "torch": Stub()}
-    timed = pairs.timed(crew, "inference", 3, 0.1, lambda *_: None)
+    timed = pairs.timed(crew, INFERENCE, 3, 0.1, lambda *_: None)
     assert timed["pairs"] == {}
     assert timed["times"].keys() == {"gatewise-runtime", "torch"}
 
 
 def test_ours_alone_is_timed_too():
-    timed = pairs.timed({"gatewise": Stub()}, "training", 2, 0.1, lambda *_: None)
+    timed = pairs.timed({"gatewise": Stub()}, Case("training", SHAPES[0]), 2, 0.1, lambda *_: None)
     assert timed["times"]["gatewise"]["samples"] == 2
 
 

@@ -40,7 +40,9 @@ def test_another_of_ours_stands_in():
 
 
 def test_ours_is_never_the_peer():
-    found = row(gatewise=2.0, gatewise_runtime=0.5, gatewise_bfloat16=0.1, torch=4.0)
+    found = row(
+        gatewise=2.0, gatewise_runtime=0.5, gatewise_bfloat16=0.1, gatewise_plain=0.1, torch=4.0
+    )
     assert summary.best_peer(found) == "torch"
     assert summary.ratio(row(gatewise=2.0)) is None
     assert summary.ratio(row(torch=2.0)) is None

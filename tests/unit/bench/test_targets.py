@@ -3,10 +3,10 @@
 import pytest
 
 from gatewise.bench import Case, Shape
-from gatewise.bench.targets import TARGETS, cell_name, cost, verdicts
-from gatewise.bench.variants import CELLS
+from gatewise.bench.cells import CELLS
+from gatewise.bench.targets import TARGETS, cost, verdicts
 
-INFERENCE, CELL, LOOP, COMPILED, PACKED, PER_STEP, DOUBLE = TARGETS
+INFERENCE, CELL, LOOP, TUNED_INFERENCE, TUNED, COMPILED, PACKED, PER_STEP, DOUBLE = TARGETS
 
 
 def row(case, threads=1, **ratios):
@@ -52,6 +52,14 @@ def test_the_packed_path_takes_four_times_as_long_when_small(B, H, bound):
     assert not PACKED.holds(ragged(B, H, torch=bound - 0.01))
 
 
+def test_the_loop_as_people_write_it_and_the_fastest_are_judged_apart():
+    found = cell(32, 64, torch_loop=9.0, torch_tuned_loop=0.99)
+    assert LOOP.holds(found)
+    assert not TUNED.holds(found)
+    assert TUNED.holds(cell(32, 64, torch_loop=0.9, torch_tuned_loop=1.0))
+    assert not TUNED_INFERENCE.holds(cell(1, 32, "inference", torch_tuned_loop=0.99))
+
+
 def test_compiled_and_float64():
     assert COMPILED.holds(cell(1, 32, torch_compiled=1.01))
     assert not COMPILED.holds(cell(1, 32, torch_compiled=0.99))
@@ -85,8 +93,3 @@ def test_verdicts_are_for_each_number_of_threads():
         (CELL, 1), (CELL, 2), (LOOP, 1), (LOOP, 2),
     ]  # fmt: skip
     assert [part for _, _, part in found] == [[rows[0]], [rows[1]]] * 2
-
-
-def test_a_cell_without_a_name_is_shown_whole():
-    assert cell_name({"cell": {"candidate": "relu"}}) == "relu"
-    assert cell_name({"cell": {"output_gate": "relu"}}) == "Cell(output_gate='relu')"

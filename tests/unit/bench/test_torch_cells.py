@@ -1,4 +1,4 @@
-"""The PyTorch loop against the reference; cells, ragged batches and float64 side by side."""
+"""The PyTorch loops against the reference; cells, ragged batches and float64 side by side."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import torch
 
 from gatewise import Cell, reference
 from gatewise.bench import VARIANT_PEERS, Case, Plan, Shape, measure
-from gatewise.bench.peers import torch_cells
+from gatewise.bench.cells import CELLS, COMPILED
+from gatewise.bench.peers import CELL_PEERS, torch_cells
 from gatewise.bench.problem import make_problem
-from gatewise.bench.variants import CELLS, COMPILED
 from gatewise.errors import BenchmarkError, ConfigError
 from gatewise.weights import PARAMETER_NAMES
 
@@ -32,9 +32,10 @@ def bound(cell):
     return 1e-7 if "hard_sigmoid" in repr(cell) else 1e-12
 
 
+@pytest.mark.parametrize("name", ["torch-loop", "torch-tuned-loop"])
 @pytest.mark.parametrize("cell", [*CELLS.values(), *MORE], ids=repr)
-def test_the_loop_computes_the_reference(cell):
-    peer = torch_cells.load("torch-loop", torch.get_num_threads())
+def test_the_loops_compute_the_reference(name, cell):
+    peer = torch_cells.load(name, torch.get_num_threads())
     case = Case("training", SHAPE, cell, dtype="float64")
     y, gradients = expected(make_problem(case), cell)
     assert measure.deviation(peer.prepare(make_problem(case)).outputs, gradients) < bound(cell)
@@ -43,34 +44,29 @@ def test_the_loop_computes_the_reference(cell):
     assert measure.deviation(outputs, {"y": y}) < bound(cell)
 
 
-def test_the_compiled_loop_runs_piece_by_piece(monkeypatch):
+@pytest.mark.parametrize(("B", "row_size"), [(3, 4 * 7), (127, 4 * 7), (128, 5)])
+def test_the_compiled_loop_is_the_faster_one_and_runs_piece_by_piece(monkeypatch, B, row_size):
     sizes = []
 
     def compiled(run, dynamic):
         assert not dynamic
-        return lambda pre, *rest: sizes.append(len(pre)) or run(pre, *rest)
+        return lambda rows, *rest: sizes.append(tuple(rows.shape)) or run(rows, *rest)
 
     monkeypatch.setattr(torch, "compile", compiled)
     peer = torch_cells.load("torch-compiled", torch.get_num_threads())
-    case = Case("training", SHAPE, CELLS[COMPILED], dtype="float64")
+    case = Case("training", Shape(B, 20, 5, 7), CELLS[COMPILED], dtype="float64")
     outputs = peer.prepare(make_problem(case)).outputs
     gradients = expected(make_problem(case), CELLS[COMPILED])[1]
     assert measure.deviation(outputs, gradients) < bound(CELLS[COMPILED])
-    assert sizes == [10, 10]
+    assert sizes == [(10, B, row_size)] * 2  # the tuned loop's rows are products, the plain one's x
     for other in (Case("inference", SHAPE, CELLS[COMPILED]), Case("training", SHAPE, MORE[0])):
         assert peer.prepare(make_problem(other)) is None
 
 
-def test_loop_and_plain_leave_plain_cases_to_others():
-    for name in ("torch-loop", "gatewise-plain"):
-        peer = torch_cells.load(name, torch.get_num_threads())
-        assert peer.prepare(make_problem(Case("training", SHAPE))) is None
-
-
-def test_the_plain_case_stands_beside_a_ragged_one():
-    peer = torch_cells.load("gatewise-plain", torch.get_num_threads())
-    outputs = peer.prepare(make_problem(Case("training", SHAPE, ragged=True))).outputs
-    assert outputs["dx"].shape == (20, 3, 5)
+@pytest.mark.parametrize("name", CELL_PEERS)
+def test_the_loops_leave_plain_cases_to_others(name):
+    peer = torch_cells.load(name, torch.get_num_threads())
+    assert peer.prepare(make_problem(Case("training", SHAPE))) is None
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +85,13 @@ def result():
 
 def test_all_agree_and_each_stands_where_it_belongs(result):
     assert result["faults"] == []
-    cell = {"gatewise", "gatewise-plain", "torch-loop"}
+    cell = {"gatewise", "gatewise-plain", "torch-loop", "torch-tuned-loop"}
     assert [{*row["times"]} for row in result["rows"]] == [
         cell, cell, {"gatewise", "gatewise-plain", "torch"}, {"gatewise", "torch"},
     ]  # fmt: skip
+    assert result["cells"] == {
+        "peephole": {"peephole": True}, "no input gate": {"input_gate": "one"},
+    }  # fmt: skip
     for row in result["rows"]:
         assert {*row["pairs"]} == {*row["times"]} - {"gatewise"}
 
@@ -116,24 +115,22 @@ NEAR, FAR = ({"y": Y["y"] + off} for off in (1e-4, 0.01))
 @pytest.mark.parametrize(
     ("case", "answers", "agreed", "told"),
     [
-        # Another cell is checked by the loop, which the default cell of the yardstick is not.
-        (Case("inference", SHAPE, CELLS["softsign"]), (NEAR, FAR, Y, None), "gatewise "
-         "gatewise-plain torch-loop", {}),
-        (Case("inference", SHAPE, CELLS["softsign"]), (FAR, FAR, Y, None), "gatewise-plain "
-         "torch-loop", {"gatewise": "gatewise is 0.01 away from torch-loop"}),
-        # Derivatives jump at kinks; values do not.
-        (Case("training", SHAPE, CELLS["relu"]), (FAR, FAR, Y, None), "gatewise gatewise-plain "
-         "torch-loop", {}),
-        (Case("inference", SHAPE, CELLS["relu"]), (FAR, FAR, Y, None), "gatewise-plain torch-loop",
+        # Another cell is checked by the loop.
+        (Case("inference", SHAPE, CELLS["softsign"]), (NEAR, Y, None), "gatewise torch-loop", {}),
+        (Case("inference", SHAPE, CELLS["softsign"]), (FAR, Y, None), "torch-loop",
          {"gatewise": "gatewise is 0.01 away from torch-loop"}),
-        (Case("training", SHAPE, dtype="float64"), (NEAR, None, None, Y), "torch",
+        # Derivatives jump at kinks; values do not.
+        (Case("training", SHAPE, CELLS["relu"]), (FAR, Y, None), "gatewise torch-loop", {}),
+        (Case("inference", SHAPE, CELLS["relu"]), (FAR, Y, None), "torch-loop",
+         {"gatewise": "gatewise is 0.01 away from torch-loop"}),
+        (Case("training", SHAPE, dtype="float64"), (NEAR, None, Y), "torch",
          {"gatewise": "gatewise is 0.0001 away from torch"}),
-        (Case("training", SHAPE, CELLS["relu"]), (Y, Y, BenchmarkError("broke"), None), "",
+        (Case("training", SHAPE, CELLS["relu"]), (Y, BenchmarkError("broke"), None), "",
          {"torch-loop": "broke"}),
     ],
 )  # fmt: skip
 def test_numbers_are_checked_by_whoever_has_the_cell(case, answers, agreed, told):
-    names = ("gatewise", "gatewise-plain", "torch-loop", "torch")
+    names = ("gatewise", "torch-loop", "torch")
     crew = {name: Stub(answer) for name, answer in zip(names, answers, strict=True)}
     faults = {}
     found = measure._prepared(crew, case, crew, faults.__setitem__)

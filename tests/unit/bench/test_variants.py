@@ -5,8 +5,9 @@ import pytest
 
 from gatewise import Cell
 from gatewise.bench import Case, Shape, summary
+from gatewise.bench.cells import CELLS, COMPILED
 from gatewise.bench.problem import make_problem
-from gatewise.bench.variants import CELLS, COMPILED, variants
+from gatewise.bench.variants import variants
 from gatewise.cell import SITES
 
 SIZES = {(B, H) for B in (1, 8, 32, 128) for H in (32, 64, 128, 256)}
@@ -70,8 +71,10 @@ def test_a_row_tells_its_case():
     case = Case("training", Shape(3, 20, 4, 5), CELLS["peephole"], dtype="float64")
     row = case.to_dict()
     assert summary.shape(row) == case.shape
-    assert (row["cell"], row["dtype"]) == ({"peephole": True}, "float64")
+    assert (row["cell"], row["dtype"]) == ("peephole", "float64")
     assert "steps" not in row
+    unnamed = Case("training", case.shape, Cell(output_gate="relu"))
+    assert unnamed.to_dict()["cell"] == "Cell(output_gate='relu')"
     assert Case("training", case.shape, ragged=True).to_dict()["steps"] > 6
     assert {*case.plain.to_dict()} == {"mode", "shape", "flops", "dtype"}
 

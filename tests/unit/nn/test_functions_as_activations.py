@@ -14,7 +14,7 @@ from gatewise.cell import SITES
 from gatewise.errors import ConfigError, ShapeError
 from gatewise.nn import LSTM, LSTMCell
 
-COST = r"step by step in PyTorch, 5 to 15 times slower"
+COST = r"step by step in PyTorch, 3 to 100 times slower"
 
 
 def squash(x):

@@ -193,6 +193,24 @@ def test_a_zoneout_that_is_no_pair_of_rates_is_refused(wrong):
         LSTM(I, H, zoneout=wrong)
 
 
+def test_zoneout_is_set_later_as_it_is_at_first():
+    lstm, x = lstm_of(), torch.randn(T, B, I)
+    for rates in (0.1, (0.0, 0.3), 0):
+        lstm.zoneout = rates
+        expected = lstm_of(zoneout=rates)
+        expected.load_state_dict(lstm.state_dict())
+        assert lstm.zoneout == expected.zoneout
+        assert repr(lstm) == repr(expected)
+        assert_same(
+            after(1, lambda m=lstm: m(x)), after(1, lambda m=expected: m(x)), rtol=0, atol=0
+        )
+        assert copy.deepcopy(lstm).zoneout == lstm.zoneout
+    for wrong in (1.0, (0.1,), None):
+        with pytest.raises(ConfigError, match="zoneout"):
+            lstm.zoneout = wrong
+    assert lstm.zoneout == (0.0, 0.0)
+
+
 def test_options_are_attributes_and_shown_and_copied():
     lstm = lstm_of(**(ALL | {"zoneout": 0.1}))
     assert lstm.zoneout == (0.1, 0.1)

@@ -173,6 +173,7 @@ def test_the_weights_of_a_gate_that_is_not_there_get_no_gradient(isa, gate, laye
 
 
 @every_variant
+@pytest.mark.filterwarnings("ignore:An LSTM that PyTorch does not have:UserWarning")
 def test_transforms_autocast_and_other_dtypes_agree(monkeypatch, by_composite, kw):
     lstm = lstm_of(kw).eval()
     x, h0, c0 = given(lstm)

@@ -18,6 +18,8 @@ MALFORMED = {
     "rising": (501, [1, 500]),
     "negative": (3, [3, -3, 3]),
     "too few rows": (9, [2, 1]),
+    "overflowing": (3, [2**62, 2**62, 2**62, 2**62 - 1, 2, 2]),
+    "ending with 0": (3, [2, 1, 0]),
 }
 
 
@@ -29,6 +31,14 @@ def test_a_malformed_packed_sequence_never_reaches_the_core(rows, sizes, monkeyp
         LSTM(4, 6)(packed)
     with pytest.raises(ShapeError, match="never rise and add up"):
         LSTM(4, 6, cell=Cell(candidate="relu"))(packed)
+
+
+@pytest.mark.parametrize("sizes", [torch.tensor([3, 2, 1]), torch.tensor([3, 9, 2, 9, 1, 9])[::2]])
+def test_a_well_packed_sequence_does(sizes, monkeypatch):
+    x, lstm = torch.randn(6, 4), LSTM(4, 6)
+    expected = torch.nn.LSTM.forward(lstm, PackedSequence(x, sizes.clone()))[0].data
+    monkeypatch.setattr(torch.nn.LSTM, "forward", lambda *_: pytest.fail("not in the core"))
+    torch.testing.assert_close(lstm(PackedSequence(x, sizes))[0].data, expected)
 
 
 def test_a_parameter_of_another_shape_is_refused_by_name():

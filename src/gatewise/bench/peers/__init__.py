@@ -3,7 +3,8 @@
     interface.py      what a peer is
     registry.py       their names, and loading one in the process that runs it
     torch_modules.py  gatewise, gatewise-bfloat16, torch, torch-no-mkldnn, torch-lstmcell
-    torch_cells.py    gatewise-plain, torch-loop, torch-compiled
+    torch_cells.py    torch-loop, torch-tuned-loop, torch-compiled
+    torch_loops.py    the loops of these
     runtime.py        gatewise-runtime
     onnx_graph.py     the LSTM as an ONNX model, for the two that follow
     onnx_session.py   onnxruntime

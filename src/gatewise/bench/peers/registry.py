@@ -21,22 +21,21 @@ PEERS: Final = {
 """Every peer of the speed tables, and the module that runs it."""
 
 CELL_PEERS: Final = {
-    "gatewise-plain": "torch_cells",
     "torch-loop": "torch_cells",
+    "torch-tuned-loop": "torch_cells",
     "torch-compiled": "torch_cells",
 }
-"""Those that only stand beside cells and batches that are not plain."""
+"""Those that only stand beside cells that PyTorch does not have."""
 
 OURS: Final = ("gatewise", "gatewise-runtime", "gatewise-bfloat16")
 REFERENCE: Final = "torch"
 """The peer whose numbers all others must compute."""
 
 CELL_REFERENCE: Final = "torch-loop"
-"""The same for cells that `REFERENCE` does not have."""
+"""The same for cells that `REFERENCE` does not have: as plain as the equations."""
 
 YARDSTICK: Final = "gatewise-plain"
-"""Ours on the plain case of the same sizes; it computes other numbers, and is not checked by them.
-"""
+"""Ours on the plain case of the same sizes: no peer, but times that stand among theirs."""
 
 
 def load(name: str, threads: int) -> Peer:
