@@ -162,9 +162,12 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Resid
     )
     needed, longest = plan.reading(en.DECAYS[0]).least + 1, int(histories.rows.max())
     if longest < needed:
+        wanted, remedy = f"{needed} to learn from", "Use more rows."
+        if season > 1:
+            wanted = f"{needed} for a season of {season} rows"
+            remedy = "Use more rows, or season=1."
         raise TableError(
-            f"The longest series has {longest} rows: expected at least {needed} for a season of "
-            f"{season} rows. Use more rows, or season=1."
+            f"The longest series has {longest} rows: expected at least {wanted}. {remedy}"
         )
 
     def tell(done: int, total: int) -> None:
