@@ -55,7 +55,7 @@ BAD_TABLES = {
     "non-numeric target": (frame().with_columns(close=pl.lit("high")), "close"),
     "no numeric rows": (frame().with_columns(close=pl.lit(None, pl.Float64)), "close"),
     "duplicate timestamps": (pl.concat([frame(), frame().tail(1)]), "2024-04-29"),
-    "too short": (frame(8), "rows"),
+    "too short": (frame(4), "has 4 rows: expected at least 6"),
     "constant target": (frame().with_columns(close=pl.lit(3.0)), "every row"),
     "infinite values": (replaced("close", 7, float("inf")), "infinite"),
 }

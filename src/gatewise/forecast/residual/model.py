@@ -200,9 +200,12 @@ def fit(
         return _model(made, config, panel, targets, 0)
     needed, longest = plan.reading(en.DECAYS[0]).least + 1, int(histories.rows.max())
     if longest < needed:
+        wanted, remedy = f"{needed} to learn from", "Use more rows."
+        if season > 1:
+            wanted = f"{needed} for a season of {season} rows"
+            remedy = "Use more rows, or season=1."
         raise TableError(
-            f"The longest series has {longest} rows: expected at least {needed} for a season of "
-            f"{season} rows. Use more rows, or season=1."
+            f"The longest series has {longest} rows: expected at least {wanted}. {remedy}"
         )
 
     def tell(done: int, total: int) -> None:
