@@ -52,7 +52,7 @@ class Config:
             many series or with a season, else the second.
         ensemble_size: networks of a residual model. Default 8.
         context_length: rows the network of a window model reads; None (default) takes two seasons
-            or twice the horizon, at least 32 and at most 96.
+            or twice the horizon, at least 32 and at most 96; and a week of hours.
         transform: of the target, in a window model: "auto" (default), "none", "log-return" or
             "difference".
         hidden_size: units of the LSTM. Default 48 (window model: 24).

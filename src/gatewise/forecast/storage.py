@@ -28,7 +28,7 @@ from gatewise.forecast.states import describe, restore, tuples
 from gatewise.forecast.timestamps import TimeStyle
 
 FORMAT: Final = "gatewise-forecaster"
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 def save_fitted(fitted: Fitted, path: str | os.PathLike[str]) -> None:

@@ -89,9 +89,9 @@ def test_an_altered_header_is_refused(saved):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda h: json.dumps(h | {"version": 99}), "format version 99: expected 2"),
+        (lambda h: json.dumps(h | {"version": 99}), "format version 99: expected 3"),
         (lambda h: "{", "damaged header"),
-        (lambda h: json.dumps({"version": 2}), "damaged header"),
+        (lambda h: json.dumps({"version": 3}), "damaged header"),
         (lambda h: "[]", "damaged header"),
     ],
 )
