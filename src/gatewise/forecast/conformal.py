@@ -24,6 +24,7 @@ GAMMA = 0.02
 """Step of the level per origin. Gibbs & Candès use .005 over thousands of steps; backtests have
 dozens."""
 
+_HIGHEST = 0.995
 _NARROWEST = 0.1
 """Held-out rows narrow no interval to less than this share of itself, and widen none as much."""
 
@@ -90,9 +91,10 @@ def stretches(
     """What each quantile's distance from the median must be multiplied by to cover as promised.
 
     Conformalised quantile regression (Romano, Patterson & Candès 2019), with distances in place of
-    differences, so that wide forecasts are stretched as calm ones are; each side on its own. A few
-    held-out windows that overlap tell little: the logarithm is shrunk by n / (n + 4) for n windows'
-    worth of independent rows.
+    differences, so that wide forecasts are stretched as calm ones are; each side on its own. Windows
+    that overlap are worth less than their number: the rank is the one that n of them need,
+    p (n + 1) / n, where n counts those that do not overlap; and the logarithm of what so few say is
+    shrunk by n / (n + 4).
 
     Args:
         quantiles: forecasts of held-out rows, ascending.
@@ -112,7 +114,8 @@ def stretches(
         if q == middle:
             continue
         ratio = (actual - median) / (quantiles[:, :, q] - median)
-        reach = residual_quantiles(ratio, (max(p, 1 - p),))[:, 0]
+        rank = min(max(p, 1 - p) * (1 + 1 / max(independent, 1.0)), _HIGHEST)
+        reach = residual_quantiles(ratio, (rank,))[:, 0]
         made[:, q] = np.clip(reach, _NARROWEST, 1 / _NARROWEST) ** (independent / (independent + 4))
     return made
 
