@@ -91,10 +91,10 @@ def stretches(
     """What each quantile's distance from the median must be multiplied by to cover as promised.
 
     Conformalised quantile regression (Romano, Patterson & Candès 2019), with distances in place of
-    differences, so that wide forecasts are stretched as calm ones are; each side on its own. Windows
-    that overlap are worth less than their number: the rank is the one that n of them need,
-    p (n + 1) / n, where n counts those that do not overlap; and the logarithm of what so few say is
-    shrunk by n / (n + 4).
+    differences, so that wide forecasts are stretched as calm ones are; each side on its own.
+    Windows that overlap are worth less than their number: the rank is the one that n of them need,
+    p (n + 1) / n, where n counts those that do not overlap; and the logarithm of what so few say
+    is shrunk by n / (n + 4).
 
     Args:
         quantiles: forecasts of held-out rows, ascending.
