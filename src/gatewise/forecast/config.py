@@ -61,7 +61,7 @@ class Config:
             forecasts missed by; "student-t" or "negative-binomial" (counts): the networks learn
             its parameters.
         context_length: rows the network of a window model reads; None (default) takes two seasons
-            or twice the horizon, at least 32 and at most 96.
+            or twice the horizon, at least 32 and at most 96; and a week of hours.
         transform: of the target, in a window model: "auto" (default), "none", "log-return" or
             "difference".
         hidden_size: units of the LSTM. Default 48 (window model: 24).

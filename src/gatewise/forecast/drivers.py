@@ -1,8 +1,9 @@
 """What a fitted network makes of each driver: nudge it, and see how the forecast moves.
 
 The driver is raised by one window-sigma at one lag, and everything else is left as it is; the
-answer is the change of the next row's median, in window-sigmas of the target. It describes the
-network, not the world: a driver with an effect here need not cause anything.
+answer is the change of the next row's median, in window-sigmas of the target, by the linear
+baseline and the network together. It describes the model, not the
+world: a driver with an effect here need not cause anything.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 
 from gatewise.errors import ConfigError
 from gatewise.forecast.forecaster import Forecaster
-from gatewise.forecast.model import outputs
 from gatewise.forecast.panel import Array, Panel
 from gatewise.forecast.table import read_panel
 from gatewise.forecast.windowed import WindowModel
@@ -89,18 +89,18 @@ def driver_effects(f: Forecaster, table: Any = None) -> list[DriverEffect]:
     middle = fitted.config.probabilities.index(0.5)
     rng = np.random.default_rng(fitted.config.seed)
     block = fitted.config.prediction_length
-    still = outputs(model.network, windows)[:, 0, middle]
+    still = model.learnt.outputs(windows)[:, 0, middle]
 
     effects = []
     for i, name in enumerate(columns.past, start=1):
         lags = range(1, min(_LAGS, model.context_length) + 1)
         moved = [_nudged_past(model, windows, i, lag) for lag in lags]
-        changes = [outputs(model.network, w)[:, 0, middle] - still for w, _ in moved]
+        changes = [model.learnt.outputs(w)[:, 0, middle] - still for w, _ in moved]
         kept = [c[observed] for c, (_, observed) in zip(changes, moved, strict=True)]
         effects.append(_summarise(name, "past", kept, block, rng))
     for i, name in enumerate(columns.future):
         nudged, observed = _nudged_future(windows, i, len(columns.future))
-        change = outputs(model.network, nudged)[:, 0, middle] - still
+        change = model.learnt.outputs(nudged)[:, 0, middle] - still
         effects.append(_summarise(name, "future", [change[observed]], block, rng))
     return effects
 

@@ -1,14 +1,15 @@
 """The network: an LSTM over the context, then one head for every step of the horizon.
 
     h_T = LSTM(context)                                   the only recurrence; `gatewise.nn.LSTM`
-    m_k = A_k recent + B ahead_k + m(h_T, static, k, ...) the median of step k, in window units
+    m_k = A_k recent + B ahead_k + m(h_T, static, k, ...) the median of what the baseline leaves
     q_k = c m_k + cumulative softplus up and down         quantiles that cannot cross
 
 `recent` are the last rows of the context, which reach the head directly, so that yesterday's
 driver does not have to survive the gates first. Every output weight starts at 0 and the biases at
-the normal quantiles: the untrained network forecasts no change with a Gaussian spread, and stays
-there if there is nothing to learn. The confidence c in [0, 1] is not learnt by gradient: after
-training it is set to what the held-out rows bear out, 0 where the median is no better than neutral.
+the normal quantiles: the untrained network leaves the linear baseline (`ridge`) as it is, with a
+Gaussian spread, and stays there if there is nothing to learn. The confidence c in [0, 1] is not
+learnt by gradient: after training it is set to what the held-out rows bear out, 0 where the median
+is no better than the baseline.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Network(nn.Module):
         ahead: Float[Tensor, "B h G"],
         static: Float[Tensor, "B D"],
     ) -> Float[Tensor, "B h Q"]:
-        """Quantiles in window units: 0 is the window's base, 1 its spread."""
+        """Quantiles of what the baseline leaves, in units of its error."""
         shape = self.shape
         y, _ = self.lstm(context)
         recent = context[-shape.recent :, :, : shape.values].transpose(0, 1).flatten(1)
@@ -137,13 +138,8 @@ def tensors(windows: Windows) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def quantiles(network: Network, windows: Windows) -> NDArray[np.float64]:
-    """Run the network: [B, h, Q] on the working scale of the target."""
-    return windows.base[:, None, None] + windows.spread[:, :, None] * outputs(network, windows)
-
-
 def outputs(network: Network, windows: Windows) -> NDArray[np.float64]:
-    """Run the network: [B, h, Q] in window units."""
+    """Run the network: [B, h, Q] in units of the baseline's error, 0 being its forecast."""
     network.eval()
     with one_thread(), torch.no_grad():
         return network(*tensors(windows)).numpy().astype(np.float64)

@@ -18,7 +18,9 @@ from gatewise.forecast.residual.ensemble import Ensemble, Errors, Member, Plan
 from gatewise.forecast.residual.model import ResidualModel
 from gatewise.forecast.residual.positions import Reading
 from gatewise.forecast.residual.training import Recipe
-from gatewise.forecast.train import Epoch, Training
+from gatewise.forecast.ridge import Ridge
+from gatewise.forecast.train import Epoch, Learnt, Training
+from gatewise.forecast.transform import Spikes
 from gatewise.forecast.windowed import WindowModel
 
 Arrays = dict[str, NDArray[Any]]
@@ -35,10 +37,15 @@ def describe(model: Model) -> tuple[dict[str, Any], Arrays]:
         "transforms": model.encoder.transforms,
         "static": [asdict(code) for code in model.encoder.static],
         "season": model.encoder.season,
+        "seasons": list(model.encoder.seasons),
+        "spikes": model.encoder.spikes and asdict(model.encoder.spikes),
         "context_length": model.context_length,
         "training": asdict(model.training),
     }
-    return header, _weights(model.network, "network.")
+    ridge = model.learnt.ridge
+    arrays = {"ridge.weights": ridge.weights, "ridge.error": ridge.error}
+    arrays["stretch"] = model.learnt.stretch
+    return header, arrays | _weights(model.network, "network.")
 
 
 def restore(header: dict[str, Any], arrays: Arrays, config: Config) -> Model:
@@ -53,18 +60,20 @@ def restore(header: dict[str, Any], arrays: Arrays, config: Config) -> Model:
         header["transforms"],
         tuple(StaticCode(**tuples(code)) for code in header["static"]),
         header["season"],
+        tuple(header["seasons"]),
+        header["spikes"] and Spikes(**header["spikes"]),
     )
     training = header["training"]
     history = tuple(Epoch(**epoch) for epoch in training["history"])
     with torch.random.fork_rng(devices=[]):
         network = windows.Network(windows.Shape(**tuples(header["shape"])))
-    return WindowModel(
-        config,
+    learnt = Learnt(
         _loaded(network, arrays, "network."),
-        encoder,
-        header["context_length"],
+        Ridge(arrays["ridge.weights"], arrays["ridge.error"], network.shape.values),
+        arrays["stretch"],
         Training(history, training["best"], tuples(training["windows"])),
     )
+    return WindowModel(config, learnt, encoder, header["context_length"])
 
 
 def tuples(value: Any) -> Any:

@@ -1,22 +1,27 @@
-"""Training: pinball loss in window units, one-cycle AdamW, early stopping, averaged weights.
+"""Training: the linear baseline; then a network for what it leaves, by pinball loss.
 
-The untrained network counts as epoch 0: where no epoch does better on the held-out rows, the
-forecast stays neutral.
+One-cycle AdamW, early stopping, averaged weights. The untrained network counts as epoch 0: where no
+epoch does better on the held-out rows, the forecast is the baseline's, and where that is not
+trusted either, it is neutral.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gatewise.forecast.config import Config, Progress
+from gatewise.forecast.conformal import stretched, stretches
 from gatewise.forecast.features import Encoded
-from gatewise.forecast.model import Network, Shape, one_thread, tensors
-from gatewise.forecast.windows import Windows, assemble, split
+from gatewise.forecast.model import Network, Shape, one_thread, outputs, tensors
+from gatewise.forecast.ridge import TRUST, WORTH, Ridge, fit_ridge
+from gatewise.forecast.windows import Split, Windows, assemble, reach, split
 
 _EPOCH = 6144
 """Windows per epoch at most; a longer table is sampled anew in each."""
@@ -24,17 +29,15 @@ _EPOCH = 6144
 _CHECKED = 2048
 """Validation windows at most, evenly spaced."""
 
+_FITTED = 20480
+"""Training windows at most that the linear baseline is fitted to, evenly spaced."""
+
 _PATIENCE = 8
-
-_CONFIDENCE = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-_WORTH = 0.002
-"""Share of the loss that a bolder median must save on held-out rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Losses after an epoch: mean pinball loss over steps and quantiles, in window units."""
+    """Losses after an epoch: mean pinball loss of steps and quantiles, in the baseline's errors."""
 
     epoch: int
     train: float
@@ -54,6 +57,28 @@ class Training:
     history: tuple[Epoch, ...]
     best: int
     windows: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What is learnt from an encoded panel.
+
+    Attributes:
+        network: forecasts quantiles of what the baseline leaves, in units of its error.
+        ridge: the linear baseline.
+        stretch: [h, Q] what the distance of each quantile from the median is multiplied by.
+        training: how it went.
+    """
+
+    network: Network
+    ridge: Ridge
+    stretch: NDArray[np.float64]
+    training: Training
+
+    def outputs(self, windows: Windows) -> NDArray[np.float64]:
+        """Quantiles [B, h, Q] in window units."""
+        made = stretched(outputs(self.network, windows), self.stretch)
+        return self.ridge(windows)[:, :, None] + self.ridge.error[:, None] * made
 
 
 def pinball(
@@ -80,8 +105,8 @@ def train(
     context_length: int,
     config: Config,
     progress: Progress | None = None,
-) -> tuple[Network, Training]:
-    """Fit a fresh network to an encoded panel.
+) -> Learnt:
+    """Fit the linear baseline to an encoded panel, and a fresh network to what it leaves.
 
     The result depends on the arguments alone: one thread, batches and weights drawn from `seed`.
 
@@ -92,18 +117,24 @@ def train(
         config: seed and options of the optimiser.
         progress: called after each epoch.
     """
-    parts = split(rows_of, config.prediction_length)
     h = config.prediction_length
+    parts = _whole(split(rows_of, h), reach(rows_of.seasons, context_length))
 
     def windows(part: tuple[np.ndarray, ...], chosen: np.ndarray) -> Windows:
         series, ends, limits = (a[chosen] for a in part)
         return assemble(rows_of, series, ends, context_length, h, limits=limits)
 
+    def learnt() -> Iterator[Windows]:
+        chosen = _spaced(count, _FITTED)
+        for start in range(0, len(chosen), _CHECKED):
+            yield windows(parts.train, chosen[start : start + _CHECKED])
+
     count, held = len(parts.train[0]), len(parts.validation[0])
-    spaced = np.unique(np.linspace(0, held - 1, min(held, _CHECKED)).round().astype(int))
-    checked = windows(parts.validation, spaced)
+    checked = windows(parts.validation, _spaced(held, _CHECKED))
     rng = np.random.default_rng(config.seed)
     with torch.random.fork_rng(devices=[]), one_thread():
+        ridge, final = fit_ridge(learnt, checked, shape.values)
+        held_labels = ridge.left(checked)
         torch.manual_seed(config.seed)
         network = Network(shape)
         levels = torch.tensor(shape.probabilities)
@@ -115,7 +146,7 @@ def train(
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, rate, total_steps=max(config.max_epochs, 1) * batches + 1
         )
-        score, confidence = _judge(network, checked, levels)
+        score, confidence = _judge(network, checked, held_labels, levels)
         history = [Epoch(0, score, score)]
         best, kept = 0, _copy(network, confidence)
         for epoch in range(1, config.max_epochs + 1):
@@ -126,7 +157,7 @@ def train(
                 optimiser.zero_grad()
                 loss = pinball(
                     network(*tensors(batch)),
-                    torch.from_numpy(batch.labels),
+                    ridge.left(batch),
                     torch.from_numpy(batch.weights),
                     levels,
                 )
@@ -136,7 +167,7 @@ def train(
                 schedule.step()
                 average.update_parameters(network)
                 total += float(loss.detach())
-            score, confidence = _judge(average.module, checked, levels)
+            score, confidence = _judge(average.module, checked, held_labels, levels)
             history.append(Epoch(epoch, total / batches, score))
             if score < history[best].validation:
                 best, kept = epoch, _copy(average.module, confidence)
@@ -145,11 +176,29 @@ def train(
             if epoch - best >= _PATIENCE:
                 break
         network.load_state_dict(kept)
-    network.eval()
-    return network, Training(tuple(history), best, (count, held))
+    seen = np.where(checked.weights > 0, held_labels.numpy(), np.nan)
+    stretch = stretches(outputs(network, checked), seen, shape.probabilities, held / h)
+    trained = Training(tuple(history), best, (count, held))
+    return Learnt(network, final, stretch, trained)
 
 
-def _judge(network: torch.nn.Module, windows: Windows, levels: Tensor) -> tuple[float, Tensor]:
+def _whole(parts: Split, rows: int) -> Split:
+    """Training windows that lie within their series with all they read, if most of them do."""
+    whole = parts.train[1] >= rows
+    if whole.sum() < len(whole) / 2:
+        return parts
+    series, ends, limits = (a[whole] for a in parts.train)
+    return Split((series, ends, limits), parts.validation)
+
+
+def _spaced(count: int, most: int) -> np.ndarray:
+    """Numbers below `count`, at most so many, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def _judge(
+    network: torch.nn.Module, windows: Windows, labels: Tensor, levels: Tensor
+) -> tuple[float, Tensor]:
     """Loss on held-out rows, and the confidence [h] at each step with which it is reached.
 
     At each step the median is shrunk towards neutral as far as that costs next to nothing there: a
@@ -160,18 +209,18 @@ def _judge(network: torch.nn.Module, windows: Windows, levels: Tensor) -> tuple[
         forecast = network(*tensors(windows))
         middle = forecast.shape[2] // 2
         median = forecast[:, :, middle : middle + 1]
-        labels, weights = torch.from_numpy(windows.labels), torch.from_numpy(windows.weights)
+        weights = torch.from_numpy(windows.weights)
         losses = torch.stack(
             [
                 pinball(forecast - (1 - c) * median, labels, weights, levels, per_step=True)
-                for c in _CONFIDENCE
+                for c in TRUST
             ]
         )
-        enough = losses <= (1 + _WORTH) * losses.min(0).values
+        enough = losses <= (1 + WORTH) * losses.min(0).values
         chosen = enough.float().argmax(0)  # the first that is good enough
         observed = weights.sum(0)
         score = (losses.gather(0, chosen[None])[0] * observed).sum() / observed.sum().clamp_min(1.0)
-        return float(score), torch.tensor(_CONFIDENCE)[chosen]
+        return float(score), torch.tensor(TRUST)[chosen]
 
 
 def _copy(network: torch.nn.Module, confidence: Tensor) -> dict[str, Tensor]:

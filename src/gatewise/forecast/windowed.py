@@ -1,7 +1,8 @@
-"""One network over windows: the forecaster of tables with drivers, and of series without a season.
+"""A linear baseline and one network over windows: the forecaster of tables with drivers.
 
-The network reads the last rows of the target and the drivers (`windows`, `model`) and is stopped by
-the last rows of the training part (`train`).
+Also of few series without a season. The baseline (`ridge`) reads lags, seasons and drivers; the
+network (`model`) reads the last rows of the target and the drivers (`windows`) and forecasts what
+the baseline leaves. Both are judged by the last rows of the training part (`train`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.features import Encoder, fit_encoder
 from gatewise.forecast.panel import Array, Panel
 from gatewise.forecast.paths import step_correlation
-from gatewise.forecast.train import Training, train
+from gatewise.forecast.train import Learnt, Training, train
 from gatewise.forecast.transform import from_working
-from gatewise.forecast.windows import MIN_CONTEXT, Windows, assemble
+from gatewise.forecast.windows import MIN_CONTEXT, Windows, assemble, reach
 
 _BATCH: Final = 4096
 """Windows per pass of the network, so that memory stays bounded."""
+
+_LONGEST: Final = 168
+"""Of longer seasons (a week of quarters of an hour) the window reads a part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,17 +37,25 @@ class WindowModel:
 
     Attributes:
         config: the options it was fitted with.
-        network: its LSTM is `network.lstm`.
+        learnt: the baseline, the network (its LSTM is `network.lstm`), how it was trained.
         encoder: transforms, codes of static columns, season.
         context_length: rows the network reads.
-        training: losses per epoch, the epoch kept, numbers of windows.
     """
 
     config: Config
-    network: model.Network
+    learnt: Learnt
     encoder: Encoder
     context_length: int
-    training: Training
+
+    @property
+    def network(self) -> model.Network:
+        """The network."""
+        return self.learnt.network
+
+    @property
+    def training(self) -> Training:
+        """Losses per epoch, the epoch kept, numbers of windows."""
+        return self.learnt.training
 
     @property
     def season(self) -> int:
@@ -84,14 +96,17 @@ class WindowModel:
         """Quantiles [B, h, Q] on the working scale of the target's transform."""
         starts = range(0, len(ends), _BATCH)
         made = [self.windows(panel, series[i : i + _BATCH], ends[i : i + _BATCH]) for i in starts]
-        return np.concatenate([model.quantiles(self.network, w) for w in made])
+        return np.concatenate(
+            [w.base[:, None, None] + w.spread[:, :, None] * self.learnt.outputs(w) for w in made]
+        )
 
     def forecast(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Array:
         """Quantiles [B, h, Q] in the target's unit, from origins anywhere in a panel.
 
         Rows at or after `ends` are read for nothing but the known-future drivers.
         """
-        return from_working(self.working(panel, series, ends), self.encoder.target_transform)
+        made = from_working(self.working(panel, series, ends), self.encoder.target_transform)
+        return made if self.encoder.spikes is None else self.encoder.spikes.release(made)
 
     def lstm_input(
         self, panel: Panel, series: int, end: int
@@ -102,7 +117,8 @@ class WindowModel:
 
     def tail(self, panel: Panel) -> Panel:
         """The rows of each series that its next forecast reads."""
-        tails = tuple(s.tail(self.context_length) for s in panel.series)
+        rows = reach(self.encoder.seasons, self.context_length)
+        tails = tuple(s.tail(rows) for s in panel.series)
         return Panel(panel.columns, tails, panel.style, panel.kind)
 
     def notes(self, panel: Panel) -> list[str]:
@@ -114,6 +130,8 @@ class WindowModel:
         ]
         if self.training.best == 0:
             notes.append("No epoch beat the untrained network on the held-out rows: it was kept.")
+        if self.encoder.spikes is not None:
+            notes.append("The target has spikes: it is read on a scale that tames them.")
         return notes
 
 
@@ -123,7 +141,7 @@ def least_rows(prediction_length: int) -> int:
 
 
 def fit(config: Config, panel: Panel, progress: Progress | None = None) -> WindowModel:
-    """Choose transforms, build windows, train.
+    """Choose transforms, build windows, fit the baseline, train.
 
     Raises:
         TableError: no series is long enough for the horizon.
@@ -139,9 +157,9 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Windo
     for s in panel.series:
         if len(s) < 2:
             raise TableError(f"Series {s.name!r} has 1 row: expected at least 2. Drop that series.")
-    encoder = fit_encoder(panel, config.transform, config.season)
+    encoder = fit_encoder(panel, config.transform, config.season, tame=True)
     rows_of = encoder.encode(panel)
-    context_length = config.context_length or min(max(2 * encoder.season, 2 * h, 32), 96)
+    context_length = config.context_length or _context_length(encoder, h)
     shape = model.Shape(
         inputs=len(encoder.input_names()),
         values=len(encoder.transforms),
@@ -154,5 +172,11 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Windo
         num_layers=config.num_layers or 1,
         dropout=0.1 if config.dropout is None else config.dropout,
     )
-    network, training = train(shape, rows_of, context_length, config, progress)
-    return WindowModel(config, network, encoder, context_length, training)
+    learnt = train(shape, rows_of, context_length, config, progress)
+    return WindowModel(config, learnt, encoder, context_length)
+
+
+def _context_length(encoder: Encoder, prediction_length: int) -> int:
+    """Two seasons or twice the horizon, within bounds; and the longest season, so that it tells."""
+    rows = min(max(2 * encoder.season, 2 * prediction_length, 32), 96)
+    return max([rows, *(m for m in encoder.seasons if m <= _LONGEST)])

@@ -38,15 +38,19 @@ class Windows:
         ahead: [B, h, G] float32: per known-future driver its value, running sum / sqrt(k) and
             observed flag; then calendar features.
         static: [B, D] float32.
+        lagged: [B, h, K] float32: the target and the known-future drivers one season and more
+            before each row to forecast, and where the last season stood, in window units.
         base: [B] working scale: where the forecast starts.
         spread: [B, h] working scale per unit of the network's output.
-        labels: [B, h] float32 in units of spread; 0 where not to be learnt from.
+        labels: [B, h] float32, distance from the base in units of spread; 0 where not to be
+            learnt from.
         weights: [B, h] float32: 1 where the label counts.
     """
 
     context: Single
     ahead: Single
     static: Single
+    lagged: Single
     base: Array
     spread: Array
     labels: Single
@@ -128,8 +132,12 @@ def assemble(
     location, scale = window_statistics(rows_of.inputs, rows, inside, rows_of.centred)
 
     values, flags = _scaled(rows_of.inputs[rows], inside, location, scale)
-    phases = np.where(inside[:, :, None], rows_of.phases[rows], 0.0)
-    context = np.concatenate([values, flags, phases], axis=2)
+    C = values.shape[2]
+    context = np.empty((context_length, len(ends), 2 * C + rows_of.phases.shape[1]), np.float32)
+    context[:, :, :C] = values.transpose(1, 0, 2)
+    context[:, :, C : 2 * C] = flags.transpose(1, 0, 2)
+    context[:, :, 2 * C :] = rows_of.phases[rows.T]
+    context[~inside.T, 2 * C :] = 0.0
 
     k = np.arange(1, prediction_length + 1)
     horizon = ends[:, None] + k - 1
@@ -144,21 +152,70 @@ def assemble(
         running = np.cumsum(value, axis=1) / np.sqrt(k)[:, None]
         ahead = np.concatenate([value, running, flag, ahead], axis=2)
 
-    if rows_of.centred[0]:
-        base, spread = location[:, 0], np.repeat(scale[:, :1], prediction_length, axis=1)
-    else:
-        base, spread = rows_of.last[rows[:, -1]], scale[:, :1] * np.sqrt(k)
+    reference = np.where(rows_of.centred, location, rows_of.levels[rows[:, -1]])
+    growth = np.where(rows_of.centred, 1.0, np.sqrt(k)[:, None])
+    units = scale[:, None] * growth
+    base, spread = reference[:, 0], units[:, :, 0]
     actual = np.where(horizon < limits[:, None], rows_of.working[horizon], np.nan)
     labels = (actual - base[:, None]) / spread
     counts = np.isfinite(labels) & exists
     return Windows(
-        np.ascontiguousarray(context.transpose(1, 0, 2), dtype=np.float32),
+        context,
         ahead.astype(np.float32),
         rows_of.static[series].astype(np.float32),
+        _lagged(rows_of, ends, first, reference, units).astype(np.float32),
         base,
         spread,
         np.where(counts, np.clip(labels, -30, 30), 0.0).astype(np.float32),
         counts.astype(np.float32),
+    )
+
+
+def reach(seasons: tuple[int, ...], context_length: int) -> int:
+    """Rows before its end that a window reads, the lags included.
+
+    >>> reach((24, 168), 96), reach((), 32)
+    (169, 32)
+    """
+    return max([context_length, *(2 * m for m in seasons[:1]), *(m + 1 for m in seasons)])
+
+
+def _lagged(
+    rows_of: Encoded,
+    ends: NDArray[np.intp],
+    first: NDArray[np.intp],
+    reference: Array,
+    units: Array,
+) -> Array:
+    """[B, h, K] levels of earlier rows, less the reference [B, C], in units [B, h, C].
+
+    Of the target and of each known-future driver: the row a whole number of seasons before the one
+    to forecast, for each season; and for the shortest the mean of the last one. Of the target also
+    the row one more season back, and the one a season before the last known row. What lies before
+    the series begins is 0.
+    """
+    h, C = units.shape[1:]
+    columns = np.array([0, *range(C - rows_of.future, C)])
+
+    def levels(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
+        """[B, R, columns] less the reference; 0 where there is none."""
+        values = rows_of.levels[np.maximum(rows, 0)][:, :, columns] - reference[:, None, columns]
+        return np.where((rows >= first[:, None])[:, :, None] & ~np.isnan(values), values, 0.0)
+
+    k = np.arange(1, h + 1)
+    made: list[tuple[Array, NDArray[np.intp]]] = []
+    for m in rows_of.seasons:
+        made.append((levels(ends[:, None] + k - 1 - m * -(-k // m), columns), columns))
+        made.append((levels(ends[:, None] - 1 - m, columns[:1]), columns[:1]))
+    for m in rows_of.seasons[:1]:
+        before = ends[:, None] + k - 1 - m * (1 + -(-k // m))
+        made.append((levels(before, columns[:1]), columns[:1]))
+        last = levels(context_rows(ends, m), columns)
+        made.append((last.mean(axis=1, keepdims=True), columns))
+    if not made:
+        return np.empty((len(ends), h, 0))
+    return np.concatenate(
+        [np.clip(values / units[:, :, of], -_CLIP, _CLIP) for values, of in made], axis=2
     )
 
 

@@ -50,3 +50,16 @@ def stationary(seed, rows=5000, phi=0.3):
     for t in range(1, len(y)):
         y[t] += phi * y[t - 1]
     return table(y[100:])
+
+
+def hourly_prices(seed, days=70):
+    """Prices with spikes; a load with a daily cycle raises them, a wind lowers them."""
+    rng = np.random.default_rng(4000 + seed)
+    t = np.arange(24 * days)
+    slow = np.repeat(rng.normal(size=(2, days)), 24, axis=1)
+    load = 50 + 6 * np.sin(2 * np.pi * t / 24) + 4 * slow[0] + rng.normal(size=len(t))
+    wind = 20 + 5 * slow[1] + rng.normal(size=len(t))
+    price = 40 + 1.5 * (load - 50) - 0.5 * (wind - 20) + 1.5 * rng.normal(size=len(t))
+    price[rng.integers(0, len(t), 6)] += 80
+    time = np.datetime64("2024-01-01", "us") + t * np.timedelta64(1, "h")
+    return pl.DataFrame({"ds": time, "y": price, "load": load, "wind": wind})

@@ -1,10 +1,21 @@
 """No claims where there is nothing to find, claims where there is: the counts that matter."""
 
+import numpy as np
 import pytest
 
 from gatewise.forecast import Forecaster, backtest, driver_effects
+from gatewise.forecast.config import Config
+from gatewise.forecast.fitting import fit_panel, forecast_at
+from gatewise.forecast.table import choose_columns, read_panel
 
-from .simulated import planted, random_walk, stationary, threshold
+from .simulated import (
+    autoregression,
+    hourly_prices,
+    planted,
+    random_walk,
+    stationary,
+    threshold,
+)
 
 
 def claims_on_walks(seeds, folds=100):
@@ -54,6 +65,27 @@ def test_what_only_a_network_can_see_is_claimed():
     made = backtest(Forecaster(1), threshold(0), folds=24, refit_every=24, past=["a", "b"])
     assert made.skill
     assert made.verdict.startswith("Skill")
+
+
+def test_an_autoregression_is_forecast_nearly_as_well_as_by_its_truth():
+    data = autoregression(0, rows=5000, phi=0.3)
+    panel = read_panel(data, choose_columns(data))
+    fitted = fit_panel(Config(1, max_epochs=5), panel.before([4000]))
+    ends = range(4000, 5000)
+    made = forecast_at(fitted, panel, [0] * len(ends), ends)[:, 0]
+    y, change = panel.series[0].target, np.diff(panel.series[0].target, prepend=0.0)
+    mine = np.abs(y[4000:] - made[:, fitted.config.probabilities.index(0.5)]).mean()
+    assert mine <= 1.01 * np.abs(change[4000:] - 0.3 * change[3999:-1]).mean()
+
+
+def test_drivers_known_ahead_of_hourly_prices_have_their_signs():
+    data = hourly_prices(0)
+    f = Forecaster(24, max_epochs=5).fit(data, future=["load", "wind"])
+    assert f.fitted.transforms == {"y": "none", "load": "none", "wind": "none"}
+    assert f.fitted.model.encoder.spikes is not None
+    assert {e.name: e.sign for e in driver_effects(f)} == {"load": "+", "wind": "-"}
+    made = backtest(f, data, folds=6, refit_every=6, future=["load", "wind"], checks=False)
+    assert made.scores["gatewise"]["mae"] < 0.6 * made.scores["seasonal naive"]["mae"]
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ from safetensors.numpy import load_file, save_file
 from gatewise.errors import ConfigError, ModelFileError
 from gatewise.forecast import Forecaster, driver_effects
 
+from .simulated import hourly_prices
+
 
 @pytest.fixture
 def saved(walk_forecaster, tmp_path):
@@ -51,6 +53,19 @@ def test_the_season_is_kept_where_the_last_rows_are_too_few_to_show_it(tmp_path)
     assert loaded.predict().equals(f.predict())
     np.testing.assert_array_equal(loaded.lstm_input().x, f.lstm_input().x)
     assert loaded.predict(history=table.tail(30)).height == 3
+
+
+def test_tamed_spikes_and_lags_of_a_week_are_kept(tmp_path):
+    data = hourly_prices(0, days=30)
+    known, ahead = data[:-24], data[-24:].drop("y")
+    f = Forecaster(prediction_length=24, max_epochs=1).fit(known, future=["load", "wind"])
+    f.save(tmp_path / "m")
+    loaded = Forecaster.load(tmp_path / "m")
+    made = f.predict(future=ahead)
+    assert loaded.predict(future=ahead).equals(made)
+    assert loaded.predict(future=ahead, history=known).equals(made)
+    assert loaded.fitted.model.encoder == f.fitted.model.encoder
+    assert f.fitted.model.encoder.spikes is not None
 
 
 def test_a_file_that_is_cut_short_is_refused(saved):

@@ -41,3 +41,34 @@ def test_units_have_names():
         "level",
         "level",
     ]
+
+
+def test_a_column_with_a_daily_cycle_is_read_in_levels():
+    t = np.arange(24 * 60)
+    load = 100 + 0.05 * t + 20 * np.sin(2 * np.pi * t / 24)
+    assert tf.choose([load]) == "log-return"
+    assert tf.choose([load], season=24) == "none"
+    walk = np.cumsum(np.random.default_rng(3).normal(size=24 * 400))
+    assert tf.choose([walk], season=24) == "difference"
+
+
+def test_spikes_are_tamed_and_released():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=500)
+    assert tf.find_spikes([values]) is None
+    assert tf.find_spikes([np.zeros(50), np.ones(1)]) is None
+    assert tf.find_spikes([np.full(3, np.nan)]) is None
+    values[[40, 200]] = 60.0, -30.0
+    spikes = tf.find_spikes([values[:100], values[100:]])
+    assert spikes is not None
+    tamed = spikes.tame(values)
+    assert np.abs(tamed).max() < 5
+    np.testing.assert_allclose(spikes.release(tamed), values, atol=1e-9)
+
+
+def test_beyond_what_was_seen_a_forecast_goes_on_straight():
+    spikes = tf.Spikes(0.0, 1.0, 3.0)
+    steps = np.diff(spikes.release(np.arange(3.0, 9.0)))
+    np.testing.assert_allclose(steps, np.cosh(3.0))
+    far = np.array([-500.0, 0.0, 500.0])
+    np.testing.assert_allclose(spikes.release(spikes.tame(far)), far)

@@ -80,7 +80,7 @@ def test_no_row_after_the_end_moves_a_window(shops):
     encoder = fit_encoder(panel[0])
     series, ends = np.arange(3), np.full(3, 40)
     a, b = (windows.assemble(encoder.encode(p), series, ends, 12, 6) for p in panel)
-    for name in ("context", "ahead", "static", "base", "spread"):
+    for name in ("context", "ahead", "static", "lagged", "base", "spread"):
         assert getattr(a, name).tobytes() == getattr(b, name).tobytes()
 
 
@@ -91,7 +91,7 @@ def test_series_do_not_run_into_each_other(shops):
     alone = shops.filter(pl.col("shop") == "s1")
     panel = read_panel(alone, choose_columns(alone, **SHOPS))
     single = windows.assemble(encoder.encode(panel), np.array([0]), np.array([5]), 12, 6)
-    for name in ("context", "ahead", "base", "spread", "labels"):
+    for name in ("context", "ahead", "lagged", "base", "spread", "labels"):
         assert getattr(together, name).tobytes() == getattr(single, name).tobytes()
 
 
@@ -118,3 +118,41 @@ def test_known_future_drivers_reach_the_window():
     np.testing.assert_allclose(w.ahead[0, :, 0], z, rtol=1e-5)
     np.testing.assert_allclose(w.ahead[0, :, 1], np.cumsum(z) / np.sqrt([1, 2, 3]), rtol=1e-5)
     assert w.ahead[0, :, 2].tolist() == [1.0, 1.0, 1.0]
+
+
+def hourly(days, **columns):
+    time = np.datetime64("2024-01-01", "us") + np.arange(24 * days) * np.timedelta64(1, "h")
+    return pl.DataFrame({"ds": time, "y": np.arange(24.0 * days) % 100, **columns})
+
+
+def test_lags_are_the_rows_whole_seasons_before():
+    rows_of = encoded(hourly(30), "none")
+    assert rows_of.seasons == (24, 168)
+    y, end, h = rows_of.working, 400, 26
+    w = at(rows_of, [end], T=168, h=h)
+    k = np.arange(1, h + 1)
+    expected = {
+        0: y[end + k - 1 - 24 * np.where(k > 24, 2, 1)],
+        1: np.full(h, y[end - 1 - 24]),
+        2: y[end + k - 1 - 168],
+        3: np.full(h, y[end - 1 - 168]),
+        4: y[end + k - 1 - 24 * np.where(k > 24, 3, 2)],
+        5: np.full(h, y[end - 24 : end].mean()),
+    }
+    assert w.lagged.shape == (1, h, len(expected))
+    for column, levels in expected.items():
+        made = w.base[0] + w.spread[0] * w.lagged[0, :, column]
+        np.testing.assert_allclose(made, levels, rtol=1e-4, atol=1e-4)
+
+
+def test_lags_before_the_series_begins_are_zero():
+    w = at(encoded(hourly(30), "none"), [10], T=168, h=3)
+    assert (w.lagged[0, :, :4] == 0).all()
+
+
+def test_a_window_reads_no_row_before_its_reach():
+    rows = windows.reach((24, 168), 168)
+    rows_of, later = encoded(hourly(60), "none"), encoded(hourly(60).slice(400 - rows), "none")
+    a, b = at(rows_of, [400], T=168), at(later, [rows], T=168)
+    for name in ("context", "ahead", "lagged", "base", "spread"):
+        assert getattr(a, name).tobytes() == getattr(b, name).tobytes()

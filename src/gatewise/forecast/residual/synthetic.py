@@ -54,8 +54,8 @@ def aggregate(histories: Histories, rows: int, least: int, season: int) -> Histo
         None if no series is long enough.
 
     >>> made = aggregate(flatten([np.arange(9.0)], 4), 4, 2, 1)
-    >>> made and made.values  # 10 and 26 over their size, 4
-    array([2.5, 6.5])
+    >>> made and made.values  # 10 and 26, over 4 and over 4
+    array([0.625, 1.625])
     """
     spans = zip(histories.first, histories.stop, strict=True)
     given = [histories.values[first:stop] for first, stop in spans if stop - first >= rows * least]
