@@ -60,7 +60,7 @@ docs: install  ## what docs/ holds of the program itself: help pages, tables, pi
 bench: $(PEERS)  ## side by side with the peers, a quarter of an hour; writes results, page, picture
 	$(BIN)/python -m benchmarks
 
-bench-cells: $(PEERS)  ## any cell, ragged batches, float64 beside PyTorch: a quarter of an hour
+bench-cells: $(PEERS)  ## any cell, ragged batches, float64 beside PyTorch: half an hour
 	$(BIN)/python -m benchmarks.cells
 
 bench-forecast: $(RIVALS)  ## forecasts beside statistical and neural peers; half an hour

@@ -11,8 +11,9 @@
     openvino_cpu.py   openvino
     jax_scan.py       jax
 
-Each peer gets the fastest path that its users have. Nothing here imports a peer's package at import
-time but the `torch_` modules, which are imported by the processes alone.
+Each peer gets the fastest path that its users have; only `torch-lstmcell` and `torch-loop` are
+loops as people write them, and `torch-tuned-loop` stands beside the latter. Nothing here imports a
+peer's package at import time but the `torch_` modules, which are imported by the processes alone.
 """
 
 from gatewise.bench.peers.interface import Peer, Prepared, UnavailableError
