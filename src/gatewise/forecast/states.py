@@ -14,10 +14,12 @@ from gatewise.forecast.config import Config
 from gatewise.forecast.features import Encoder, StaticCode
 from gatewise.forecast.fitting import Model
 from gatewise.forecast.residual import network as residual
-from gatewise.forecast.residual.ensemble import Ensemble, Errors, Member, Plan
+from gatewise.forecast.residual.ensemble import Ensemble
+from gatewise.forecast.residual.members import Member, Plan
 from gatewise.forecast.residual.model import ResidualModel
 from gatewise.forecast.residual.positions import Reading
 from gatewise.forecast.residual.training import Recipe
+from gatewise.forecast.residual.unseen import Errors
 from gatewise.forecast.ridge import Ridge
 from gatewise.forecast.train import Epoch, Learnt, Training
 from gatewise.forecast.transform import Spikes

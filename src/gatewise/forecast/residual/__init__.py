@@ -9,8 +9,14 @@ it made on horizons that the networks had not seen.
     baseline.py   windows -> level, season, slope, volatility: the equations
     positions.py  origins -> what the network reads, and what its output is added to
     network.py    the LSTM and its two heads
+    distribution.py  what a network may say of a row beside its location
     training.py   one network
-    ensemble.py   many, in parallel; their forecasts and intervals
+    synthetic.py, joint.py  made series; lessons from panels of any season
+    members.py    what a member is, and running some
+    unseen.py     what members are blind to, and by how much they miss it
+    ensemble.py   training many, in parallel; their forecasts
+    model.py      a panel in, quantiles out
+    pretrained.py, pretraining.py  networks that come with the package
 
 Data flows down that list. Nothing here knows tables, files or drivers.
 """

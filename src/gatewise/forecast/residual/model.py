@@ -28,9 +28,11 @@ from gatewise.forecast.residual.histories import (
     flatten,
     targets_of,
 )
+from gatewise.forecast.residual.members import DECAYS, Plan
 from gatewise.forecast.residual.network import Network
 from gatewise.forecast.residual.positions import describe_origins
 from gatewise.forecast.residual.training import CROP, Recipe
+from gatewise.forecast.residual.unseen import unit_of
 from gatewise.forecast.train import Epoch, Training
 
 STEPS_PER_EPOCH: Final = 10
@@ -121,7 +123,7 @@ class ResidualModel:
             made[ready] = np.maximum(quantiles, self.lowest)
             return made
         point = self.ensemble.points(histories, at, end)
-        unit = en.unit_of(histories, self.season, at, end)
+        unit = unit_of(histories, self.season, at, end)
         quantiles = point[:, :, None] + self.bands * unit[:, None, None]
         quantiles *= histories.size[at, None, None]
         made[ready] = np.maximum(quantiles, self.lowest)
@@ -179,7 +181,7 @@ def fit(
     targets = targets_of(panel)
     counts = config.distribution == "negative-binomial"
     histories = flatten(targets, season, counts)
-    plan = en.Plan(
+    plan = Plan(
         season,
         h,
         choose_scale(targets),
@@ -198,7 +200,7 @@ def fit(
     if config.model == "pretrained":
         made = en.ready(pretrained.networks(config.networks), histories, plan)
         return _model(made, config, panel, targets, 0)
-    needed, longest = plan.reading(en.DECAYS[0]).least + 1, int(histories.rows.max())
+    needed, longest = plan.reading(DECAYS[0]).least + 1, int(histories.rows.max())
     if longest < needed:
         wanted, remedy = f"{needed} to learn from", "Use more rows."
         if season > 1:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from gatewise.forecast.residual.ensemble import Plan
 from gatewise.forecast.residual.histories import flatten
+from gatewise.forecast.residual.members import Plan
 from gatewise.forecast.residual.training import Recipe
 
 

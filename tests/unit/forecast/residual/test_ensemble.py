@@ -7,6 +7,7 @@ import pytest
 
 from gatewise.forecast.residual import ensemble as en
 from gatewise.forecast.residual.histories import flatten
+from gatewise.forecast.residual.members import forecasts
 
 from .panels import panel, plan
 
@@ -57,7 +58,7 @@ def test_untrained_members_forecast_about_the_baseline():
     given = panel()
     made = en.fit(given, plan(members=1, steps=0))
     at = np.arange(24)
-    zero = en._forecasts(made.members, given, at, given.rows, trust=0.0)[0]
+    zero = forecasts(made.members, given, at, given.rows, trust=0.0)[0]
     np.testing.assert_allclose(made.points(given, at, given.rows), zero, rtol=0.1)
 
 

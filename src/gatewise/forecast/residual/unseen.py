@@ -1,0 +1,151 @@
+"""What members are blind to, and by how much they miss it: the honest errors of an ensemble.
+
+With many series each member is blind to a quarter of them, with few, half of the members to the
+last rows. So past rows can be forecast by members that never learnt from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.forecast.panel import Array
+from gatewise.forecast.residual.histories import Histories
+from gatewise.forecast.residual.members import CHUNK, DECAYS, Member, Plan, forecasts
+
+MANY: Final = 20
+"""From so many series on, networks are blind to some of them; else to the last rows."""
+
+_FOLDS: Final = 4
+
+_UNSEEN: Final = 0.25
+"""Share of the last rows of a series that networks are blind to, at most, if there are few."""
+
+_ERRORS: Final = 1600
+"""Past forecasts whose errors are looked at, at most."""
+
+_RECENT: Final = 0.5
+"""They start from the last origins: this share of them."""
+
+_FEW: Final = 3
+_NEW: Final = 0.1
+_STILL: Final = 1e-3
+"""Usual changes are at least this share of the level; of a series with fewer rows than `_FEW`,
+whose changes are not known yet, `_NEW`."""
+
+_TRUST: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+_WORTH: Final = 0.002
+"""Share of the error that more trust in the networks must save."""
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """What forecasts by blind members missed by. R forecasts, h rows.
+
+    Attributes:
+        values: [R, h] actual minus forecast, over `unit_of`; NaN where no value came.
+        trust: weight of the networks beside the baseline: 1 with many series; with few, what was
+            best in these forecasts.
+    """
+
+    values: Array
+    trust: float
+
+
+def limits_of(histories: Histories, plan: Plan, number: int) -> NDArray[np.intp]:
+    """[S] row of each series from which on a member is blind."""
+    rows, series = histories.rows, np.arange(len(histories.rows))
+    if len(rows) >= MANY:
+        fold = (number + number // _FOLDS) % _FOLDS  # meets each head and each decay in turn
+        return np.where(series % _FOLDS == fold, 0, rows)
+    if number % 4 in (0, 3):
+        return rows
+    held = np.maximum(plan.prediction_length, (_UNSEEN * rows).astype(np.intp))
+    least = plan.reading(DECAYS[0]).least
+    return np.where(rows - held > least, rows - held, rows)
+
+
+def unseen_errors(
+    members: Sequence[Member],
+    limits: Sequence[NDArray[np.intp]],
+    histories: Histories,
+    plan: Plan,
+) -> Errors:
+    """Forecast past rows by the members blind to them."""
+    h = plan.prediction_length
+    series, ends = _past_origins(histories, plan, np.min(limits, axis=0))
+    unit = unit_of(histories, plan.season, series, ends)[:, None]
+    actual = _actual(histories, series, ends, h)
+    trusts = (1.0,) if len(histories.rows) >= MANY else _TRUST
+    values = {trust: np.full((len(series), h), np.nan) for trust in trusts}
+    blind = np.array([limit[series] <= ends for limit in limits])  # [M, R]
+    for pattern in np.unique(blind, axis=1).T:
+        at = np.flatnonzero((blind == pattern[:, None]).all(0))
+        honest = [member for member, is_blind in zip(members, pattern, strict=True) if is_blind]
+        if not honest:
+            continue
+        for trust in trusts:
+            made = np.median(forecasts(honest, histories, series[at], ends[at], trust), 0)
+            values[trust][at] = (actual[at] - made) / unit[at]
+    sizes = {t: float(np.nanmean(np.abs(v))) for t, v in values.items() if np.isfinite(v).any()}
+    best = min(sizes.values(), default=0.0)
+    trust = next((t for t, size in sizes.items() if size <= (1 + _WORTH) * best), 1.0)
+    return Errors(values[trust], trust)
+
+
+def _past_origins(
+    histories: Histories, plan: Plan, limits: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Series and ends of origins that some members are blind to, with a whole horizon after them.
+
+    With many series each gives as many, drawn from its later half.
+    """
+    rows, least = histories.rows, plan.reading(DECAYS[0]).least
+    last = rows - plan.prediction_length
+    first = np.maximum(limits, np.maximum(least, (last * (1 - _RECENT)).astype(np.intp)))
+    if len(rows) < MANY and limits.any():
+        first = np.where(limits < rows, np.maximum(limits, least), rows)
+    count = np.maximum(last - first + 1, 0)
+    series = np.repeat(np.arange(len(rows)), count)
+    ends = np.arange(len(series)) - np.repeat(np.cumsum(count) - count - first, count)
+    rng = np.random.default_rng(plan.recipe.seed)
+    weight = 1.0 / count[series]
+    some = min(len(series), _ERRORS)
+    if some < len(series):
+        kept = np.sort(rng.choice(len(series), some, replace=False, p=weight / weight.sum()))
+        series, ends = series[kept], ends[kept]
+    return series, ends
+
+
+def unit_of(
+    histories: Histories, season: int, series: NDArray[np.intp], ends: NDArray[np.intp]
+) -> Array:
+    """[n] size of usual changes over a season, of the last four seasons before an origin."""
+    made = np.empty(len(ends))
+    lengths = np.minimum(ends, 5 * max(season, 4))
+    for length in np.unique(lengths):
+        for at in _chunks(np.flatnonzero(lengths == length)):
+            rows = (histories.first[series[at]] + ends[at])[:, None] + np.arange(-length, 0)
+            values = histories.values[rows]
+            lag = season if length > season + 1 else 1
+            change = np.abs(values[:, lag:] - values[:, :-lag])
+            usual = change.mean(1) if change.shape[1] else np.zeros(len(at))
+            share = _STILL if length >= _FEW else _NEW
+            made[at] = np.maximum(usual, share * np.abs(values).mean(1))
+    return np.maximum(made, 1e-12)
+
+
+def _chunks(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    return (numbers[i : i + CHUNK] for i in range(0, len(numbers), CHUNK))
+
+
+def _actual(
+    histories: Histories, series: NDArray[np.intp], ends: NDArray[np.intp], h: int
+) -> Array:
+    rows = (histories.first[series] + ends)[:, None] + np.arange(h)
+    return np.where(histories.observed[rows], histories.values[rows], np.nan)
