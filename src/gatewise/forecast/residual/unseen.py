@@ -28,8 +28,12 @@ _UNSEEN: Final = 0.25
 _ERRORS: Final = 1600
 """Past forecasts whose errors are looked at, at most."""
 
-_RECENT: Final = 0.5
-"""They start from the last origins: this share of them."""
+_HORIZONS: Final = 1
+"""They start from the origins of so many horizons, the latest that have a whole one after them.
+
+Chosen by coverage of the last rows of the training parts of five sets: 78 to 82 % and 94 to 96 %;
+from all origins it was 71 to 86 and 91 to 97, for series grow calmer or wilder.
+"""
 
 _FEW: Final = 3
 _NEW: Final = 0.1
@@ -103,11 +107,11 @@ def _past_origins(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Series and ends of origins that some members are blind to, with a whole horizon after them.
 
-    With many series each gives as many, drawn from its later half.
+    With many series each gives as many, drawn from its latest horizons.
     """
     rows, least = histories.rows, plan.reading(DECAYS[0]).least
     last = rows - plan.prediction_length
-    first = np.maximum(limits, np.maximum(least, (last * (1 - _RECENT)).astype(np.intp)))
+    first = np.maximum(np.maximum(limits, least), last - _HORIZONS * plan.prediction_length + 1)
     if len(rows) < MANY and limits.any():
         first = np.where(limits < rows, np.maximum(limits, least), rows)
     count = np.maximum(last - first + 1, 0)
