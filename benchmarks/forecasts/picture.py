@@ -12,6 +12,7 @@ from benchmarks.forecasts.sets import COMPETITIONS, GENERAL
 
 COLOURS: Final = {
     "gatewise": "#2f9e44",
+    "gatewise, joint": "#1864ab",
     "gatewise, pretrained": "#94d82d",
     "seasonal naive": "#868e96",
     "AutoETS": "#edae49",
