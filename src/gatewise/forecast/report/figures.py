@@ -239,11 +239,13 @@ def training_chart(training: Training) -> Figure:
     axis = figure.subplots()
     epochs = [e.epoch for e in training.history]
     axis.plot(epochs, [e.train for e in training.history], color=QUIET, label="training")
-    axis.plot(epochs, [e.validation for e in training.history], color=MODEL,
-              label="validation (the last rows of the training part)")  # fmt: skip
-    axis.axvline(training.best, color=BASELINE, linewidth=1, linestyle="--", label="kept")
+    validation = [e.validation for e in training.history]
+    if np.isfinite(validation).all():
+        axis.plot(epochs, validation, color=MODEL,
+                  label="validation (the last rows of the training part)")  # fmt: skip
+        axis.axvline(training.best, color=BASELINE, linewidth=1, linestyle="--", label="kept")
     axis.set_xlabel("epoch (0 = the untrained, neutral forecast)")
-    axis.set_ylabel("pinball loss")
+    axis.set_ylabel("loss")
     _finish(axis)
     return figure
 
