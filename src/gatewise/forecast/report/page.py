@@ -112,8 +112,8 @@ def forecast_page(
         training=picture(
             figures.training_chart(fitted.training),
             "training",
-            "Losses per epoch, the mean over all networks. Where some of the last rows are held back, "
-            "the weights that forecast them best are kept.",
+            "Losses per epoch, the mean over all networks. Where some of the last rows are held "
+            "back, the weights that forecast them best are kept.",
         ),
         rows=_table_rows(forecast, forecaster),
         facts=_facts(forecaster),
