@@ -177,7 +177,7 @@ def train(
                 break
         network.load_state_dict(kept)
     seen = np.where(checked.weights > 0, held_labels.numpy(), np.nan)
-    stretch = stretches(outputs(network, checked), seen, shape.probabilities, held / h)
+    stretch = stretches(outputs(network, checked), seen, shape.probabilities)
     trained = Training(tuple(history), best, (count, held))
     return Learnt(network, final, stretch, trained)
 
