@@ -254,3 +254,10 @@ def test_help_pages_in_docs_are_current() -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert re.fullmatch(r"gatewise \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_a_data_set_brings_the_drivers_that_are_known_ahead():
+    from gatewise.cli.source import open_source
+
+    assert open_source(None, "nordpool").future.height == 24
+    assert open_source(None, "sp500").future is None

@@ -100,7 +100,7 @@ def open_source(
         for role, text in (("past", drivers), ("future", future_drivers), ("static", static)):
             if text:
                 columns[role] = split_names(text)
-        return Source(given.table, columns, given.description or given.name)
+        return Source(given.table, columns, given.description or given.name, given.ahead)
 
     assert file is not None  # one of the two is given
     table = read_table(file)

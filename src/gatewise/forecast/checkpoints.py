@@ -18,9 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from gatewise import _native
 from gatewise.errors import CheckpointError
@@ -28,9 +25,10 @@ from gatewise.files import write_atomically
 from gatewise.forecast.config import Config
 from gatewise.forecast.folds import Benchmark, Fold, FoldForecast, forecast_folds
 from gatewise.forecast.panel import Panel
+from gatewise.forecast.sealed import SealError, seal, unseal
 
 FORMAT: Final = "gatewise-backtest"
-VERSION: Final = 1
+VERSION: Final = 2
 
 _PACKAGES: Final = ("gatewise", "numpy", "torch", "statsforecast")
 
@@ -107,45 +105,24 @@ def resumed_folds(
 def _packed(name: str, made: Sequence[FoldForecast]) -> bytes:
     arrays = {}
     for k, run in enumerate(made):
-        arrays[f"{k}.next_change"] = np.ascontiguousarray(run.next_change)
+        arrays[f"{k}.next_change"] = run.next_change
         for model, values in run.quantiles.items():
-            arrays[f"{k}.quantiles.{model}"] = np.ascontiguousarray(values)
+            arrays[f"{k}.quantiles.{model}"] = values
     header: dict[str, Any] = {
-        "version": VERSION,
         "name": name,
         "folds": [
             {"series": run.series, "epochs": run.epochs, "models": list(run.quantiles)}
             for run in made
         ],
     }
-    header["sha256"] = _digest(arrays, header)
-    return save(arrays, metadata={FORMAT: json.dumps(header)})
+    return seal(arrays, header, FORMAT, VERSION)
 
 
 def _read(file: Path, group: Sequence[Fold]) -> list[FoldForecast]:
-    remedy = "Delete it, and the folds are computed again."
     try:
-        with safe_open(file, framework="numpy") as opened:
-            text = (opened.metadata() or {}).get(FORMAT)
-            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(
-            f"{str(file)!r} is not a readable safetensors file ({reason}): expected folds of an "
-            f"earlier backtest. {remedy}"
-        ) from None
-    if text is None:
-        raise CheckpointError(
-            f"{str(file)!r} was not written by a backtest: it has no {FORMAT!r} header. {remedy}"
-        )
-    try:
-        header = json.loads(text)
-        whole = header.pop("sha256") == _digest(arrays, header) and header["name"] == file.stem
-        if not whole:
-            raise CheckpointError(
-                f"{str(file)!r} was altered: its arrays or its name do not match its header. "
-                f"{remedy}"
-            )
+        header, arrays = unseal(file.read_bytes(), FORMAT, VERSION)
+        if header["name"] != file.stem:
+            raise SealError("was altered: its name does not match its header")
         return [
             FoldForecast(
                 fold,
@@ -157,14 +134,11 @@ def _read(file: Path, group: Sequence[Fold]) -> list[FoldForecast]:
             )
             for k, (fold, part) in enumerate(zip(group, header["folds"], strict=True))
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{str(file)!r} has a damaged header. {remedy}") from None
-
-
-def _digest(arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> str:
-    """Of the arrays as safetensors stores them, in a fixed order, and of the header."""
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    digest.update(save({name: arrays[name] for name in sorted(arrays)}))
-    return digest.hexdigest()
+    except SealError as error:
+        fault = str(error)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        fault = "has a damaged header"
+    raise CheckpointError(
+        f"{str(file)!r} {fault}: expected folds of an earlier backtest. Delete it, and the folds "
+        "are computed again."
+    )

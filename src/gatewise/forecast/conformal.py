@@ -24,7 +24,6 @@ GAMMA = 0.02
 """Step of the level per origin. Gibbs & Candès use .005 over thousands of steps; backtests have
 dozens."""
 
-_HIGHEST = 0.995
 _NARROWEST = 0.1
 """Held-out rows narrow no interval to less than this share of itself, and widen none as much."""
 
@@ -85,25 +84,23 @@ def stretches(
     quantiles: Float[Array, "n h Q"],
     actual: Float[Array, "n h"],
     probabilities: Sequence[float],
-    independent: float,
 ) -> Float[Array, "h Q"]:
     """What each quantile's distance from the median must be multiplied by to cover as promised.
 
     Conformalised quantile regression (Romano, Patterson & Candès 2019), with distances in place of
     differences, so that wide forecasts are stretched as calm ones are; each side on its own.
-    Windows that overlap are worth less than their number: the rank is the one that n of them need,
-    p (n + 1) / n, where n counts those that do not overlap; and the logarithm of what so few say
-    is shrunk by n / (n + 4).
+    Windows that overlap are worth less than their number: at step k, of N windows a row apart
+    n = N / k do not. The rank is the one that n of them need, p (n + 1) / n, and the logarithm of
+    what so few say is shrunk by n / (n + 4).
 
     Args:
-        quantiles: forecasts of held-out rows, ascending.
+        quantiles: forecasts from held-out rows, ascending along Q.
         actual: what came; NaN where not known.
         probabilities: Q, ascending, 0.5 among them.
-        independent: n.
 
     >>> y = np.random.default_rng(0).normal(size=(4000, 1))  # the forecast believes in half of it
     >>> narrow = np.broadcast_to([-0.64, 0.0, 0.64], (4000, 1, 3))
-    >>> stretches(narrow, y, (0.1, 0.5, 0.9), 4000.0).round(1).tolist()
+    >>> stretches(narrow, y, (0.1, 0.5, 0.9)).round(1).tolist()
     [[2.0, 1.0, 2.0]]
     """
     middle = list(probabilities).index(0.5)
@@ -113,9 +110,14 @@ def stretches(
         if q == middle:
             continue
         ratio = (actual - median) / (quantiles[:, :, q] - median)
-        rank = min(max(p, 1 - p) * (1 + 1 / max(independent, 1.0)), _HIGHEST)
-        reach = residual_quantiles(ratio, (rank,))[:, 0]
-        made[:, q] = np.clip(reach, _NARROWEST, 1 / _NARROWEST) ** (independent / (independent + 4))
+        for k in range(len(made)):
+            seen = ratio[np.isfinite(ratio[:, k]), k]
+            if not len(seen):
+                continue
+            n = len(seen) / (k + 1)
+            share = min(max(p, 1 - p) * (1 + 1 / n), 1.0)
+            reach = np.quantile(seen, share * len(seen) / (len(seen) + 1), method="weibull")
+            made[k, q] = np.clip(reach, _NARROWEST, 1 / _NARROWEST) ** (n / (n + 4))
     return made
 
 

@@ -17,10 +17,8 @@ from gatewise.forecast.calendar import Calendar, observe_all
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.panel import Array, Panel
 from gatewise.forecast.residual import model as residual
+from gatewise.forecast.residual.unseen import MANY
 from gatewise.forecast.train import Training
-
-MANY = 20
-"""From so many series on, a network has enough to learn from without a season, too."""
 
 
 class Model(Protocol):

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from gatewise.forecast.panel import Array
+from gatewise.forecast.trust import TRUST, least
 from gatewise.forecast.windows import Windows
 
 if TYPE_CHECKING:
@@ -25,11 +26,6 @@ RECENT: Final = 3
 
 PENALTIES: Final = (10.0, 100.0, 1000.0, 10000.0)
 """In rows: a feature that is seen in so many has half of its weight."""
-
-TRUST: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-WORTH: Final = 0.002
-"""Share of the loss that a bolder forecast must save on held-out rows."""
 
 _PLAIN: Final = 0.9
 """Where it leaves at most this share of the base's loss it is trusted whole: the penalty has shrunk
@@ -149,8 +145,9 @@ def fit_ridge(
     totals = (losses.min(1) * counts).sum(1)
     best = int(np.argmax(totals <= (1 + _MILD) * totals.min()))
     none, whole = losses[best, 0], losses[best, -1]
-    enough = losses[best] <= (1 + WORTH) * losses[best].min(0)
-    trust = np.where(whole <= _PLAIN * none, 1.0, np.array(TRUST)[enough.argmax(0)]) * (counts > 0)
+    trust = np.where(whole <= _PLAIN * none, 1.0, np.array(TRUST)[least(losses[best])]) * (
+        counts > 0
+    )
     both = sums + _sums(held, values)
     # In one layout, also when read back from a file: sums over another have other last bits.
     weights = [

@@ -6,9 +6,7 @@ a file that was cut short, altered or written by something else is refused in on
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -16,8 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from gatewise.errors import ModelFileError
 from gatewise.files import write_atomically
@@ -25,11 +21,12 @@ from gatewise.forecast.calendar import Calendar
 from gatewise.forecast.config import Config
 from gatewise.forecast.fitting import Fitted
 from gatewise.forecast.panel import Columns, Panel, Series
+from gatewise.forecast.sealed import SealError, seal, unseal
 from gatewise.forecast.states import describe, restore, tuples
 from gatewise.forecast.timestamps import TimeStyle
 
 FORMAT: Final = "gatewise-forecaster"
-VERSION: Final = 3
+VERSION: Final = 4
 
 
 def save_fitted(fitted: Fitted, path: str | os.PathLike[str]) -> None:
@@ -47,10 +44,8 @@ def save_fitted(fitted: Fitted, path: str | os.PathLike[str]) -> None:
     calendars = list(dict.fromkeys(fitted.calendars))
     numbers = {calendar: i for i, calendar in enumerate(calendars)}
     arrays["tail.calendar"] = np.array([numbers[c] for c in fitted.calendars], np.int64)
-    arrays = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
     header = _header(fitted, calendars) | {"model": model}
-    header["sha256"] = _digest(arrays, header)
-    write_atomically(path, save(arrays, metadata={FORMAT: json.dumps(header)}))
+    write_atomically(path, seal(arrays, header, FORMAT, VERSION))
 
 
 def load_fitted(path: str | os.PathLike[str]) -> Fitted:
@@ -63,42 +58,20 @@ def load_fitted(path: str | os.PathLike[str]) -> Fitted:
     if not file.is_file():
         raise ModelFileError(f"There is no model file {str(file)!r}.")
     try:
-        with safe_open(file, framework="numpy") as opened:
-            text = (opened.metadata() or {}).get(FORMAT)
-            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelFileError(
-            f"{file.name!r} is not a readable safetensors file ({reason}): expected one written "
-            "by Forecaster.save. It may be cut short."
-        ) from None
-    if text is None:
-        raise ModelFileError(
-            f"{file.name!r} was not written by Forecaster.save: it has no {FORMAT!r} header."
-        )
-    try:
-        header = json.loads(text)
-        if header["version"] != VERSION:
-            raise ModelFileError(
-                f"{file.name!r} has format version {header['version']}: expected {VERSION}. "
-                "Use the release that wrote it, or fit again."
-            )
-        if header.pop("sha256") != _digest(arrays, header):
-            raise ModelFileError(
-                f"{file.name!r} was altered: its tensors or header do not match their SHA-256. "
-                "Fit and save again."
-            )
+        header, arrays = unseal(file.read_bytes(), FORMAT, VERSION)
         return _restore(header, arrays)
+    except SealError as error:
+        raise ModelFileError(
+            f"{file.name!r} {error}: expected a file as Forecaster.save writes it. Fit and save "
+            "again, or use the release that wrote it."
+        ) from None
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        if isinstance(error, ModelFileError):
-            raise
         reason = " ".join(str(error).split())
         raise ModelFileError(f"{file.name!r} has a damaged header: {reason[:200]}.") from None
 
 
 def _header(fitted: Fitted, calendars: list[Calendar]) -> dict[str, Any]:
     return {
-        "version": VERSION,
         "config": asdict(fitted.config),
         "columns": asdict(fitted.tail.columns),
         "style": asdict(fitted.tail.style),
@@ -142,12 +115,3 @@ def _restore(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Fitted:
 
 def _plain(name: Any) -> Any:
     return name.item() if isinstance(name, np.generic) else name
-
-
-def _digest(arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()

@@ -20,7 +20,8 @@ from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.conformal import stretched, stretches
 from gatewise.forecast.features import Encoded
 from gatewise.forecast.model import Network, Shape, one_thread, outputs, tensors
-from gatewise.forecast.ridge import TRUST, WORTH, Ridge, fit_ridge
+from gatewise.forecast.ridge import Ridge, fit_ridge
+from gatewise.forecast.trust import TRUST, least
 from gatewise.forecast.windows import Split, Windows, assemble, reach, split
 
 _EPOCH = 6144
@@ -177,7 +178,7 @@ def train(
                 break
         network.load_state_dict(kept)
     seen = np.where(checked.weights > 0, held_labels.numpy(), np.nan)
-    stretch = stretches(outputs(network, checked), seen, shape.probabilities, held / h)
+    stretch = stretches(outputs(network, checked), seen, shape.probabilities)
     trained = Training(tuple(history), best, (count, held))
     return Learnt(network, final, stretch, trained)
 
@@ -216,8 +217,7 @@ def _judge(
                 for c in TRUST
             ]
         )
-        enough = losses <= (1 + WORTH) * losses.min(0).values
-        chosen = enough.float().argmax(0)  # the first that is good enough
+        chosen = torch.from_numpy(least(losses.numpy()))
         observed = weights.sum(0)
         score = (losses.gather(0, chosen[None])[0] * observed).sum() / observed.sum().clamp_min(1.0)
         return float(score), torch.tensor(TRUST)[chosen]

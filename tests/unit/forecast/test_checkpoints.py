@@ -111,7 +111,7 @@ def test_a_damaged_or_foreign_file_is_named(walk_table, tmp_path):
         (content[:-100], "not a readable"),
         (b"", "not a readable"),
         (bytes(altered), "was altered"),
-        (foreign, "not written by a backtest"),
+        (foreign, "no 'gatewise-backtest' header"),
         (swapped.read_bytes(), "was altered"),
         (save({"x": np.zeros(3)}, metadata={checkpoints.FORMAT: "{}"}), "damaged header"),
     )

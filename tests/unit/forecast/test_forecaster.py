@@ -157,9 +157,10 @@ def test_the_untrained_network_is_neutral(walk_table):
     np.testing.assert_allclose(made["forecast"].to_numpy(), last, rtol=1e-6)
     window = np.log(walk_table["y"].to_numpy())[-33:]
     spread = np.sqrt(np.mean(np.diff(window) ** 2) * np.arange(1, 5))
-    expected = last * np.exp(1.2816 * spread)
-    # The held-out rows stretch the normal quantiles a little.
-    np.testing.assert_allclose(made["hi-80"].to_numpy() - last, expected - last, rtol=1.0)
+    learnt, edge = f.fitted.model.learnt, f.config.interval(80)[1]
+    np.testing.assert_allclose(learnt.ridge.error, 1, atol=0.2)
+    expected = last * np.exp(1.2816 * spread * learnt.ridge.error * learnt.stretch[:, edge])
+    np.testing.assert_allclose(made["hi-80"].to_numpy(), expected, rtol=1e-3)
     assert f.fitted.training.best == 0
     assert f.fitted.epochs == 0
     assert f.fitted.seed == 0

@@ -104,9 +104,9 @@ def test_an_altered_header_is_refused(saved):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda h: json.dumps(h | {"version": 99}), "format version 99: expected 3"),
+        (lambda h: json.dumps(h | {"version": 99}), "format version 99: expected 4"),
         (lambda h: "{", "damaged header"),
-        (lambda h: json.dumps({"version": 3}), "damaged header"),
+        (lambda h: json.dumps({"version": 4}), "damaged header"),
         (lambda h: "[]", "damaged header"),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_header_of_another_kind_is_refused(saved, change, message):
 
 def test_files_of_others_and_no_file_are_refused(saved, tmp_path):
     save_file(load_file(saved), tmp_path / "other")
-    with pytest.raises(ModelFileError, match="not written by Forecaster"):
+    with pytest.raises(ModelFileError, match="no 'gatewise-forecaster' header"):
         Forecaster.load(tmp_path / "other")
     with pytest.raises(ModelFileError, match="no model file"):
         Forecaster.load(tmp_path / "none")

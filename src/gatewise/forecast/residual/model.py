@@ -117,16 +117,13 @@ class ResidualModel:
             return made
         histories, place = self._histories(panel)
         at, end = place[which[ready]], (when - begins[which])[ready]
-        if self.ensemble.plan.distribution != "empirical":
+        if self.ensemble.plan.distribution == "empirical":
+            unit = unit_of(histories, self.season, at, end)
+            point = self.ensemble.points(histories, at, end)
+            quantiles = point[:, :, None] + self.bands * unit[:, None, None]
+        else:
             quantiles = self.ensemble.quantiles(histories, at, end, self.probabilities)
-            quantiles *= histories.size[at, None, None]
-            made[ready] = np.maximum(quantiles, self.lowest)
-            return made
-        point = self.ensemble.points(histories, at, end)
-        unit = unit_of(histories, self.season, at, end)
-        quantiles = point[:, :, None] + self.bands * unit[:, None, None]
-        quantiles *= histories.size[at, None, None]
-        made[ready] = np.maximum(quantiles, self.lowest)
+        made[ready] = np.maximum(quantiles * histories.size[at, None, None], self.lowest)
         return made
 
     def _histories(self, panel: Panel) -> tuple[Histories, NDArray[np.intp]]:

@@ -6,7 +6,6 @@ what they learnt from stands in the header of the file.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -15,15 +14,15 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from gatewise.errors import ModelFileError
 from gatewise.files import write_atomically
 from gatewise.forecast.residual.network import Network, Shape
+from gatewise.forecast.sealed import seal, unseal
 
 _FILE: Final = "pretrained.safetensors"
-_HEADER: Final = "gatewise-pretrained"
+_KIND: Final = "gatewise-pretrained"
+_VERSION: Final = 1
 
 
 def networks(path: str | None = None) -> tuple[Network, ...]:
@@ -35,12 +34,11 @@ def networks(path: str | None = None) -> tuple[Network, ...]:
     >>> all(network.shape.universal for network in networks())
     True
     """
-    content = _content(path)
     try:
-        arrays = load(content)
-        shapes = [Shape(**shape) for shape in _header(content)["shapes"]]
+        told, arrays = unseal(_content(path), _KIND, _VERSION)
+        shapes = [Shape(**shape) for shape in told["shapes"]]
         return tuple(_restored(shape, arrays, f"{i}.") for i, shape in enumerate(shapes))
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(
             f"{path!r} holds no pretrained networks ({reason}): expected a file written by "
@@ -50,7 +48,7 @@ def networks(path: str | None = None) -> tuple[Network, ...]:
 
 def header(path: str | None = None) -> dict[str, Any]:
     """Return what the networks of a file were trained on, and how."""
-    return _header(_content(path))
+    return unseal(_content(path), _KIND, _VERSION)[0]
 
 
 def _content(path: str | None) -> bytes:
@@ -59,11 +57,6 @@ def _content(path: str | None) -> bytes:
     if not Path(path).is_file():
         raise ModelFileError(f"There is no file of networks {path!r}.")
     return Path(path).read_bytes()
-
-
-def _header(content: bytes) -> dict[str, Any]:
-    size = int.from_bytes(content[:8], "little")
-    return json.loads(json.loads(content[8 : 8 + size])["__metadata__"][_HEADER])
 
 
 def _restored(shape: Shape, arrays: dict[str, NDArray[Any]], prefix: str) -> Network:
@@ -86,5 +79,5 @@ def write(path: Path, made: tuple[Network, ...], told: dict[str, Any]) -> None:
         for i, network in enumerate(made)
         for name, value in network.state_dict().items()
     }
-    text = json.dumps({"shapes": [asdict(network.shape) for network in made], **told})
-    write_atomically(path, save(arrays, metadata={_HEADER: text}))
+    header = {"shapes": [asdict(network.shape) for network in made], **told}
+    write_atomically(path, seal(arrays, header, _KIND, _VERSION))

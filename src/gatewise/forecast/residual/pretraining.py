@@ -1,4 +1,4 @@
-"""Train the networks that come with the package: `make pretrained`, five minutes on one core.
+"""Train the networks that come with the package: `make pretrained`, a minute on one core.
 
 They learn from the training parts of M1, M3 and Tourism and from series made of them, never from a
 test part. `--without` leaves sets out, to judge the rest on them.

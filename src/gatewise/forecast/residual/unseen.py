@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from gatewise.forecast.panel import Array
 from gatewise.forecast.residual.histories import Histories
 from gatewise.forecast.residual.members import CHUNK, DECAYS, Member, Plan, forecasts
+from gatewise.forecast.trust import TRUST, least
 
 MANY: Final = 20
-"""From so many series on, networks are blind to some of them; else to the last rows."""
+"""From so many series on there is enough to learn from without a season, too, and networks are
+blind to some of the series; else to the last rows."""
 
 _FOLDS: Final = 4
 
@@ -40,11 +42,6 @@ _NEW: Final = 0.1
 _STILL: Final = 1e-3
 """Usual changes are at least this share of the level; of a series with fewer rows than `_FEW`,
 whose changes are not known yet, `_NEW`."""
-
-_TRUST: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-_WORTH: Final = 0.002
-"""Share of the error that more trust in the networks must save."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +82,7 @@ def unseen_errors(
     series, ends = _past_origins(histories, plan, np.min(limits, axis=0))
     unit = unit_of(histories, plan.season, series, ends)[:, None]
     actual = _actual(histories, series, ends, h)
-    trusts = (1.0,) if len(histories.rows) >= MANY else _TRUST
+    trusts = (1.0,) if len(histories.rows) >= MANY else TRUST
     values = {trust: np.full((len(series), h), np.nan) for trust in trusts}
     blind = np.array([limit[series] <= ends for limit in limits])  # [M, R]
     for pattern in np.unique(blind, axis=1).T:
@@ -96,9 +93,10 @@ def unseen_errors(
         for trust in trusts:
             made = np.median(forecasts(honest, histories, series[at], ends[at], trust), 0)
             values[trust][at] = (actual[at] - made) / unit[at]
-    sizes = {t: float(np.nanmean(np.abs(v))) for t, v in values.items() if np.isfinite(v).any()}
-    best = min(sizes.values(), default=0.0)
-    trust = next((t for t, size in sizes.items() if size <= (1 + _WORTH) * best), 1.0)
+    if len(trusts) == 1 or not np.isfinite(values[trusts[0]]).any():
+        return Errors(values[trusts[-1]], trusts[-1])
+    sizes = np.array([float(np.nanmean(np.abs(missed))) for missed in values.values()])
+    trust = trusts[int(least(sizes))]
     return Errors(values[trust], trust)
 
 
