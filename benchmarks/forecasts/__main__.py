@@ -80,6 +80,10 @@ def measured(
         row = call(neural.curve, 10 if options.quick else neural.STEPS, options.series)
         if _kept(result, row, neural.NAME, neural.SET):
             result["neural"] = row
+            given = [options.option | made for made in neural.LITTLE]
+            made = [Job("gatewise", neural.SET, little, options.series) for little in given]
+            rows = [call(measure.run, job) for job in made]
+            result["little"] = [r for r in rows if _kept(result, r, "gatewise", neural.SET)]
             turns = (1, 5) if options.quick else (neural.TURNS, neural.TURN_STEPS)
             result["windows"] = neural.side_by_side(call, *turns, options.series)
     if options.memory:
@@ -100,7 +104,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
         for name in PARTS[part]
         if name in options.sets
         for peer, made in PEERS.items()
-        if peer in options.peers and (made.drivers if part == "drivers" else made.others)
+        if peer in options.peers and part in made.parts
     ]
 
 

@@ -19,6 +19,9 @@ SET: Final = "m3-monthly"
 STEPS: Final = 1000
 """Its default."""
 
+LITTLE: Final = tuple({"ensemble_size": 1, "max_epochs": epochs} for epochs in (1, 3, 10))
+"""Options of ours that train little: how soon do we reach what it ends at?"""
+
 CHECKPOINTS: Final = 5
 TURN_STEPS: Final = 30
 TURNS: Final = 3

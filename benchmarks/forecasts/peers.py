@@ -17,7 +17,7 @@ from typing import Any, Final
 import polars as pl
 
 from benchmarks.forecasts import linear
-from benchmarks.forecasts.sets import Task
+from benchmarks.forecasts.sets import PARTS, Task
 
 LEVELS: Final = (50, 80, 95)
 EDGES: Final = ("lo-95", "lo-80", "lo-50", "forecast", "hi-50", "hi-80", "hi-95")
@@ -40,14 +40,13 @@ class Peer:
         fit: the function.
         modules: what it imports, before anything is timed.
         packages: whose versions are told.
-        drivers: whether it is asked for the sets with drivers; and for the others.
+        parts: of the benchmark that it is asked for; see `PARTS`.
     """
 
     fit: Fit
     modules: tuple[str, ...]
     packages: tuple[str, ...]
-    drivers: bool = True
-    others: bool = True
+    parts: tuple[str, ...] = ("competitions", "general")
 
     @property
     def version(self) -> str:
@@ -137,22 +136,15 @@ def _integer_times(table: pl.DataFrame) -> pl.DataFrame:
     return table.select("unique_id", pl.int_range(pl.len()).over("unique_id").alias("ds"), "y")
 
 
+_OURS: Final = ("torch", "gatewise.forecast.forecaster"), ("gatewise", "torch")
+_NIXTLA: Final = ("statsforecast.models",), ("statsforecast",)
+
 PEERS: Final = {
-    "gatewise": Peer(_gatewise, ("torch", "gatewise.forecast.forecaster"), ("gatewise", "torch")),
-    "gatewise, joint": Peer(
-        _joint, ("torch", "gatewise.forecast.forecaster"), ("gatewise", "torch"), drivers=False
-    ),
-    "gatewise, pretrained": Peer(
-        _pretrained, ("torch", "gatewise.forecast.forecaster"), ("gatewise", "torch"), drivers=False
-    ),
-    "seasonal naive": Peer(
-        _statsforecast("SeasonalNaive"), ("statsforecast.models",), ("statsforecast",)
-    ),
-    "AutoETS": Peer(
-        _statsforecast("AutoETS"), ("statsforecast.models",), ("statsforecast",), drivers=False
-    ),
-    "AutoTheta": Peer(
-        _statsforecast("AutoTheta"), ("statsforecast.models",), ("statsforecast",), drivers=False
-    ),
-    "least squares": Peer(linear.fit, ("numpy",), ("numpy",), others=False),
+    "gatewise": Peer(_gatewise, *_OURS, parts=(*PARTS,)),
+    "gatewise, joint": Peer(_joint, *_OURS, parts=("competitions",)),
+    "gatewise, pretrained": Peer(_pretrained, *_OURS),
+    "seasonal naive": Peer(_statsforecast("SeasonalNaive"), *_NIXTLA, parts=(*PARTS,)),
+    "AutoETS": Peer(_statsforecast("AutoETS"), *_NIXTLA),
+    "AutoTheta": Peer(_statsforecast("AutoTheta"), *_NIXTLA),
+    "least squares": Peer(linear.fit, ("numpy",), ("numpy",), parts=("drivers",)),
 }

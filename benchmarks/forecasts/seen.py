@@ -16,7 +16,7 @@ Entry = dict[str, Any]
 def append(path: Path, result: dict[str, Any]) -> None:
     """Add a line for each row of a result."""
     found = [{"steps": point["steps"]} | _entry(row, point) for row, point in _neural(result)]
-    found += [_entry(row, row) for row in result["rows"]]
+    found += [_entry(row, row) for row in [*result["rows"], *result.get("little", [])]]
     head = {"date": result["date"], "command": result["command"]}
     with path.open("a") as file:
         file.writelines(json.dumps(head | entry) + "\n" for entry in found)

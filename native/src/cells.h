@@ -1,6 +1,6 @@
 // The pointwise part of a step, for the rows of a tile: from the gates before their nonlinearity to
-// c and h. The default cell is compiled for itself; for any other the activation is chosen once per
-// tile and site, outside of the loop over rows.
+// c and h. The default cell is compiled for itself, and that with peepholes; for any other the
+// activation is chosen once per tile and site, outside of the loop over rows.
 #pragma once
 
 #include "activations.h"
@@ -21,8 +21,8 @@ struct CellRow {
 // In two passes over the rows of a tile (gates and c; then tanh c and h), so that the chains of
 // dependent operations are short and several rows are in flight. pre holds the gates before the
 // nonlinearity; its fourth vector passes o from one pass to the next.
-// kRound: h is rounded to bfloat16.
-template <class Real, int kRows, bool kSave, bool kRound>
+// kRound: h is rounded to bfloat16. kSee: the gates see c through peepholes.
+template <class Real, int kRows, bool kSave, bool kRound, bool kSee>
 GATEWISE_INLINE void cell_rows(Vec<Real> (&pre)[kRows][kGates], const CellRow<Real> (&rows)[kRows],
                                int units) {
   constexpr int V = kLanes<Real>;
@@ -31,21 +31,23 @@ GATEWISE_INLINE void cell_rows(Vec<Real> (&pre)[kRows][kGates], const CellRow<Re
   for (int r = 0; r < kRows; ++r) {
     Vec<Real>* a = pre[r];
     const Vec<Real> c_prev = load(rows[r].c_prev);
+    Vec<Real> before_i = a[0], before_f = a[1], o = a[3];
+    if constexpr (kSee) {
+      before_i = fma(load(rows[r].see), c_prev, before_i);
+      before_f = fma(load(rows[r].see + V), c_prev, before_f);
+    }
+    const Vec<Real> i = sigmoid<Real>(before_i), f = sigmoid<Real>(before_f), g = tanh<Real>(a[2]);
+    const Vec<Real> c = fma(f, c_prev, i * g);
+    if constexpr (kSee) o = fma(load(rows[r].see + 2 * V), c, o);
+    o = sigmoid<Real>(o);
     if constexpr (kSave) {
-      const Vec<Real> i = sigmoid<Real>(a[0]), f = sigmoid<Real>(a[1]), g = tanh<Real>(a[2]),
-                      o = sigmoid<Real>(a[3]);
       store(rows[r].gates, i);
       store(rows[r].gates + V, f);
       store(rows[r].gates + 2 * V, g);
       store(rows[r].gates + 3 * V, o);
-      a[3] = o;
-      store(rows[r].c, fma(f, c_prev, i * g));
-    } else {
-      // The same bits as with a tape, so that evaluation and training agree.
-      const Vec<Real> i = sigmoid<Real>(a[0]), f = sigmoid<Real>(a[1]), g = tanh<Real>(a[2]);
-      a[3] = sigmoid<Real>(a[3]);
-      store(rows[r].c, fma(f, c_prev, i * g));
     }
+    a[3] = o;
+    store(rows[r].c, c);
   }
 #pragma GCC unroll 1
   for (int r = 0; r < kRows; ++r) {

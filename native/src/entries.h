@@ -8,10 +8,14 @@ namespace gatewise::GATEWISE_ISA {
 // Calls function with the class for the plan's cell.
 template <class Real, class Weight, class Function>
 GATEWISE_INLINE void with_cell(const ForwardPlan<Real>& plan, Function&& function) {
+  Cell seeing;
+  seeing.peephole = true;
   if (plan.cell == Cell{}) {
-    function(std::type_identity<ForwardRows<Real, Weight, false>>{});
+    function(std::type_identity<ForwardRows<Real, Weight, CellKind::kDefault>>{});
+  } else if (plan.cell == seeing) {
+    function(std::type_identity<ForwardRows<Real, Weight, CellKind::kPeephole>>{});
   } else {
-    function(std::type_identity<ForwardRows<Real, Weight, true>>{});
+    function(std::type_identity<ForwardRows<Real, Weight, CellKind::kAny>>{});
   }
 }
 
@@ -50,7 +54,7 @@ void stream_step(const ForwardPlan<Real>& plan, Range rows, bool descending, Rea
 }
 
 template <class Real>
-ForwardRows<Real, Real, false> all_rows(const ForwardPlan<Real>& plan) {
+ForwardRows<Real, Real, CellKind::kDefault> all_rows(const ForwardPlan<Real>& plan) {
   return {plan, {0, plan.shape.B}, nullptr};
 }
 template <class Real>

@@ -18,9 +18,11 @@ inline int64_t steps_ahead(const Shape& s, int64_t rows) {
   return std::min(s.T, kProjectAheadBatch / rows);
 }
 
+// Cells that are compiled for themselves: the default one, and that with peepholes; or any other.
+enum class CellKind { kDefault, kPeephole, kAny };
+
 // Some rows of the batch, through all steps or through one. Weight: Real, or Bfloat16Pair.
-// kAnyCell: the cell is not the default one, which is compiled for itself.
-template <class Real, class Weight, bool kAnyCell>
+template <class Real, class Weight, CellKind kKind>
 class ForwardRows {
  public:
   // ahead: forward_scratch(rows) elements.
@@ -171,7 +173,9 @@ class ForwardRows {
   CellRow<Real> cell_row(const Step& at, int64_t panel, int64_t b) const {
     return {at.tape.c_prev(panel, b), at.tape.c(panel, b), at.y[b] + panel * V,
             kSave ? at.tape.gates(panel, b) : nullptr,
-            kAnyCell && plan_.extras.peephole ? plan_.extras.peephole + panel * 3 * V : nullptr};
+            kKind != CellKind::kDefault && plan_.extras.peephole
+                ? plan_.extras.peephole + panel * 3 * V
+                : nullptr};
   }
 
   template <int kRows, bool kSave>
@@ -196,10 +200,11 @@ class ForwardRows {
   GATEWISE_INLINE void run_cells(Vec<Real> (&pre)[kRows][kGates],
                                  const CellRow<Real> (&rows)[kRows], int64_t panel) {
     constexpr bool kRound = kIsPair<Weight>;
-    if constexpr (kAnyCell) {
+    if constexpr (kKind == CellKind::kAny) {
       any_cell_rows<Real, kRound>(plan_.cell, pre, rows, kRows, units(panel));
     } else {
-      cell_rows<Real, kRows, kSave, kRound>(pre, rows, units(panel));
+      constexpr bool kSee = kKind == CellKind::kPeephole;
+      cell_rows<Real, kRows, kSave, kRound, kSee>(pre, rows, units(panel));
     }
   }
 
@@ -219,7 +224,8 @@ class ForwardRows {
   }
 
   // In bfloat16 a removed gate costs what the others do.
-  using Gates = std::conditional_t<kAnyCell && !kIsPair<Weight>, SomeGates, AllGates>;
+  static constexpr bool kMayMiss = kKind == CellKind::kAny && !kIsPair<Weight>;
+  using Gates = std::conditional_t<kMayMiss, SomeGates, AllGates>;
 
   const ForwardPlan<Real>& plan_;
   const Gates gates_;

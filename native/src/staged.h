@@ -245,7 +245,7 @@ class StagedRows {
   const ForwardPlan<Real>& plan_;
   const Shape& s_;
   const std::conditional_t<kIsPair<Weight>, AllGates, SomeGates> gates_;
-  ForwardRows<Real, Weight, true> states_;
+  ForwardRows<Real, Weight, CellKind::kAny> states_;
   const int64_t first_, rows_;
   Real* scratch_;
   const NormColumns<Real, kGates> gate_columns_;

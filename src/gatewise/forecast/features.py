@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gatewise.forecast import transform as tf
 from gatewise.forecast.calendar import observe, phase
 from gatewise.forecast.panel import Array, Panel, forward_fill
+from gatewise.forecast.static import StaticCode, encode_static, static_codes
 
 _TIMES: Final = 4
 """A season beside the first counts if the longest series is at least so many long."""
@@ -23,23 +24,6 @@ _SMOOTH: Final = 24
 _LONG: Final = 40
 """Within a season of so many rows a level hardly moves from row to row. Of a series with so many
 seasons it is told at a season's lag whether it persists: a price does, a load curve comes back."""
-
-
-@dataclass(frozen=True, slots=True)
-class StaticCode:
-    """How a static column becomes numbers: z-scores over the series, or one column per category."""
-
-    name: str
-    mean: float = 0.0
-    std: float = 1.0
-    categories: tuple[str, ...] = ()
-
-    def encode(self, value: float | str) -> list[float]:
-        """[1] or [categories] numbers; an unknown category or a missing number is all zero."""
-        if self.categories:
-            return [float(value == c) for c in self.categories]
-        number = (float(value) - self.mean) / self.std if not isinstance(value, str) else 0.0
-        return [number if np.isfinite(number) else 0.0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,16 +108,12 @@ class Encoder:
             )
             phases.append(self._phases(s.time))
         lengths = np.array([len(s) for s in panel.series])
-        codes = [
-            [x for code, v in zip(self.static, s.static, strict=True) for x in code.encode(v)]
-            for s in panel.series
-        ]
         return Encoded(
             np.concatenate(working),
             np.concatenate(levels),
             np.concatenate(inputs),
             np.concatenate(phases),
-            np.array(codes, dtype=np.float64).reshape(len(lengths), -1),
+            encode_static(self.static, panel.series),
             np.cumsum(lengths) - lengths,
             np.cumsum(lengths),
             np.array([kind == "none" for _, kind in names]),
@@ -173,25 +153,11 @@ def fit_encoder(
         transforms[name] = tf.choose([s.past[:, i] for s in panel.series], name=name, season=long)
     for i, name in enumerate(c.future):
         transforms[name] = tf.choose([s.future[:, i] for s in panel.series], name=name, season=long)
-    static = tuple(
-        _static_code(name, [s.static[i] for s in panel.series]) for i, name in enumerate(c.static)
-    )
     tame = tame and wanted == "auto" and transforms[c.target] == "none"
     spikes = tf.find_spikes(target) if tame else None
-    return Encoder(transforms, static, season, seasons, spikes)
+    return Encoder(transforms, static_codes(panel), season, seasons, spikes)
 
 
 def _harmonics(season: int) -> int:
     """Number of sine and cosine pairs that describe a season."""
     return min(season // 2, 3)
-
-
-def _static_code(name: str, values: list[float | str]) -> StaticCode:
-    texts = sorted({v for v in values if isinstance(v, str)})
-    if texts:
-        return StaticCode(name, categories=tuple(texts))
-    numbers = np.array(values, dtype=np.float64)
-    numbers = numbers[np.isfinite(numbers)]
-    if not len(numbers) or numbers.std() == 0:
-        return StaticCode(name, mean=float(numbers.mean()) if len(numbers) else 0.0)
-    return StaticCode(name, float(numbers.mean()), float(numbers.std()))

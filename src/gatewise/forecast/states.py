@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gatewise.forecast import model as windows
 from gatewise.forecast.config import Config
-from gatewise.forecast.features import Encoder, StaticCode
+from gatewise.forecast.features import Encoder
 from gatewise.forecast.fitting import Model
 from gatewise.forecast.residual import network as residual
 from gatewise.forecast.residual.ensemble import Ensemble
@@ -21,6 +21,7 @@ from gatewise.forecast.residual.positions import Reading
 from gatewise.forecast.residual.training import Recipe
 from gatewise.forecast.residual.unseen import Errors
 from gatewise.forecast.ridge import Ridge
+from gatewise.forecast.static import StaticCode
 from gatewise.forecast.train import Epoch, Learnt, Training
 from gatewise.forecast.transform import Spikes
 from gatewise.forecast.windowed import WindowModel
@@ -60,7 +61,7 @@ def restore(header: dict[str, Any], arrays: Arrays, config: Config) -> Model:
         return _restore_residual(header, arrays)
     encoder = Encoder(
         header["transforms"],
-        tuple(StaticCode(**tuples(code)) for code in header["static"]),
+        _codes(header["static"]),
         header["season"],
         tuple(header["seasons"]),
         header["spikes"] and Spikes(**header["spikes"]),
@@ -102,6 +103,7 @@ def _describe_residual(model: ResidualModel) -> tuple[dict[str, Any], Arrays]:
         "target": model.target,
         "probabilities": list(model.probabilities),
         "positive": model.positive,
+        "static": [asdict(code) for code in model.static],
         "origins": model.origins,
     }
     arrays: Arrays = {"errors": ensemble.errors.values.astype(np.float32), "bands": model.bands}
@@ -126,7 +128,12 @@ def _restore_residual(header: dict[str, Any], arrays: Arrays) -> ResidualModel:
         arrays["bands"],
         header["positive"],
         header["origins"],
+        _codes(header["static"]),
     )
+
+
+def _codes(coded: list[dict[str, Any]]) -> tuple[StaticCode, ...]:
+    return tuple(StaticCode(**tuples(code)) for code in coded)
 
 
 def _weights(network: torch.nn.Module, prefix: str) -> Arrays:

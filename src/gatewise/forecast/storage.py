@@ -26,7 +26,7 @@ from gatewise.forecast.states import describe, restore, tuples
 from gatewise.forecast.timestamps import TimeStyle
 
 FORMAT: Final = "gatewise-forecaster"
-VERSION: Final = 4
+VERSION: Final = 5
 
 
 def save_fitted(fitted: Fitted, path: str | os.PathLike[str]) -> None:

@@ -28,6 +28,7 @@ class Histories:
         first, stop: [S] each series' rows are first <= row < stop, from its first value on.
         unit: [S] mean absolute change over a season, of the rows that training may see: what its
             errors are divided by.
+        static: [S, D] codes of what is constant within a series.
         size: [S] powers of 2 near the mean magnitude of each series: whatever unit a target is in,
             float32 holds its values, and dividing rounds nothing.
     """
@@ -38,6 +39,7 @@ class Histories:
     stop: NDArray[np.intp]
     unit: Array
     size: Array
+    static: Array
 
     @property
     def rows(self) -> NDArray[np.intp]:
@@ -45,13 +47,16 @@ class Histories:
         return self.stop - self.first
 
 
-def flatten(targets: list[Array], season: int, counts: bool = False) -> Histories:
+def flatten(
+    targets: list[Array], season: int, counts: bool = False, static: Array | None = None
+) -> Histories:
     """Lay series one after the other, from their first values on.
 
     Args:
         targets: [n] values of each series, NaN where missing; one observed value at least.
         season: rows per season.
         counts: whether values stay as they are, of size 1.
+        static: [n, D] codes of what is constant within a series; none (default).
 
     >>> flatten([np.array([np.nan, 0.5, 1.0, np.nan, 2.5])], season=2).values
     array([0.5, 1. , 0.5, 2.5])
@@ -67,11 +72,12 @@ def flatten(targets: list[Array], season: int, counts: bool = False) -> Historie
         np.cumsum(rows),
         np.array([_unit(y, season) for y in filled]),
         size,
+        np.empty((len(targets), 0)) if static is None else static,
     )
 
 
 def joined(panels: Sequence[Histories]) -> Histories:
-    """Lay panels one after the other."""
+    """Lay panels one after the other, without what is constant in them."""
     offsets = np.cumsum([0, *(len(p.values) for p in panels[:-1])])
     return Histories(
         np.concatenate([p.values for p in panels]),
@@ -80,6 +86,7 @@ def joined(panels: Sequence[Histories]) -> Histories:
         np.concatenate([p.stop + at for p, at in zip(panels, offsets, strict=True)]),
         np.concatenate([p.unit for p in panels]),
         np.concatenate([p.size for p in panels]),
+        np.empty((sum(len(p.size) for p in panels), 0)),
     )
 
 

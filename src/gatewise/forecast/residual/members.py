@@ -39,6 +39,7 @@ class Plan:
         hidden_size, num_layers, dropout: of each.
         recipe: how each is trained; its seed is the first member's.
         origins: described at most, per decay; a larger panel is sampled.
+        static: numbers that each series has, constant within it.
     """
 
     season: int
@@ -51,10 +52,11 @@ class Plan:
     dropout: float = 0.2
     recipe: Recipe = field(default_factory=Recipe)
     origins: int = 200_000
+    static: int = 0
 
     def reading(self, decay: float) -> Reading:
         """How members of a decay read origins."""
-        return Reading(self.season, self.prediction_length, self.scale, decay)
+        return Reading(self.season, self.prediction_length, self.scale, decay, static=self.static)
 
 
 @dataclass(frozen=True, eq=False)

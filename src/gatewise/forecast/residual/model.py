@@ -33,6 +33,7 @@ from gatewise.forecast.residual.network import Network
 from gatewise.forecast.residual.positions import describe_origins
 from gatewise.forecast.residual.training import CROP, Recipe
 from gatewise.forecast.residual.unseen import unit_of
+from gatewise.forecast.static import StaticCode, encode_static, static_codes
 from gatewise.forecast.train import Epoch, Training
 
 STEPS_PER_EPOCH: Final = 10
@@ -53,6 +54,7 @@ class ResidualModel:
             change over a season; 0 at 0.5.
         positive: whether the target is never negative.
         origins: how many the networks learnt from.
+        static: how each static column is coded.
     """
 
     ensemble: en.Ensemble
@@ -61,6 +63,7 @@ class ResidualModel:
     bands: Array
     positive: bool
     origins: int
+    static: tuple[StaticCode, ...] = ()
 
     @property
     def season(self) -> int:
@@ -128,7 +131,7 @@ class ResidualModel:
 
     def _histories(self, panel: Panel) -> tuple[Histories, NDArray[np.intp]]:
         counts = self.ensemble.plan.distribution == "negative-binomial"
-        return _histories(panel, self.season, counts)
+        return _histories(panel, self.season, counts, self.static)
 
     def lstm_input(
         self, panel: Panel, series: int, end: int
@@ -177,7 +180,8 @@ def fit(
     h, season = config.prediction_length, config.season or 1
     targets = targets_of(panel)
     counts = config.distribution == "negative-binomial"
-    histories = flatten(targets, season, counts)
+    codes = () if config.model == "pretrained" else static_codes(panel)
+    histories, _ = _histories(panel, season, counts, codes)
     plan = Plan(
         season,
         h,
@@ -193,10 +197,11 @@ def fit(
             config.learning_rate or 2e-3,
             config.seed,
         ),
+        static=histories.static.shape[1],
     )
     if config.model == "pretrained":
         made = en.ready(pretrained.networks(config.networks), histories, plan)
-        return _model(made, config, panel, targets, 0)
+        return _model(made, config, panel, targets, 0, codes)
     needed, longest = plan.reading(DECAYS[0]).least + 1, int(histories.rows.max())
     if longest < needed:
         wanted, remedy = f"{needed} to learn from", "Use more rows."
@@ -214,7 +219,7 @@ def fit(
     others = [_seasonal(p) for p in related]
     made = en.fit(histories, plan, others, config.jobs, tell)
     origins = min(int(np.maximum(histories.rows - needed + 1, 0).sum()), plan.origins)
-    return _model(made, config, panel, targets, origins)
+    return _model(made, config, panel, targets, origins, codes)
 
 
 def _distribution(config: Config, targets: Sequence[Array], name: str) -> Distribution:
@@ -235,12 +240,17 @@ def _distribution(config: Config, targets: Sequence[Array], name: str) -> Distri
 
 
 def _model(
-    made: en.Ensemble, config: Config, panel: Panel, targets: Sequence[Array], origins: int
+    made: en.Ensemble,
+    config: Config,
+    panel: Panel,
+    targets: Sequence[Array],
+    origins: int,
+    codes: tuple[StaticCode, ...],
 ) -> ResidualModel:
     positive = all((t[~np.isnan(t)] >= 0).all() for t in targets)
     bands = _bands(made, config.probabilities)
     target = panel.columns.target
-    return ResidualModel(made, target, config.probabilities, bands, positive, origins)
+    return ResidualModel(made, target, config.probabilities, bands, positive, origins, codes)
 
 
 def _seasonal(panel: Panel) -> tuple[Histories, int]:
@@ -274,11 +284,15 @@ def _bands(ensemble: en.Ensemble, probabilities: tuple[float, ...]) -> Array:
     return np.where(p < 0.5, np.minimum(bands, 0.0), np.where(p > 0.5, np.maximum(bands, 0.0), 0.0))
 
 
-def _histories(panel: Panel, season: int, counts: bool) -> tuple[Histories, NDArray[np.intp]]:
+def _histories(
+    panel: Panel, season: int, counts: bool, codes: Sequence[StaticCode]
+) -> tuple[Histories, NDArray[np.intp]]:
     """The series that have values, and for each series of the panel its number among them."""
     has = np.array([not np.isnan(s.target).all() for s in panel.series])
-    targets = [s.target for s, there in zip(panel.series, has, strict=True) if there]
-    return flatten(targets, season, counts), np.where(has, np.cumsum(has) - 1, 0)
+    kept = [s for s, there in zip(panel.series, has, strict=True) if there]
+    static = encode_static(codes, kept)
+    histories = flatten([s.target for s in kept], season, counts, static)
+    return histories, np.where(has, np.cumsum(has) - 1, 0)
 
 
 def _first(series: Series) -> int:

@@ -46,6 +46,7 @@ class Reading:
         scale: "log" or "linear".
         decay: weight of a season relative to the one after it.
         universal: read the same features whatever the season, for a network that serves any.
+        static: D, how many numbers each series has that are constant within it.
     """
 
     season: int
@@ -53,6 +54,7 @@ class Reading:
     scale: Scale
     decay: float = 0.7
     universal: bool = False
+    static: int = 0
 
     @property
     def recent(self) -> int:
@@ -72,7 +74,7 @@ class Reading:
         """F, the number of features of an origin."""
         seasonal = min(self.season, _PHASES) + _YEARS if self.season > 1 else 0
         seasonal = _YEARS + 2 if self.universal else seasonal
-        return self.recent + len(ALPHAS) + 6 + seasonal
+        return self.recent + len(ALPHAS) + 6 + seasonal + self.static
 
     @property
     def channels(self) -> int:
@@ -151,7 +153,8 @@ def _describe_group(
     rows = (histories.first[series] + ends)[:, None] + np.arange(-L, 0)
     windows = histories.values[rows]
     found = describe(windows, reading.season, reading.decay, reading.scale)
-    made.inputs[at] = _inputs(found, windows, reading)
+    static = histories.static[series, : reading.static]
+    made.inputs[at] = np.concatenate([_inputs(found, windows, reading), _clipped(static)], axis=1)
     made.channels[at] = _channels(found, reading)
     made.base[at] = found.ahead(h)
     made.volatility[at] = found.volatility
