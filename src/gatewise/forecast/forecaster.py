@@ -125,7 +125,8 @@ class Forecaster:
             series: column that tells series apart; the default may be absent.
             past: drivers known up to the present.
             future: drivers known ahead.
-            static: columns constant within a series, numeric or text.
+            static: columns constant within a series, numeric or text; of texts the 32 commonest
+                count.
             progress: called as progress("train", done, total).
             related: other tables with these columns, of any season. Every other network then
                 learns from all of them, from sums of their rows (months to quarters and years) and

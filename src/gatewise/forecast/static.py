@@ -5,12 +5,18 @@ What is coded comes from the fitted table; series of another table are coded ali
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from gatewise.forecast.panel import Array, Panel, Series
+
+_CATEGORIES: Final = 32
+"""Categories of a column that count, the commonest: names of every shop would be numbers without
+end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class StaticCode:
         return len(self.categories) or 1
 
     def encode(self, value: float | str) -> list[float]:
-        """[width] numbers; an unknown category or a missing number is all zero.
+        """[width] numbers; an unknown or rare category, or a missing number, is all zero.
 
         >>> StaticCode("kind", categories=("a", "b")).encode("b"), StaticCode("x", 1, 2).encode(5)
         ([0.0, 1.0], [2.0])
@@ -63,9 +69,10 @@ def encode_static(codes: Sequence[StaticCode], series: Sequence[Series]) -> Arra
 
 
 def _code(name: str, values: list[float | str]) -> StaticCode:
-    texts = sorted({v for v in values if isinstance(v, str)})
+    texts = Counter(sorted(v for v in values if isinstance(v, str)))
     if texts:
-        return StaticCode(name, categories=tuple(texts))
+        commonest = (text for text, _ in texts.most_common(_CATEGORIES))
+        return StaticCode(name, categories=tuple(sorted(commonest)))
     numbers = np.array(values, dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
     if not len(numbers) or numbers.std() == 0:

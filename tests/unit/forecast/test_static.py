@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from gatewise.forecast import Forecaster
-from gatewise.forecast.static import StaticCode
+from gatewise.forecast.static import StaticCode, encode_static, static_codes
+from gatewise.forecast.table import choose_columns, read_panel
 
 QUICK = {"ensemble_size": 2, "max_epochs": 30, "hidden_size": 16, "model": "residual"}
 H = 6
@@ -62,6 +63,17 @@ def test_a_saved_forecaster_knows_its_static_columns(walks, tmp_path):
     north = pl.col("unique_id").is_in(same)
     assert ahead.filter(north).equals(other.filter(north))
     assert (ahead.filter(~north)["forecast"] != other.filter(~north)["forecast"]).any()
+
+
+def test_of_many_categories_the_commonest_count():
+    shops = [f"shop {i}" for i in [*range(500), 123]]
+    rows = {"s": np.repeat(np.arange(501), 2), "ds": np.tile([0, 1], 501), "y": np.arange(1002.0)}
+    table = pl.DataFrame(rows | {"shop": np.repeat(shops, 2)})
+    panel = read_panel(table, choose_columns(table, series="s", static=["shop"]))
+    (code,) = static_codes(panel)
+    assert code.width == 32
+    assert "shop 123" in code.categories
+    assert encode_static((code,), panel.series).sum() == 33
 
 
 def test_what_the_fit_never_saw_counts_as_zero():
