@@ -28,9 +28,9 @@ class Histories:
         first, stop: [S] each series' rows are first <= row < stop, from its first value on.
         unit: [S] mean absolute change over a season, of the rows that training may see: what its
             errors are divided by.
-        static: [S, D] codes of what is constant within a series.
         size: [S] powers of 2 near the mean magnitude of each series: whatever unit a target is in,
             float32 holds its values, and dividing rounds nothing.
+        static: [S, D] codes of what is constant within a series.
     """
 
     values: Array
