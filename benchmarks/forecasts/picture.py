@@ -55,6 +55,8 @@ def _errors(ax: Axes, rows: list[dict[str, Any]]) -> None:
         if found and peer != NAIVE:
             ax.plot(found.values(), found.keys(), "o", color=colour, ms=6, label=peer)
     ax.axvline(1, color=COLOURS[NAIVE], lw=1.5, label=NAIVE)
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.set_yticks(range(len(shown)), shown)
     ax.set_ylim(len(shown) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
@@ -70,6 +72,11 @@ def _times(ax: Axes, result: dict[str, Any]) -> None:
         if row["set"] == name and row["peer"] in COLOURS:
             seconds = max(row["fit_s"] + row["predict_s"], 0.01)
             ax.plot(seconds, row["scores"]["mase"], "o", color=COLOURS[row["peer"]], ms=8)
+    little = sorted(
+        (r["fit_s"] + r["predict_s"], r["scores"]["mase"]) for r in result.get("little", [])
+    )
+    if little:
+        ax.plot(*zip(*little, strict=True), "o-", color=COLOURS["gatewise"], ms=4)
     points = neural.get("points", [])
     if points:
         seconds = [point["fit_s"] for point in points]
