@@ -80,8 +80,8 @@ def measured(
         row = call(neural.curve, 10 if options.quick else neural.STEPS, options.series)
         if _kept(result, row, neural.NAME, neural.SET):
             result["neural"] = row
-            given = [options.option | made for made in neural.LITTLE]
-            made = [Job("gatewise", neural.SET, little, options.series) for little in given]
+            little = (options.option | given for given in neural.LITTLE)
+            made = (Job("gatewise", neural.SET, given, options.series) for given in little)
             rows = [call(measure.run, job) for job in made]
             result["little"] = [r for r in rows if _kept(result, r, "gatewise", neural.SET)]
             turns = (1, 5) if options.quick else (neural.TURNS, neural.TURN_STEPS)

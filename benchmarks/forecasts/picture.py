@@ -8,6 +8,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.forecasts.report import seconds
 from benchmarks.forecasts.sets import COMPETITIONS, GENERAL
 
 COLOURS: Final = {
@@ -70,18 +71,21 @@ def _times(ax: Axes, result: dict[str, Any]) -> None:
     name = neural.get("set", COMPETITIONS[0])
     for row in result["rows"]:
         if row["set"] == name and row["peer"] in COLOURS:
-            seconds = max(row["fit_s"] + row["predict_s"], 0.01)
-            ax.plot(seconds, row["scores"]["mase"], "o", color=COLOURS[row["peer"]], ms=8)
-    little = sorted(
-        (r["fit_s"] + r["predict_s"], r["scores"]["mase"]) for r in result.get("little", [])
-    )
+            ax.plot(
+                max(seconds(row), 0.01),
+                row["scores"]["mase"],
+                "o",
+                color=COLOURS[row["peer"]],
+                ms=8,
+            )
+    little = sorted((seconds(row), row["scores"]["mase"]) for row in result.get("little", []))
     if little:
         ax.plot(*zip(*little, strict=True), "o-", color=COLOURS["gatewise"], ms=4)
     points = neural.get("points", [])
     if points:
-        seconds = [point["fit_s"] for point in points]
+        times = [point["fit_s"] for point in points]
         errors = [point["scores"]["mase"] for point in points]
-        ax.plot(seconds, errors, "o-", color=COLOURS[neural["peer"]], ms=4, label=neural["peer"])
+        ax.plot(times, errors, "o-", color=COLOURS[neural["peer"]], ms=4, label=neural["peer"])
     ax.set_xscale("log")
     ax.set_xlabel(f"seconds on one core, {name}")
     ax.set_ylabel("MASE")

@@ -49,7 +49,7 @@ def reached_s(result: dict[str, Any]) -> float | None:
     if not row or not row.get("points"):
         return None
     final = row["points"][-1]["scores"]["mase"]
-    times = [_seconds(r) for r in _beside_neural(result) if r["scores"]["mase"] <= final]
+    times = [seconds(r) for r in _beside_neural(result) if r["scores"]["mase"] <= final]
     return min(times, default=None)
 
 
@@ -123,17 +123,17 @@ def _neural(result: dict[str, Any]) -> list[str]:
     ]
     ours = _beside_neural(result)
     if ours:
-        last, seconds = row["points"][-1], reached_s(result)
-        theirs = last["fit_s"] + last["predict_s"]
-        lines = [[_trained(r), digits(_seconds(r)), *_scores(r["scores"])[:3]] for r in ours]
+        last, reached = row["points"][-1], reached_s(result)
+        theirs = seconds(last)
+        lines = [[_trained(r), digits(seconds(r)), *_scores(r["scores"])[:3]] for r in ours]
         parts += [
             "gatewise on the same series, trained as long as its options say:",
             grid(["networks x epochs", "seconds", "MASE", "sMAPE", "MAE"], lines),
             f"It ends at a MASE of {last['scores']['mase']:.3f} after {digits(theirs)} s, "
             "forecasting included; gatewise "
             + (
-                f"is there after {digits(seconds)} s: {theirs / seconds:.1f} times sooner."
-                if seconds
+                f"is there after {digits(reached)} s: {theirs / reached:.1f} times sooner."
+                if reached
                 else "does not get there."
             ),
         ]
@@ -185,10 +185,11 @@ def _beside_neural(result: dict[str, Any]) -> list[Row]:
     wanted = {"peer": "gatewise", "set": row.get("set"), "series": row.get("series")}
     ours = [*result.get("little", []), *result["rows"]]
     found = [r for r in ours if all(r[key] == value for key, value in wanted.items())]
-    return sorted(found, key=_seconds)
+    return sorted(found, key=seconds)
 
 
-def _seconds(row: Row) -> float:
+def seconds(row: Row) -> float:
+    """Return how long fitting and forecasting took."""
     return row["fit_s"] + row["predict_s"]
 
 

@@ -65,6 +65,15 @@ def test_a_saved_forecaster_knows_its_static_columns(walks, tmp_path):
     assert (ahead.filter(~north)["forecast"] != other.filter(~north)["forecast"]).any()
 
 
+def test_pretrained_networks_leave_static_columns_aside(walks):
+    train = walks.filter(pl.col("ds") < ROWS)
+    made = [
+        Forecaster.pretrained(H, season=1).fit(train, static=static).predict()
+        for static in ([], ["region", "size"])
+    ]
+    assert made[0].equals(made[1])
+
+
 def test_of_many_categories_the_commonest_count():
     shops = [f"shop {i}" for i in [*range(500), 123]]
     rows = {"s": np.repeat(np.arange(501), 2), "ds": np.tile([0, 1], 501), "y": np.arange(1002.0)}

@@ -180,7 +180,7 @@ def fit(
     h, season = config.prediction_length, config.season or 1
     targets = targets_of(panel)
     counts = config.distribution == "negative-binomial"
-    codes = () if config.model == "pretrained" else static_codes(panel)
+    codes = static_codes(panel)  # universal networks do not read them
     histories, _ = _histories(panel, season, counts, codes)
     plan = Plan(
         season,
