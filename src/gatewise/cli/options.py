@@ -82,6 +82,10 @@ class ModelOptions:
     season: Annotated[
         int | None, typer.Option(help="Rows per season. Default: from the calendar and the data.")
     ] = None
+    long_season: Annotated[
+        int | None,
+        typer.Option(help="Rows of a longer season, a week of days; 1: none. Default: found."),
+    ] = None
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Forecast with the package's own networks.")
     ] = False
@@ -106,7 +110,7 @@ class ModelOptions:
         from gatewise.forecast import Forecaster
 
         asked: dict[str, Any] = {} if self.options is None else read_options(self.options)
-        for name in ("season", "context_length"):
+        for name in ("season", "long_season", "context_length"):
             if getattr(self, name) is not None:
                 asked[name] = getattr(self, name)
         if self.pretrained:

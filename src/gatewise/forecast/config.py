@@ -22,6 +22,7 @@ class Options(TypedDict, total=False):
     """Options of `Config` that a `Forecaster` takes by name."""
 
     season: int | None
+    long_season: int | None
     model: str
     networks: str | None
     ensemble_size: int
@@ -50,6 +51,8 @@ class Config:
         levels: central prediction intervals in percent. Default (80, 95).
         seed: of the weights and the batches. Default 0.
         season: rows per season; None (default) finds it from the calendar and the data.
+        long_season: of a residual model: rows of a longer season, a week of days, that `season`
+            divides; 1 for none. None (default) finds it.
         model: "residual": an ensemble for what a robust baseline leaves (no drivers); "window":
             one network over windows; "pretrained": the package's own networks, without training
             (no drivers); "auto" (default): the first for tables without
@@ -84,6 +87,7 @@ class Config:
     levels: tuple[int | float, ...] = (80, 95)
     seed: int = 0
     season: int | None = None
+    long_season: int | None = None
     model: str = "auto"
     networks: str | None = None
     ensemble_size: int = 8
@@ -103,7 +107,7 @@ class Config:
         _at_least("seed", self.seed, 0)
         if self.context_length is not None:
             _at_least("context_length", self.context_length, 4)
-        for name in ("season", "ensemble_size", *_COUNTS):
+        for name in ("season", "long_season", "ensemble_size", *_COUNTS):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
         _at_least("max_epochs", self.max_epochs, 0)

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from gatewise.forecast.calendar import observe
+from gatewise.forecast.calendar import DAY_US, observe
 from gatewise.forecast.panel import Array, Panel, forward_fill
 
 _INTEGER: Final = (4, 7, 12, 24, 52)
@@ -18,13 +18,19 @@ _SIGMAS: Final = 3.0
 _APART: Final = 0.25
 """A season counts if the autocorrelation at its lag is at least `_LEAST`, and so many standard
 errors above 0. Of a random walk, what a moving average leaves is itself correlated over about a
-quarter of a season; rows nearer to each other count as one."""
+quarter of a season; rows nearer to each other count as one, and of a week all rows of a day do."""
+
+_DAY: Final = 24
+_DAYS: Final = (7, 5)
+"""Where the calendar does not tell, a season of so many rows may be a day, and of days a week."""
 
 _NEARLY: Final = 0.8
 """A shorter season wins if it shows nearly as well: a year shows after two years, too."""
 
 _LOOKED_AT: Final = 300
 _ROWS: Final = 2000
+_SEASONS: Final = 12
+"""Of each of so many series, evenly spaced, the last rows or seasons are looked at."""
 
 
 def find(panel: Panel) -> int:
@@ -47,6 +53,26 @@ def find(panel: Panel) -> int:
     return _best(panel, candidates) or candidates[0]
 
 
+def find_longer(panel: Panel, season: int) -> int:
+    """Return the rows of a longer season that shows beside one, a week of days; 1 if there is none.
+
+    Args:
+        panel: the series.
+        season: rows per season.
+    """
+    if season < 2:
+        return 1
+    calendar = observe(max(panel.series, key=len).time)
+    known = calendar.kind == "slots" and calendar.step < DAY_US
+    if known:
+        candidates = [m for m in (len(calendar.slots),) if m > season and m % season == 0]
+    else:
+        candidates = [days * season for days in _DAYS] if season >= _DAY else []
+    scores = {m: _strength(panel, m, season, known) for m in candidates}
+    best = max(scores, key=lambda m: scores[m], default=1)
+    return best if scores.get(best, 0.0) > 0 else 1
+
+
 def shows(panel: Panel, season: int) -> bool:
     """Whether a season is plain in the data."""
     return _strength(panel, season) > 0
@@ -61,10 +87,11 @@ def _best(panel: Panel, candidates: Sequence[int]) -> int | None:
     return next(m for m, score in scores.items() if score >= _NEARLY * best)
 
 
-def _strength(panel: Panel, season: int) -> float:
-    """Mean autocorrelation at a season's lag; 0 if no more than chance.
+def _strength(panel: Panel, season: int, within: int = 1, known: bool = False) -> float:
+    """Mean autocorrelation at a season's lag; 0 if it is low or, unless `known`, may be chance.
 
-    Series shorter than three seasons do not count.
+    Series shorter than three seasons do not count. A season `within` does not count for the longer
+    one.
     """
     if season <= 1:
         return 0.0
@@ -72,24 +99,29 @@ def _strength(panel: Panel, season: int) -> float:
     step = -(-len(panel.series) // _LOOKED_AT)
     for s in panel.series[::step]:
         y = forward_fill(s.target)
-        y = y[~np.isnan(y)][-_ROWS:]
+        y = y[~np.isnan(y)][-max(_ROWS, _SEASONS * season) :]
         if len(y) >= 3 * season + 2:
-            found.append(autocorrelation(y, season))
+            found.append(autocorrelation(y, season, within))
             pairs += len(y) - 2 * season
     strength = float(np.mean(found)) if found else 0.0
-    error = 1 / np.sqrt(max(pairs / max(_APART * season, 1.0), 1.0))
-    return strength if strength >= max(_LEAST, _SIGMAS * error) else 0.0
+    apart = within if within > 1 else max(_APART * season, 1.0)
+    chance = 0.0 if known else _SIGMAS / np.sqrt(max(pairs / apart, 1.0))
+    return strength if strength >= max(_LEAST, chance) else 0.0
 
 
-def autocorrelation(y: Array, season: int) -> float:
+def autocorrelation(y: Array, season: int, within: int = 1) -> float:
     """Autocorrelation at lag `season` of y [n] less its centred moving average over a season.
+
+    With a season `within`, which divides it, the average is of the rows of the same phase.
 
     >>> y = np.tile([1.0, 5.0, 3.0, 2.0], 10)
     >>> autocorrelation(y, 4) > 0.9, autocorrelation(y, 7) < 0.25
     (True, True)
     """
-    average = np.ones(season + 1 - season % 2)
-    if season % 2 == 0:
+    rows = season // within
+    average = np.zeros(within * (rows - rows % 2) + 1)
+    average[::within] = 1.0
+    if rows % 2 == 0:
         average[[0, -1]] = 0.5
     trend = np.convolve(y, average / average.sum(), mode="valid")
     half = len(average) // 2

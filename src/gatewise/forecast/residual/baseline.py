@@ -27,6 +27,9 @@ ALPHAS: Final = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
 _DISCOUNT: Final = 0.98
 """By how much an older error weighs less, per row, in the choice of the smoothing constant."""
 
+LONG_DECAY: Final = 0.7
+"""Weight of a long season, a week of days, relative to the next one."""
+
 _TREND: Final = 0.5
 """Share of the slope that the baseline goes on with."""
 
@@ -36,17 +39,20 @@ _FAST: Final = 0.4
 _FLOOR: Final = 0.03
 """Values below this share of the level count as this share: a log needs a bottom."""
 
+_DIRECT: Final = 64
+"""A moving average over more rows is taken from running sums."""
+
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """What the rows before n origins say. m: rows per season, h: horizon.
+    """What the rows before n origins say. m: rows per season, M: per long season or m, h: horizon.
 
     Attributes:
         centre, level: [n] what z = 0 is, and what one unit of z is (see `from_working`).
-        z: [n, L] the rows on the working scale.
+        z: [n, L] the rows on the working scale, without the long season.
         flat: [n, L] z without its season.
-        season: [n, m] the shrunk season of the next m rows; 0 without one.
-        unshrunk, fast: [n, m] the season before shrinking, and that of the last years.
+        season: [n, M] the shrunk seasons of the next M rows, added up; 0 without one.
+        shrunk, unshrunk, fast: [n, m] the season, before shrinking, and that of the last years.
         strength: [n] 0 (noise) to 1: how much of the season is kept.
         smooth: [n, A] the level by each smoothing constant.
         best: [n] number of the smoothing constant with the smallest errors.
@@ -59,6 +65,7 @@ class Baseline:
     z: Array
     flat: Array
     season: Array
+    shrunk: Array
     unshrunk: Array
     fast: Array
     strength: Array
@@ -80,18 +87,22 @@ class Baseline:
         return self.start[:, None] + _TREND * self.slope[:, None] * k + season
 
 
-def window_rows(season: int) -> int:
+def window_rows(season: int, long_season: int = 1) -> int:
     """Return how many rows a baseline looks back: eight seasons, fewer of long ones.
 
-    >>> [window_rows(m) for m in (1, 4, 12, 52, 168)]
-    [30, 32, 96, 364, 504]
+    >>> [window_rows(m) for m in (1, 4, 12, 52, 168)], window_rows(24, 168)
+    ([30, 32, 96, 364, 504], 1008)
     """
+    if long_season > 1:
+        return long_season * min(max(3, 2016 // long_season), 6)
     if season == 1:
         return 30
     return season * (8 if season <= 24 else max(3, 400 // season))
 
 
-def describe(windows: Array, season: int, decay: float, scale: Scale) -> Baseline:
+def describe(
+    windows: Array, season: int, decay: float, scale: Scale, long_season: int = 1
+) -> Baseline:
     """Read the baseline off windows.
 
     Args:
@@ -99,6 +110,7 @@ def describe(windows: Array, season: int, decay: float, scale: Scale) -> Baselin
         season: rows per season m; 1 without one.
         decay: weight of a season relative to the one after it.
         scale: "log" or "linear".
+        long_season: rows of a longer season, which is taken out first; 1 without one.
 
     >>> y = 100.0 + 10.0 * (np.arange(40) % 4)
     >>> made = describe(y[None], 4, 0.8, "log")
@@ -116,6 +128,10 @@ def describe(windows: Array, season: int, decay: float, scale: Scale) -> Baselin
         change = np.abs(np.diff(windows, axis=1)).mean(1) if L > 1 else np.zeros(len(windows))
         level = np.maximum(change, 1e-6 * np.abs(windows).mean(1) + 1e-300)
         z = (windows - centre[:, None]) / level[:, None]
+    long, long_strength = seasonal_means(z, long_season, LONG_DECAY)
+    long *= long_strength[:, None]
+    z = (z - _repeated(long, L))[:, -window_rows(season) :]
+    L = z.shape[1]
     unshrunk, strength = seasonal_means(z, season, decay)
     shrunk = unshrunk * strength[:, None]
     fast = unshrunk
@@ -135,6 +151,7 @@ def describe(windows: Array, season: int, decay: float, scale: Scale) -> Baselin
         level,
         z,
         flat,
+        long + np.tile(shrunk, max(long_season // season, 1)),
         shrunk,
         unshrunk,
         fast,
@@ -177,14 +194,11 @@ def seasonal_means(z: Array, season: int, decay: float) -> tuple[Array, Array]:
     half = season // 2
     interior = np.zeros(L)
     interior[half : L - half] = 1.0
-    average = np.ones(season + 1 - season % 2)
-    if season % 2 == 0:
-        average[[0, -1]] = 0.5
+    average = (season, 1 + (season + 1) % 2)  # of an even season the outer rows count half
     means = _phase_means(z - _moving(z, average), weight * interior, season)
-    triangle = np.minimum(np.arange(1, 2 * half + 2), np.arange(2 * half + 1, 0, -1)).astype(float)
     rest = np.empty_like(z)
     for _ in range(2):
-        trend = _moving(z - _repeated(means, L), triangle)
+        trend = _moving(z - _repeated(means, L), (half + 1, half + 1))
         means = _phase_means(z - trend, weight, season)
         rest = z - trend - _repeated(means, L)
     seasons = weight.sum() ** 2 / (weight**2).sum() / season  # that many, in effect
@@ -203,14 +217,26 @@ def slope(z: Array) -> Array:
 def detrended(flat: Array, season: int) -> Array:
     """[n, L] what a short symmetric smoother leaves of windows without season."""
     half = min(3, season // 2)
-    triangle = np.minimum(np.arange(1, 2 * half + 2), np.arange(2 * half + 1, 0, -1)).astype(float)
-    return flat - _moving(flat, triangle)
+    return flat - _moving(flat, (half + 1, half + 1))
 
 
-def _moving(z: Array, weights: Array) -> Array:
-    """Centred weighted average; at the edges, of the rows that are there."""
-    total = correlate1d(z, weights, axis=1, mode="constant")
-    return total / correlate1d(np.ones(z.shape[1]), weights, mode="constant")
+def _moving(z: Array, boxes: tuple[int, int]) -> Array:
+    """Centred average by two boxes convolved; at the edges, of the rows that are there."""
+    here = np.ones((1, z.shape[1]))
+    if sum(boxes) > _DIRECT:
+        return _running(z, boxes) / _running(here, boxes)
+    weights = np.convolve(np.ones(boxes[0]), np.full(boxes[1], 1.0))
+    total, count = (correlate1d(v, weights, axis=1, mode="constant") for v in (z, here))
+    return np.asarray(total / count)
+
+
+def _running(z: Array, boxes: tuple[int, int]) -> Array:
+    """[n, L] sums weighted by two boxes convolved, centred."""
+    L, reach = z.shape[1], (sum(boxes) - 2) // 2
+    for size in boxes:
+        total = np.cumsum(np.pad(z, ((0, 0), (size, size - 1))), axis=1)
+        z = total[:, size:] - total[:, :-size]
+    return z[:, reach : reach + L]
 
 
 def _phase_means(deviation: Array, weight: Array, season: int) -> Array:

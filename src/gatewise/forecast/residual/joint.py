@@ -7,14 +7,13 @@ network that reads the same features whatever the season learns shapes that one 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from gatewise.forecast.residual.histories import Histories, Scale, joined
-from gatewise.forecast.residual.positions import Reading
+from gatewise.forecast.residual.histories import Histories, joined
+from gatewise.forecast.residual.positions import universal_reading
 from gatewise.forecast.residual.synthetic import aggregate, synthesise
 from gatewise.forecast.residual.training import Lesson, make_lesson
-
-DECAY: Final = 0.8
 
 _COARSER: Final = {12: (4, 1), 4: (1,)}
 """Seasons of the sums that a season's rows give."""
@@ -28,7 +27,11 @@ Seasonal = tuple[Histories, int]
 
 
 def joint_lessons(
-    panels: Sequence[Seasonal], prediction_length: int, origins: int, seed: int
+    panels: Sequence[Seasonal],
+    prediction_length: int,
+    origins: int,
+    seed: int,
+    long_season: int = 1,
 ) -> list[Lesson]:
     """Return what panels teach, the first one's lesson first.
 
@@ -37,6 +40,7 @@ def joint_lessons(
         prediction_length: the longest horizon that is learnt.
         origins: described per lesson, at most.
         seed: of what is made and drawn.
+        long_season: of the first panel; 1 without one.
     """
     (own, own_season), *others = panels
     by_season: dict[int, list[Histories]] = {own_season: []}
@@ -52,13 +56,10 @@ def joint_lessons(
         given = joined([own, *found] if season == own_season else found)
         made = synthesise(given, round(_SYNTHETIC * len(given.rows)), season, seed)
         everything.append((made, season))
+    readings = [universal_reading(season, prediction_length) for _, season in everything]
+    readings[0] = replace(readings[0], long_season=long_season)
     lessons = (
-        make_lesson(panel, universal_reading(season, prediction_length), origins, seed)
-        for panel, season in everything
+        make_lesson(panel, reading, origins, seed)
+        for (panel, _), reading in zip(everything, readings, strict=True)
     )
     return [lesson for lesson in lessons if lesson is not None]
-
-
-def universal_reading(season: int, prediction_length: int, scale: Scale = "log") -> Reading:
-    """How universal networks read a panel."""
-    return Reading(season, prediction_length, scale, DECAY, universal=True)

@@ -16,7 +16,7 @@ from gatewise.forecast.residual.baseline import from_working
 from gatewise.forecast.residual.distribution import Distribution
 from gatewise.forecast.residual.histories import Histories, Scale
 from gatewise.forecast.residual.network import Network
-from gatewise.forecast.residual.positions import Reading, describe_origins
+from gatewise.forecast.residual.positions import Reading, describe_origins, universal_reading
 from gatewise.forecast.residual.training import CROP, Recipe, run
 
 DECAYS: Final = (0.7, 0.9)
@@ -40,6 +40,7 @@ class Plan:
         recipe: how each is trained; its seed is the first member's.
         origins: described at most, per decay; a larger panel is sampled.
         static: numbers that each series has, constant within it.
+        long_season: rows of a longer season beside; 1 without one.
     """
 
     season: int
@@ -53,10 +54,23 @@ class Plan:
     recipe: Recipe = field(default_factory=Recipe)
     origins: int = 200_000
     static: int = 0
+    long_season: int = 1
 
     def reading(self, decay: float) -> Reading:
         """How members of a decay read origins."""
-        return Reading(self.season, self.prediction_length, self.scale, decay, static=self.static)
+        return Reading(
+            self.season,
+            self.prediction_length,
+            self.scale,
+            decay,
+            static=self.static,
+            long_season=self.long_season,
+        )
+
+    @property
+    def universal_reading(self) -> Reading:
+        """How universal networks read origins."""
+        return universal_reading(self.season, self.prediction_length, self.scale, self.long_season)
 
 
 @dataclass(frozen=True, eq=False)

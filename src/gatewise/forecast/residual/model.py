@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatewise.errors import TableError
+from gatewise.errors import ConfigError, TableError
 from gatewise.forecast import season as seasons
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.conformal import residual_quantiles
@@ -73,7 +73,7 @@ class ResidualModel:
     @property
     def context_length(self) -> int:
         """Rows that a forecast reads: those of the first origin's window and the origins after."""
-        return window_rows(self.season) + CROP
+        return window_rows(self.season, self.ensemble.plan.long_season) + CROP
 
     @property
     def transforms(self) -> dict[str, str]:
@@ -121,7 +121,7 @@ class ResidualModel:
         histories, place = self._histories(panel)
         at, end = place[which[ready]], (when - begins[which])[ready]
         if self.ensemble.plan.distribution == "empirical":
-            unit = unit_of(histories, self.season, at, end)
+            unit = unit_of(histories, self.ensemble.plan, at, end)
             point = self.ensemble.points(histories, at, end)
             quantiles = point[:, :, None] + self.bands * unit[:, None, None]
         else:
@@ -154,7 +154,9 @@ class ResidualModel:
 
     def notes(self, panel: Panel) -> list[str]:
         """What people should know of the choices made."""
+        longer = self.ensemble.plan.long_season
         season = f"a season of {self.season} rows" if self.season > 1 else "no season"
+        season += f" and one of {longer}" if longer > 1 else ""
         scale = "logarithm" if self.ensemble.plan.scale == "log" else "values"
         notes = [
             f"{len(self.networks)} networks forecast what a baseline leaves of {self.target!r} "
@@ -176,8 +178,15 @@ def fit(
 
     Raises:
         TableError: no series is long enough for the horizon.
+        ConfigError: the longer season is no multiple of the season.
     """
     h, season = config.prediction_length, config.season or 1
+    long_season = config.long_season or seasons.find_longer(panel, season)
+    if long_season > 1 and (long_season % season or long_season == season):
+        raise ConfigError(
+            f"long_season is {long_season}: expected 1, or a multiple of the season's {season} "
+            "rows. Leave it out, and it is found."
+        )
     targets = targets_of(panel)
     counts = config.distribution == "negative-binomial"
     codes = static_codes(panel)  # universal networks do not read them
@@ -198,6 +207,7 @@ def fit(
             config.seed,
         ),
         static=histories.static.shape[1],
+        long_season=long_season,
     )
     if config.model == "pretrained":
         made = en.ready(pretrained.networks(config.networks), histories, plan)

@@ -34,7 +34,7 @@ class Shape:
     Attributes:
         inputs: F, features of an origin.
         channels: J, features of each row of the horizon.
-        prediction_length: h.
+        prediction_length: h; of a universal network, the longest.
         structured: whether the head weighs the channels.
         universal: whether the horizon may be any; needs `structured`.
         parameters: outputs of each row beside its location; see `distribution`.
@@ -113,7 +113,8 @@ class Network(nn.Module):
         out = out * spread(volatility, len(k))
         if self.beside is None:
             return out, out.new_empty((*out.shape, 0))
-        return out, self.beside(state).unflatten(-1, (len(k), self.shape.parameters))
+        beside = self.beside(state).unflatten(-1, (-1, self.shape.parameters))
+        return out, beside[..., : len(k), :]
 
 
 def spread(volatility: Float[Tensor, " ..."], h: int) -> Float[Tensor, "... h"]:

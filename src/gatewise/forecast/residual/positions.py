@@ -32,6 +32,9 @@ _PHASES: Final = 24
 _YEARS: Final = 4
 """Seasons whose growth the network reads."""
 
+_BETWEEN: Final = 0.8
+"""How fast older seasons fade for universal networks."""
+
 _VARIANT: Final = 5
 """Features that only a season has, of each row of the horizon."""
 
@@ -47,6 +50,7 @@ class Reading:
         decay: weight of a season relative to the one after it.
         universal: read the same features whatever the season, for a network that serves any.
         static: D, how many numbers each series has that are constant within it.
+        long_season: rows of a longer season beside, which m divides; 1 without one.
     """
 
     season: int
@@ -55,6 +59,7 @@ class Reading:
     decay: float = 0.7
     universal: bool = False
     static: int = 0
+    long_season: int = 1
 
     @property
     def recent(self) -> int:
@@ -85,6 +90,15 @@ class Reading:
     def least(self) -> int:
         """Rows before the first origin that is learnt from."""
         return max(2 * self.season + 1, 6) if self.season > 1 else 5
+
+
+def universal_reading(
+    season: int, prediction_length: int, scale: Scale = "log", long_season: int = 1
+) -> Reading:
+    """How universal networks read a panel."""
+    return Reading(
+        season, prediction_length, scale, _BETWEEN, universal=True, long_season=long_season
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +144,7 @@ def describe_origins(
         np.empty(n),
         np.empty(n),
     )
-    lengths = np.minimum(ends, window_rows(reading.season))
+    lengths = _window_rows(reading, ends)
     order = np.argsort(lengths, kind="stable")
     bounds = np.flatnonzero(np.diff(lengths[order])) + 1
     for group in np.split(order, bounds):
@@ -138,6 +152,13 @@ def describe_origins(
             if len(at):
                 _describe_group(histories, reading, series[at], ends[at], made, at)
     return made
+
+
+def _window_rows(reading: Reading, ends: NDArray[np.intp]) -> NDArray[np.intp]:
+    """[n] rows that are read before each end: whole seasons where there are more than needed."""
+    short = window_rows(reading.season)
+    rows = np.minimum(ends, window_rows(reading.season, reading.long_season))
+    return np.where(rows > short, rows - (rows - short) % reading.season, rows)
 
 
 def _describe_group(
@@ -149,22 +170,22 @@ def _describe_group(
     at: NDArray[np.intp],
 ) -> None:
     """Describe origins of equally long windows, into rows `at`."""
-    L, h = min(int(ends[0]), window_rows(reading.season)), reading.prediction_length
+    L, h = int(_window_rows(reading, ends[:1])[0]), reading.prediction_length
     rows = (histories.first[series] + ends)[:, None] + np.arange(-L, 0)
     windows = histories.values[rows]
-    found = describe(windows, reading.season, reading.decay, reading.scale)
+    found = describe(windows, reading.season, reading.decay, reading.scale, reading.long_season)
     static = histories.static[series, : reading.static]
-    made.inputs[at] = np.concatenate([_inputs(found, windows, reading), _clipped(static)], axis=1)
+    made.inputs[at] = np.concatenate([_inputs(found, reading), _clipped(static)], axis=1)
     made.channels[at] = _channels(found, reading)
     made.base[at] = found.ahead(h)
     made.volatility[at] = found.volatility
     made.centre[at], made.level[at] = found.centre, found.level
 
 
-def _inputs(found: Baseline, windows: Array, reading: Reading) -> Array:
+def _inputs(found: Baseline, reading: Reading) -> Array:
     """[n, F] the state of the series, in units of its volatility."""
     m, start, unit = reading.season, found.start[:, None], found.volatility[:, None]
-    n, L = windows.shape
+    n, L = found.z.shape
     recent = np.zeros((n, reading.recent))
     seen = min(reading.recent, L)
     recent[:, reading.recent - seen :] = (found.flat[:, L - seen :] - start) / unit
@@ -185,7 +206,7 @@ def _inputs(found: Baseline, windows: Array, reading: Reading) -> Array:
         if reading.universal:
             parts += [np.full((n, 1), float(m > 1)), np.full((n, 1), np.log(m) / 2)]
         else:
-            parts.append(_clipped(found.season[:, :_PHASES] / unit))
+            parts.append(_clipped(found.season[:, : min(m, _PHASES)] / unit))
         parts += [spread, _growth(found.z, m, unit)]
     return np.concatenate(parts, axis=1)
 
@@ -215,8 +236,8 @@ def _channels(found: Baseline, reading: Reading) -> Array:
             found_rest = detrended(found.flat, m)[:, -min(L, 2 * m) :]
             rest[:, 2 * m - found_rest.shape[1] :] = found_rest
         shapes += [
-            found.season[:, phase] / unit,
-            (found.unshrunk - found.season)[:, phase] / unit,
+            found.season[:, np.arange(h) % found.season.shape[1]] / unit,
+            (found.unshrunk - found.shrunk)[:, phase] / unit,
             (found.fast - found.unshrunk)[:, phase] / unit,
             rest[:, m + phase] / unit,
             (rest[:, phase] if 2 * m <= L else np.zeros((n, h))) / unit,

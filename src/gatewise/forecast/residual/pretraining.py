@@ -18,8 +18,9 @@ from gatewise.forecast import datasets, workers
 from gatewise.forecast.panel import Array
 from gatewise.forecast.residual import pretrained
 from gatewise.forecast.residual.histories import flatten
-from gatewise.forecast.residual.joint import joint_lessons, universal_reading
+from gatewise.forecast.residual.joint import joint_lessons
 from gatewise.forecast.residual.network import Network, Shape
+from gatewise.forecast.residual.positions import universal_reading
 from gatewise.forecast.residual.training import Lesson, Recipe, train
 
 SETS: Final = (

@@ -80,7 +80,7 @@ def unseen_errors(
     """Forecast past rows by the members blind to them."""
     h = plan.prediction_length
     series, ends = _past_origins(histories, plan, np.min(limits, axis=0))
-    unit = unit_of(histories, plan.season, series, ends)[:, None]
+    unit = unit_of(histories, plan, series, ends)[:, None]
     actual = _actual(histories, series, ends, h)
     trusts = (1.0,) if len(histories.rows) >= MANY else TRUST
     values = {trust: np.full((len(series), h), np.nan) for trust in trusts}
@@ -125,16 +125,19 @@ def _past_origins(
 
 
 def unit_of(
-    histories: Histories, season: int, series: NDArray[np.intp], ends: NDArray[np.intp]
+    histories: Histories, plan: Plan, series: NDArray[np.intp], ends: NDArray[np.intp]
 ) -> Array:
-    """[n] size of usual changes over a season, of the last four seasons before an origin."""
+    """[n] size of usual changes over a season, of the last four seasons before an origin.
+
+    The season is the longest that the rows show.
+    """
     made = np.empty(len(ends))
-    lengths = np.minimum(ends, 5 * max(season, 4))
+    lengths = np.minimum(ends, 5 * max(plan.season, plan.long_season, 4))
     for length in np.unique(lengths):
         for at in _chunks(np.flatnonzero(lengths == length)):
             rows = (histories.first[series[at]] + ends[at])[:, None] + np.arange(-length, 0)
             values = histories.values[rows]
-            lag = season if length > season + 1 else 1
+            lag = next((m for m in (plan.long_season, plan.season) if length > m + 1 and m > 1), 1)
             change = np.abs(values[:, lag:] - values[:, :-lag])
             usual = change.mean(1) if change.shape[1] else np.zeros(len(at))
             share = _STILL if length >= _FEW else _NEW

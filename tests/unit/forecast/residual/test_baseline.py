@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gatewise.forecast.residual import baseline
 from gatewise.forecast.residual.baseline import describe, from_working, seasonal_means, window_rows
 
 
@@ -16,6 +17,26 @@ def test_a_pure_season_goes_on(season):
     shape = 50 + 10 * np.sin(2 * np.pi * np.arange(season) / season)
     window = np.tile(shape, window_rows(season) // season)[None]
     np.testing.assert_allclose(ahead(window, season, "log", season)[0], shape, rtol=2e-3)
+
+
+def test_a_week_of_days_goes_on():
+    day = 50 + 10 * np.sin(2 * np.pi * np.arange(24) / 24)
+    week = np.outer([1.0, 1.1, 1.2, 1.1, 1.0, 0.6, 0.4], day).ravel()
+    window = np.tile(week, 6)[None]
+    found = describe(window, 24, 0.8, "log", 168)
+    made = from_working(found.ahead(168), found.centre, found.level, "log")[0]
+    np.testing.assert_allclose(made, week, rtol=2e-3)
+    assert found.z.shape == (1, window_rows(24))
+    short = describe(window[:, :300], 24, 0.8, "log", 168)  # less than two weeks show none
+    np.testing.assert_array_equal(short.season, np.tile(short.shrunk, 7))
+
+
+@pytest.mark.parametrize("boxes", [(12, 2), (13, 1), (4, 4), (7, 7), (48, 2)])
+def test_running_sums_are_those_of_the_weights(boxes, monkeypatch):
+    z = np.random.default_rng(0).normal(size=(3, 60))
+    direct = baseline._moving(z, boxes)
+    monkeypatch.setattr(baseline, "_DIRECT", 0)
+    np.testing.assert_allclose(baseline._moving(z, boxes), direct, rtol=1e-12, atol=1e-13)
 
 
 def test_the_unit_of_the_target_does_not_matter():
