@@ -35,6 +35,7 @@ class Job:
         options: of our `Forecaster`; other peers have their defaults.
         series: how many; None for all.
         origins: at most; None for all.
+        before: horizons before the official window; see `Task.before`.
     """
 
     peer: str
@@ -42,6 +43,7 @@ class Job:
     options: dict[str, Any] = field(default_factory=dict)
     series: int | None = None
     origins: int | None = None
+    before: int = 0
 
 
 def isolated(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def isolated(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[s
 
 def run(job: Job) -> dict[str, Any]:
     """Measure one job; to be called in a process of its own."""
-    task = sets.load(job.name).few(job.series, job.origins)
+    task = sets.load(job.name).few(job.series, job.origins).before(job.before)
     peer = PEERS[job.peer]
     peer.load()
     ours = job.peer.startswith("gatewise")
@@ -76,6 +78,7 @@ def run(job: Job) -> dict[str, Any]:
         "prediction_length": task.prediction_length,
         "season": task.season,
         "origins": task.origins,
+        "before": job.before,
         "version": peer.version,
         **timed(task, peer, asked),
     }

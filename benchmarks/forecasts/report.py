@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from benchmarks.forecasts import seen
 from benchmarks.forecasts.peers import PEERS
-from benchmarks.forecasts.sets import PARTS
+from benchmarks.forecasts.sets import EARLIER, PARTS
 from benchmarks.report import grid
 from gatewise.bench.summary import digits
 
@@ -39,7 +39,7 @@ def tables(result: dict[str, Any]) -> str:
         rows = [row for row in result["rows"] if row["set"] in PARTS[part]]
         if rows:
             parts += [f"## {title}", _errors(rows), *_details(rows)]
-    parts += _neural(result) + _memory(result)
+    parts += _intervals(result) + _neural(result) + _memory(result)
     return "\n\n".join(parts)
 
 
@@ -76,8 +76,9 @@ def _errors(rows: list[Row]) -> str:
         by_peer = {row["peer"]: row["scores"]["mase"] for row in found}
         best = min(by_peer.values())
         shown = [_marked(by_peer.get(name), best) for name in names]
-        lines.append([key, found[0]["series"], found[0]["prediction_length"], *shown])
-    return grid(["MASE", "series", "h", *names], lines)
+        task = [found[0].get(name) for name in ("series", "prediction_length", "origins")]
+        lines.append([key, *task, *shown])
+    return grid(["MASE", "series", "h", "origins", *names], lines)
 
 
 def _details(rows: list[Row]) -> list[str]:
@@ -104,6 +105,25 @@ def _scores(scores: dict[str, float]) -> list[str]:
         "coverage-95": "{:.1%}".format,
     }
     return [shown(scores[name]) if name in scores else "" for name, shown in wanted.items()]
+
+
+def _intervals(result: dict[str, Any]) -> list[str]:
+    """Coverage in the official window and in those before it, and the means."""
+    lines = []
+    for name, found in _by(result.get("earlier", []), "set"):
+        official = [r for r in result["rows"] if (r["set"], r["peer"]) == (name, "gatewise")]
+        windows = {row.get("before", 0): row["scores"] for row in [*official, *found]}
+        line = [name]
+        for level in ("coverage-80", "coverage-95"):
+            shares = [windows[k][level] for k in (0, *EARLIER) if k in windows]
+            line += [f"{windows[k][level]:.1%}" if k in windows else "" for k in (0, *EARLIER)]
+            line.append(f"**{sum(shares) / len(shares):.1%}**")
+        lines.append(line)
+    if not lines:
+        return []
+    before = [f", {k} before" for k in EARLIER]
+    head = [f"in {level} %{at}" for level in (80, 95) for at in ("", *before, ", mean")]
+    return ["## Intervals, window by window", grid(["", *head], lines)]
 
 
 def _neural(result: dict[str, Any]) -> list[str]:

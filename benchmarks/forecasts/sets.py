@@ -27,6 +27,14 @@ DAYS: Final = 28
 REFIT: Final = 7
 """A forecaster is fitted anew at every so many origins."""
 
+FEW: Final = 4
+SHARE: Final = 10
+"""A general set of so few series has up to `REFIT` origins: one horizon of one series says little.
+Together they are at most one row in `SHARE`."""
+
+EARLIER: Final = (1, 2)
+"""Windows before the official one, in horizons, in which the intervals are looked at, too."""
+
 ROWS: Final = 5000
 """Rows kept of each series of the general sets, for everyone: the classical peers take minutes."""
 
@@ -62,6 +70,23 @@ class Task:
             ahead = rows.select("unique_id", "ds", *self.future) if self.future else None
             yield (pl.concat([self.train, seen]) if k else self.train), ahead
 
+    def before(self, horizons: int) -> Task:
+        """The last but so many windows of the training part, held out in its own stead.
+
+        Only series that keep two seasons and a row more; `test` has one origin.
+        """
+        if not horizons:
+            return self
+        left = pl.len().over("unique_id") - pl.int_range(pl.len()).over("unique_id")
+        h, least = self.prediction_length, max(2 * self.season + 1, 6)
+        long = pl.len().over("unique_id") > horizons * h + least
+        kept = self.train.filter(long).with_columns(left=left)
+        train = kept.filter(pl.col("left") > horizons * h).drop("left")
+        test = kept.filter(pl.col("left").is_between((horizons - 1) * h + 1, horizons * h))
+        step = pl.int_range(1, pl.len() + 1).over("unique_id")
+        test = test.drop("left").with_columns(step=step)
+        return replace(self, train=train, test=test, origins=1)
+
     def few(self, series: int | None, origins: int | None) -> Task:
         """So many series, evenly spaced, and the first origins: for quick looks."""
         made = self
@@ -80,21 +105,28 @@ def load(name: str) -> Task:
     """Return a set of `PARTS`.
 
     A competition's test part is the official one. Of a general set, the last rows of each series
-    are held out; of one with drivers, the last `DAYS` days.
+    are held out, more of them if it has few series; of one with drivers, the last `DAYS` days.
     """
     data = datasets.load(name)
     one = pl.lit(name).alias("unique_id")
     series = pl.col(data.series).alias("unique_id") if data.series else one
     columns = [series, pl.col(data.time).alias("ds"), pl.col(data.target).alias("y"), *data.future]
-    table, h = data.table.select(columns), data.prediction_length
+    table, h, origins = data.table.select(columns), data.prediction_length, 1
     if data.test is not None:
         train, test = table, data.test.select(columns)
     else:
-        origins = DAYS if data.future else 1
         rows = pl.len().over("unique_id") - pl.int_range(pl.len()).over("unique_id")
-        held_out = rows <= origins * h
         kept = table if data.future else table.filter(rows <= ROWS)
+        origins = DAYS if data.future else _origins(kept, h)
+        held_out = rows <= origins * h
         train, test = kept.filter(~held_out), kept.filter(held_out)
     test = test.with_columns(step=pl.int_range(1, pl.len() + 1).over("unique_id"))
-    origins = DAYS if data.future else 1
     return Task(name, train, test, h, data.season or 1, data.future, origins)
+
+
+def _origins(table: pl.DataFrame, h: int) -> int:
+    """Origins of a general set."""
+    rows = table.group_by("unique_id").len()["len"]
+    if len(rows) > FEW:
+        return 1
+    return int(min(REFIT, max(1, int(rows.min() or 0) // (SHARE * h))))

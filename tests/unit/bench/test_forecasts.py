@@ -62,13 +62,24 @@ def test_sets_hold_out_the_official_part_or_the_last_rows(bench):
     official = bench.sets.load("m3-yearly")
     assert (len(official.test), official.origins, official.season) == (645 * 6, 1, 1)
     weekly = bench.sets.load("us-gasoline")
-    assert (len(weekly.train), len(weekly.test)) == (1355 - 13, 13)
+    assert (len(weekly.train), len(weekly.test), weekly.origins) == (1355 - 91, 91, 7)
     assert weekly.train["ds"].max() < weekly.test["ds"].min()
     hours = bench.sets.load("nordpool")
     assert (len(hours.train), len(hours.test), hours.origins) == (1680 - 28 * 24, 28 * 24, 28)
     history, ahead = list(hours.windows())[1]
     assert ahead.columns == ["unique_id", "ds", *hours.future]
     assert ahead["ds"].min() - history["ds"].max() == dt.timedelta(hours=1)
+
+
+def test_windows_before_the_official_one_are_of_training_rows(bench, task):
+    assert task.before(0) is task
+    earlier = task.before(1)  # 12 and 20 rows to learn from: the first series is too short
+    assert (earlier.origins, earlier.test["unique_id"].unique().to_list()) == (1, ["b"])
+    rows = task.train.filter(pl.col("unique_id") == "b")
+    assert earlier.train.equals(rows.head(16))
+    assert earlier.test.drop("step").equals(rows.tail(4))
+    assert earlier.test["step"].to_list() == [1, 2, 3, 4]
+    assert task.before(2).test.drop("step").equals(rows[12:16])
 
 
 def test_scores_are_the_peers_libraries_too(bench, task):
