@@ -40,11 +40,13 @@ def main() -> int:
         result = measured(options, command, bars)
     seen.append(LOG, result)
     source = options.out
-    if options.whole:
+    if options.whole or options.renew:
         source = RESULTS / f"forecasts-{result['machine']['isa']}.json"
+    if options.renew:
+        result = renewed(json.loads(source.read_text()), result)
     if source:
         write_atomically(source, to_json(result))
-    if options.whole:
+    if options.whole or options.renew:
         publish(source)
     else:
         print(report.tables(result))
@@ -93,6 +95,19 @@ def measured(
         if _kept(result, row, "gatewise", "generated"):
             result["memory"] = row
     return result
+
+
+def renewed(result: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """Put the rows of a part in place of a result's own, and tell so in it."""
+    again = {(row["set"], row["peer"]): row for row in part["rows"]}
+    rows = [again.pop((row["set"], row["peer"]), row) for row in result["rows"]]
+    told = {name: part[name] for name in ("command", "date")}
+    return result | {
+        "rows": [*rows, *again.values()],
+        "versions": sorted({*result["versions"], *part["versions"]}),
+        "faults": [*result["faults"], *part["faults"]],
+        "renewed": [*result.get("renewed", []), told],
+    }
 
 
 def jobs(options: argparse.Namespace) -> list[Job]:
@@ -160,6 +175,8 @@ def _options(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true",
                         help=f"{QUICK_SERIES} series, two origins, ten steps")  # fmt: skip
     parser.add_argument("--out", type=Path, help="write the result of a part to this JSON file")
+    parser.add_argument("--renew", action="store_true",
+                        help="put the rows in place of those of the last whole run")  # fmt: skip
     parser.add_argument("--publish", type=Path, help="write all from this JSON, measure nothing")
     options = parser.parse_args(given)
     parts = (options.quick, options.series, options.option)

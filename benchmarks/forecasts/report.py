@@ -62,6 +62,8 @@ def _where(result: dict[str, Any]) -> str:
     ]
     if where.get("load") is not None:
         lines.append(f"Load of the machine before the run: {where['load']}.")
+    again = result.get("renewed", [])
+    lines += [f"Then, on {part['date']}, its sets anew: `{part['command']}`." for part in again]
     for name, reason in result["missing"].items():
         lines.append(f"Not measured: {name} ({reason}).")
     lines += [f"**Left out**, {f['peer']} on {f['set']}: {f['fault']}." for f in result["faults"]]
@@ -113,7 +115,7 @@ def _intervals(result: dict[str, Any]) -> list[str]:
     for name, found in _by(result.get("earlier", []), "set"):
         official = [r for r in result["rows"] if (r["set"], r["peer"]) == (name, "gatewise")]
         windows = {row.get("before", 0): row["scores"] for row in [*official, *found]}
-        line = [name]
+        line = [name, " / ".join(str(row["series"]) for row in [*official, *found])]
         for level in ("coverage-80", "coverage-95"):
             shares = [windows[k][level] for k in (0, *EARLIER) if k in windows]
             line += [f"{windows[k][level]:.1%}" if k in windows else "" for k in (0, *EARLIER)]
@@ -121,9 +123,9 @@ def _intervals(result: dict[str, Any]) -> list[str]:
         lines.append(line)
     if not lines:
         return []
-    before = [f", {k} before" for k in EARLIER]
+    before = [f", {k} h before" for k in EARLIER]
     head = [f"in {level} %{at}" for level in (80, 95) for at in ("", *before, ", mean")]
-    return ["## Intervals, window by window", grid(["", *head], lines)]
+    return ["## Intervals, window by window", grid(["", "series", *head], lines)]
 
 
 def _neural(result: dict[str, Any]) -> list[str]:

@@ -27,10 +27,10 @@ DAYS: Final = 28
 REFIT: Final = 7
 """A forecaster is fitted anew at every so many origins."""
 
-FEW: Final = 4
-SHARE: Final = 10
-"""A general set of so few series has up to `REFIT` origins: one horizon of one series says little.
-Together they are at most one row in `SHARE`."""
+FEW_SERIES: Final = 4
+HELD_OUT: Final = 0.1
+"""A general set of so few series has up to `REFIT` origins, if this share of the rows has room for
+them: one horizon of one series says little."""
 
 EARLIER: Final = (1, 2)
 """Windows before the official one, in horizons, in which the intervals are looked at, too."""
@@ -71,9 +71,9 @@ class Task:
             yield (pl.concat([self.train, seen]) if k else self.train), ahead
 
     def before(self, horizons: int) -> Task:
-        """The last but so many windows of the training part, held out in its own stead.
+        """The window so many horizons before the official one, held out of the training part.
 
-        Only series that keep two seasons and a row more; `test` has one origin.
+        Of series that keep more than two seasons and a row, and six rows; from one origin.
         """
         if not horizons:
             return self
@@ -127,6 +127,7 @@ def load(name: str) -> Task:
 def _origins(table: pl.DataFrame, h: int) -> int:
     """Origins of a general set."""
     rows = table.group_by("unique_id").len()["len"]
-    if len(rows) > FEW:
+    shortest = rows.min()
+    if len(rows) > FEW_SERIES or not isinstance(shortest, int):
         return 1
-    return int(min(REFIT, max(1, int(rows.min() or 0) // (SHARE * h))))
+    return min(REFIT, max(1, int(HELD_OUT * shortest / h)))

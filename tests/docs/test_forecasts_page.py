@@ -82,7 +82,7 @@ def test_every_figure_stands_in_a_table(bench, result):
             section = text.split(f"### {name}\n")[1].split("\n#")[0]
             assert "| gatewise | 0.900 | 10.00 | 5.00 | 0.700 | 80.0% | 95.0% |" in section
     shares = "80.0% | 80.0% | 80.0% | **80.0%** | 95.0% | 95.0% | 95.0% | **95.0%** |"
-    assert f"| m1-monthly | {shares}" in text
+    assert f"| m1-monthly | 9 / 9 / 9 | {shares}" in text
     assert "| 1000 | 30.0 | 1.040 | 14.00 | 600 |" in text
     assert "906 µs a window, and 453 µs" in text
     assert "| 100,000 | 200 | 320 | 4,000 | 60.0 | 20.0 |" in text
@@ -176,6 +176,16 @@ def test_a_run_keeps_rows_and_notes_the_rest(bench, result):
     assert made["windows"]["window_us"] == {"torch": 200.0, "gatewise": 100.0}
     assert [r["set"] for r in made["earlier"]] == ["m3-monthly"] * 2
     assert shown[-1] == ("measure", 11, 11)
+
+
+def test_a_part_measured_anew_takes_its_place_and_says_so(bench, result):
+    row = next(r for r in result["rows"] if r["set"] == "pedestrian" and r["peer"] == "AutoETS")
+    again = row | {"scores": row["scores"] | {"mase": 0.5}}
+    part = result | {"rows": [again], "faults": [], "command": "d", "date": "e"}
+    made = bench.main.renewed(result, part)
+    assert len(made["rows"]) == len(result["rows"])
+    assert [r for r in made["rows"] if r not in result["rows"]] == [again]
+    assert "Then, on e, its sets anew: `d`." in bench.report.tables(made)
 
 
 def test_only_a_whole_run_is_published(bench):

@@ -84,7 +84,10 @@ class ModelOptions:
     ] = None
     long_season: Annotated[
         int | None,
-        typer.Option(help="Rows of a longer season, a week of days; 1: none. Default: found."),
+        typer.Option(
+            help="Rows of a longer season beside, a week of days; 1 for none. Default: from the "
+            "calendar and the data."
+        ),
     ] = None
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Forecast with the package's own networks.")

@@ -51,8 +51,8 @@ class Config:
         levels: central prediction intervals in percent. Default (80, 95).
         seed: of the weights and the batches. Default 0.
         season: rows per season; None (default) finds it from the calendar and the data.
-        long_season: of a residual model: rows of a longer season, a week of days, that `season`
-            divides; 1 for none. None (default) finds it.
+        long_season: of a residual model: rows of a longer season beside, a week of days, a multiple
+            of `season`; 1 for none. None (default) finds it from the calendar and the data.
         model: "residual": an ensemble for what a robust baseline leaves (no drivers); "window":
             one network over windows; "pretrained": the package's own networks, without training
             (no drivers); "auto" (default): the first for tables without
@@ -110,6 +110,12 @@ class Config:
         for name in ("season", "long_season", "ensemble_size", *_COUNTS):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
+        m, longer = self.season, self.long_season or 1
+        if m is not None and longer > 1 and (m == 1 or m >= longer or longer % m):
+            raise ConfigError(
+                f"long_season is {longer} beside a season of {m}: expected a larger multiple of "
+                "two rows or more. 1 is no long season."
+            )
         _at_least("max_epochs", self.max_epochs, 0)
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout!r}: expected a number in [0, 1).")

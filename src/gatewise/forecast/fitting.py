@@ -161,11 +161,14 @@ def fit_panel(
 
     Raises:
         TableError: no series is long enough for the horizon.
-        ConfigError: the model takes no drivers, and there are some; or no related panels.
+        ConfigError: the model takes no drivers, and there are some; or no related panels; or the
+            long season is no multiple of the season found.
     """
     started = time.perf_counter()
     ordered = replace(panel, series=tuple(sorted(panel.series, key=lambda s: _key(s.name))))
-    chosen = replace(config, season=config.season or seasons.find(ordered))
+    season = config.season or seasons.find(ordered)
+    longer = seasons.beside(ordered, season, config.long_season)
+    chosen = replace(config, season=season, long_season=longer)
     if _kind(chosen, ordered) != "window":
         model = residual.fit(chosen, ordered, progress, related)
     elif related:

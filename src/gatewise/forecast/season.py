@@ -18,11 +18,13 @@ _SIGMAS: Final = 3.0
 _APART: Final = 0.25
 """A season counts if the autocorrelation at its lag is at least `_LEAST`, and so many standard
 errors above 0. Of a random walk, what a moving average leaves is itself correlated over about a
-quarter of a season; rows nearer to each other count as one, and of a week all rows of a day do."""
+quarter of a season: rows nearer to each other count as one. Of a week, the rows of a day do."""
 
-_DAY: Final = 24
-_DAYS: Final = (7, 5)
-"""Where the calendar does not tell, a season of so many rows may be a day, and of days a week."""
+_DAYS: Final = (24, 48, 96, 144, 288)
+"""Seasons that may be a day where time is a number: hours, and halves to twelfths of them."""
+
+_LONGEST: Final = 2016
+"""Rows of a long season at most, a week of five minutes: windows hold three of it."""
 
 _NEARLY: Final = 0.8
 """A shorter season wins if it shows nearly as well: a year shows after two years, too."""
@@ -37,8 +39,9 @@ def find(panel: Panel) -> int:
     """Return the rows per season; 1 if there is none.
 
     The calendar tells for months, quarters, days and finer steps. Of the seasons that it allows (an
-    hour's day and week, say), and of all where time is a number, the data decide. A season of which
-    no series has two and two more rows is none.
+    hour's day and week, say), and of all where time is a number, the data decide. A day that shows
+    goes before the week, which `find_longer` looks for beside it. A season of which no series has
+    two and two more rows is none.
     """
     longest = max(panel.series, key=len)
     if len(longest) < 2:
@@ -50,27 +53,41 @@ def find(panel: Panel) -> int:
     candidates = [m for m in calendar.seasons if 2 * m + 2 <= rows]
     if len(candidates) <= 1:
         return candidates[0] if candidates else 1
+    if shows(panel, candidates[0]):
+        return candidates[0]
     return _best(panel, candidates) or candidates[0]
 
 
 def find_longer(panel: Panel, season: int) -> int:
     """Return the rows of a longer season that shows beside one, a week of days; 1 if there is none.
 
+    The calendar tells how many rows a week has, opening hours and days; where time is a number, a
+    week has seven days. Weeks count rows: a missing day shifts the days after it.
+
     Args:
         panel: the series.
         season: rows per season.
     """
-    if season < 2:
-        return 1
     calendar = observe(max(panel.series, key=len).time)
     known = calendar.kind == "slots" and calendar.step < DAY_US
+    week = 1
     if known:
-        candidates = [m for m in (len(calendar.slots),) if m > season and m % season == 0]
-    else:
-        candidates = [days * season for days in _DAYS] if season >= _DAY else []
-    scores = {m: _strength(panel, m, season, known) for m in candidates}
-    best = max(scores, key=lambda m: scores[m], default=1)
-    return best if scores.get(best, 0.0) > 0 else 1
+        week = len(calendar.slots)
+    elif calendar.kind == "integer" and season in _DAYS:
+        week = 7 * season
+    if season < 2 or not season < week <= _LONGEST or week % season:
+        return 1
+    return week if _strength(panel, week, season, known) > 0 else 1
+
+
+def beside(panel: Panel, season: int, asked: int | None) -> int:
+    """Return the long season asked for, or with None, the one found; 1 if there is none.
+
+    Nothing as short as the season that was found goes beside it, and nothing beside none.
+    """
+    if asked is None:
+        return find_longer(panel, season)
+    return asked if 1 < season < asked else 1
 
 
 def shows(panel: Panel, season: int) -> bool:
@@ -87,11 +104,10 @@ def _best(panel: Panel, candidates: Sequence[int]) -> int | None:
     return next(m for m, score in scores.items() if score >= _NEARLY * best)
 
 
-def _strength(panel: Panel, season: int, within: int = 1, known: bool = False) -> float:
+def _strength(panel: Panel, season: int, inner: int = 1, known: bool = False) -> float:
     """Mean autocorrelation at a season's lag; 0 if it is low or, unless `known`, may be chance.
 
-    Series shorter than three seasons do not count. A season `within` does not count for the longer
-    one.
+    Series shorter than three seasons do not count. What repeats every `inner` rows does not either.
     """
     if season <= 1:
         return 0.0
@@ -101,30 +117,34 @@ def _strength(panel: Panel, season: int, within: int = 1, known: bool = False) -
         y = forward_fill(s.target)
         y = y[~np.isnan(y)][-max(_ROWS, _SEASONS * season) :]
         if len(y) >= 3 * season + 2:
-            found.append(autocorrelation(y, season, within))
+            found.append(autocorrelation(y, season, inner))
             pairs += len(y) - 2 * season
     strength = float(np.mean(found)) if found else 0.0
-    apart = within if within > 1 else max(_APART * season, 1.0)
+    apart = inner if inner > 1 else max(_APART * season, 1.0)
     chance = 0.0 if known else _SIGMAS / np.sqrt(max(pairs / apart, 1.0))
     return strength if strength >= max(_LEAST, chance) else 0.0
 
 
-def autocorrelation(y: Array, season: int, within: int = 1) -> float:
+def autocorrelation(y: Array, season: int, inner: int = 1) -> float:
     """Autocorrelation at lag `season` of y [n] less its centred moving average over a season.
 
-    With a season `within`, which divides it, the average is of the rows of the same phase.
+    With an inner season, which divides it, the average is of the rows of the same inner phase.
 
     >>> y = np.tile([1.0, 5.0, 3.0, 2.0], 10)
     >>> autocorrelation(y, 4) > 0.9, autocorrelation(y, 7) < 0.25
     (True, True)
     """
-    rows = season // within
-    average = np.zeros(within * (rows - rows % 2) + 1)
-    average[::within] = 1.0
-    if rows % 2 == 0:
+    count = season // inner
+    average = np.ones(count + 1 - count % 2)
+    if count % 2 == 0:
         average[[0, -1]] = 0.5
-    trend = np.convolve(y, average / average.sum(), mode="valid")
-    half = len(average) // 2
+    average /= average.sum()
+    half = inner * (len(average) // 2)
+    if inner == 1:
+        trend = np.convolve(y, average, mode="valid")
+    else:
+        parts = (y[i * inner : len(y) - 2 * half + i * inner] for i in range(len(average)))
+        trend = np.sum([w * part for w, part in zip(average, parts, strict=True)], axis=0)
     rest = y[half : len(y) - half] - trend
     rest = rest - rest.mean()
     low, high = np.quantile(rest, [0.25, 0.75])

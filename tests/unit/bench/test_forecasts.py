@@ -64,6 +64,7 @@ def test_sets_hold_out_the_official_part_or_the_last_rows(bench):
     weekly = bench.sets.load("us-gasoline")
     assert (len(weekly.train), len(weekly.test), weekly.origins) == (1355 - 91, 91, 7)
     assert weekly.train["ds"].max() < weekly.test["ds"].min()
+    assert bench.sets.load("us-employment").origins == 1  # many series
     hours = bench.sets.load("nordpool")
     assert (len(hours.train), len(hours.test), hours.origins) == (1680 - 28 * 24, 28 * 24, 28)
     history, ahead = list(hours.windows())[1]

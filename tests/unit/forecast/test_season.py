@@ -50,13 +50,18 @@ def test_a_week_of_working_days_is_as_long_as_its_rows():
     assert season.find_longer(found, 12) == 1  # no whole days
 
 
-@pytest.mark.parametrize("steps", ["noise", "walk"])
-def test_no_week_is_seen_where_there_is_none(steps):
-    y = demand(weekly=False, noise=0.2)
-    if steps == "walk":
-        y = y + np.cumsum(np.random.default_rng(1).normal(size=len(y)))
-    assert season.find_longer(panel(hours(len(y)), y), 24) == 1
-    assert season.find_longer(panel(np.arange(len(y)), y), 24) == 1
+@pytest.mark.parametrize("kind", ["noise", "walk", "days"])
+def test_no_week_is_seen_where_there_is_none(kind):
+    rows, found = 24 * 7 * WEEKS, 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        y = demand(weekly=False, noise=0.1)
+        if kind == "walk":
+            y = y * np.exp(np.cumsum(0.02 * rng.normal(size=rows)))
+        if kind == "days":  # days differ, but not by their place in the week
+            y = y * np.exp(np.repeat(0.1 * rng.normal(size=rows // 24), 24))
+        found += season.find_longer(panel(np.arange(rows), y), 24) > 1
+    assert found <= 1
 
 
 def test_what_has_no_day_has_no_week():
@@ -64,6 +69,9 @@ def test_what_has_no_day_has_no_week():
     months = np.arange("1970-01", "2010-01", dtype="datetime64[M]").astype("datetime64[us]")
     assert season.find_longer(panel(months, y[: len(months)]), 12) == 1
     assert season.find_longer(panel(np.arange(len(y)), y), 1) == 1
+    weeks = np.datetime64("1980-01-06", "us") + np.arange(20 * 52) * np.timedelta64(7, "D")
+    years = np.resize(demand(52, 7, weeks=3), len(weeks))  # as if of seven years
+    assert season.find_longer(panel(weeks, years), 52) == 1
 
 
 def test_a_week_of_days_is_forecast():
@@ -75,16 +83,57 @@ def test_a_week_of_days_is_forecast():
         f = Forecaster(long_season=longer, **options).fit(table)
         made = f.predict()["forecast"].to_numpy()
         missed[longer] = np.abs(made - y[-24 * 7 :]).mean()
-        assert f.fitted.model.context_length >= (168 if longer == 1 else 3 * 168)
+        assert f.fitted.model.context_length == (240 if longer == 1 else 1056)
     assert missed[None] == missed[168]
     assert missed[None] < 0.1 * missed[1]
     notes = " ".join(Forecaster(**options).fit(table).fitted.notes)
     assert "a season of 24 rows and one of 168" in notes
 
 
-@pytest.mark.parametrize("longer", [24, 100])
-def test_a_longer_season_is_a_multiple(longer):
-    table = pl.DataFrame({"ds": np.arange(400), "y": demand()[:400]})
-    f = Forecaster(prediction_length=4, season=24, long_season=longer, model="residual")
-    with pytest.raises(ConfigError, match=f"long_season is {longer}: expected 1, or a multiple"):
-        f.fit(table)
+@pytest.mark.parametrize(("longer", "short"), [(24, 24), (100, 24), (168, 1)])
+def test_a_long_season_is_a_multiple(longer, short):
+    with pytest.raises(ConfigError, match=f"long_season is {longer} beside a season of {short}"):
+        Forecaster(season=short, long_season=longer)
+
+
+def test_a_long_season_goes_with_the_season_found():
+    y = demand()[:400]
+    f = Forecaster(prediction_length=4, long_season=100, model="residual", max_epochs=1)
+    with pytest.raises(ConfigError, match="long_season is 100 beside a season of 24"):
+        f.fit(pl.DataFrame({"ds": np.arange(400), "y": y}))
+    noise = pl.DataFrame({"ds": np.arange(80), "y": np.random.default_rng(0).lognormal(size=80)})
+    f.fit(noise)  # no season, so none beside it
+    assert f.fitted.model.ensemble.plan.long_season == 1
+
+
+def test_a_day_that_shows_goes_before_the_week():
+    weekdays = np.repeat(WEEKDAY, 24) * (50 + 10 * np.sin(2 * np.pi * np.arange(168) / 24))
+    y = np.tile(weekdays, WEEKS) * np.exp(0.05 * np.random.default_rng(0).normal(size=168 * WEEKS))
+    found = panel(hours(len(y)), y)
+    assert (season.find(found), season.find_longer(found, 24)) == (24, 168)
+
+
+@pytest.mark.parametrize("shift", [0.0, 150.0])
+def test_a_file_keeps_the_long_season(shift, tmp_path):
+    y = demand() - shift  # negative values are not read as logarithms
+    f = Forecaster(prediction_length=24, max_epochs=1, ensemble_size=2)
+    f.fit(pl.DataFrame({"ds": hours(len(y)), "y": y})).save(tmp_path / "model")
+    again = Forecaster.load(tmp_path / "model")
+    assert again.fitted.model.ensemble.plan.long_season == 168
+    assert again.fitted.model.ensemble.plan.scale == ("linear" if shift else "log")
+    assert again.predict().equals(f.predict())
+
+
+def test_every_kind_of_network_reads_a_long_season():
+    tables = [
+        pl.DataFrame({"unique_id": name, "ds": hours(len(y)), "y": y})
+        for name, y in (("a", demand()), ("b", 2 * demand(noise=0.1)))
+    ]
+    options = {"prediction_length": 24, "ensemble_size": 4, "max_epochs": 1}
+    joint = Forecaster(**options).fit(tables[0], related=[tables[1]])
+    ready = Forecaster.pretrained(24).fit(tables[0])
+    for f in (joint, ready):
+        members = f.fitted.model.ensemble.members
+        assert {m.reading.long_season for m in members} == {168}
+        assert any(m.reading.universal for m in members)
+        assert np.isfinite(f.predict()["forecast"].to_numpy()).all()

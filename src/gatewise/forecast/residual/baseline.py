@@ -27,7 +27,7 @@ ALPHAS: Final = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
 _DISCOUNT: Final = 0.98
 """By how much an older error weighs less, per row, in the choice of the smoothing constant."""
 
-LONG_DECAY: Final = 0.7
+_LONG_DECAY: Final = 0.7
 """Weight of a long season, a week of days, relative to the next one."""
 
 _TREND: Final = 0.5
@@ -45,7 +45,10 @@ _DIRECT: Final = 64
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """What the rows before n origins say. m: rows per season, M: per long season or m, h: horizon.
+    """What the rows before n origins say.
+
+    m: rows per season, M: per long season or m, h: horizon, L: the last rows of the windows,
+    `window_rows(m)` at most.
 
     Attributes:
         centre, level: [n] what z = 0 is, and what one unit of z is (see `from_working`).
@@ -88,7 +91,9 @@ class Baseline:
 
 
 def window_rows(season: int, long_season: int = 1) -> int:
-    """Return how many rows a baseline looks back: eight seasons, fewer of long ones.
+    """Return how many rows a baseline looks back: eight seasons, fewer of many rows.
+
+    For a long season it is six of them, fewer of many rows.
 
     >>> [window_rows(m) for m in (1, 4, 12, 52, 168)], window_rows(24, 168)
     ([30, 32, 96, 364, 504], 1008)
@@ -106,11 +111,13 @@ def describe(
     """Read the baseline off windows.
 
     Args:
-        windows: [n, L] values, oldest first, without gaps.
+        windows: [n, L] values, oldest first, without gaps. With a long season, all but the last
+            `window_rows(season)` rows serve that one alone.
         season: rows per season m; 1 without one.
         decay: weight of a season relative to the one after it.
         scale: "log" or "linear".
-        long_season: rows of a longer season, which is taken out first; 1 without one.
+        long_season: rows of a longer season, a multiple of `season`, which is taken out first; 1
+            without one.
 
     >>> y = 100.0 + 10.0 * (np.arange(40) % 4)
     >>> made = describe(y[None], 4, 0.8, "log")
@@ -128,8 +135,7 @@ def describe(
         change = np.abs(np.diff(windows, axis=1)).mean(1) if L > 1 else np.zeros(len(windows))
         level = np.maximum(change, 1e-6 * np.abs(windows).mean(1) + 1e-300)
         z = (windows - centre[:, None]) / level[:, None]
-    long, long_strength = seasonal_means(z, long_season, LONG_DECAY)
-    long *= long_strength[:, None]
+    long = long_means(z, long_season, season)
     z = (z - _repeated(long, L))[:, -window_rows(season) :]
     L = z.shape[1]
     unshrunk, strength = seasonal_means(z, season, decay)
@@ -186,9 +192,47 @@ def seasonal_means(z: Array, season: int, decay: float) -> tuple[Array, Array]:
         [n, m] the season of the next m rows (of mean 0), and [n] its strength: one minus the share
         of noise in its variance. Zeros for less than two seasons.
     """
+    means, noise = _means(z, season, decay)
+    return means, _strength(means, noise)
+
+
+def long_means(z: Array, long_season: int, season: int) -> Array:
+    """Estimate a long season of windows, shrunk in two parts.
+
+    What its seasons have in common, the day of all days, is shrunk on its own, and so is what each
+    of them differs by: a plain day does not make noise a week.
+
+    Args:
+        z: [n, L].
+        long_season: rows per long season M, a multiple of m; 1 without one.
+        season: rows per season m.
+
+    Returns:
+        [n, M] the long season of the next M rows; zeros for less than two.
+    """
+    means, noise = _means(z, long_season, _LONG_DECAY)
+    if long_season == 1:
+        return means
+    count = long_season // season
+    own = means.reshape(len(z), count, season)
+    shared = own.mean(1, keepdims=True)
+    own = own - shared
+    shared = shared * _strength(shared, noise / count)[:, None, None]
+    own = own * _strength(own, noise * (count - 1) / count)[:, None, None]
+    return (shared + own).reshape(means.shape)
+
+
+def _strength(means: Array, noise: Array) -> Array:
+    """[n] one minus the share of noise in the variance of means [n, ...]."""
+    variance = (means**2).mean(tuple(range(1, means.ndim)))
+    return np.clip(1 - noise / (variance + 1e-12), 0, 1)
+
+
+def _means(z: Array, season: int, decay: float) -> tuple[Array, Array]:
+    """[n, m] the season before shrinking, and [n] its variance if there were none."""
     n, L = z.shape
     if season == 1 or 2 * season > L:
-        return np.zeros((n, season)), np.zeros(n)
+        return np.zeros((n, season)), np.ones(n)
     age = (L - 1 - np.arange(L)) // season
     weight = decay**age
     half = season // 2
@@ -203,9 +247,7 @@ def seasonal_means(z: Array, season: int, decay: float) -> tuple[Array, Array]:
         rest = z - trend - _repeated(means, L)
     seasons = weight.sum() ** 2 / (weight**2).sum() / season  # that many, in effect
     variance = (rest**2 * weight).sum(1) / weight.sum()
-    noise = variance * seasons / max(seasons - 1, 0.5) / seasons
-    strength = np.clip(1 - noise / ((means**2).mean(1) + 1e-12), 0, 1)
-    return means, strength
+    return means, variance * seasons / max(seasons - 1, 0.5) / seasons
 
 
 def slope(z: Array) -> Array:

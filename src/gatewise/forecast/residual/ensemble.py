@@ -40,7 +40,8 @@ panels alike. Held-back training rows of M1, M3 and Tourism do not agree on whic
 
 _FAR: Final = 24
 """Without a season, universal networks learn so many rows ahead at least: far rows tell a trend
-from noise. Of held-back training rows M3's years gain 2 %, M1's nothing; quarters would lose."""
+from noise. On held-back training rows the joint ensemble gains 1.6 % on M3's years and 1 % on M1's;
+with a season, quarters would lose 1 to 2 %."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +132,8 @@ def _lessons(
         own = make_lesson(histories, reading, plan.origins, seed)
         found[reading] = [own] if own else []
     if related and plan.scale == "log":
-        panels = [(histories, plan.season), *related]
-        taught = joint_lessons(panels, _learnt(plan), plan.origins, seed, plan.long_season)
+        panels = [(histories, plan.season, plan.long_season), *related]
+        taught = joint_lessons(panels, _longest_horizon(plan), plan.origins, seed)
         found[plan.universal_reading] = taught
     return found
 
@@ -149,7 +150,7 @@ def _readings(plan: Plan, joint: bool) -> list[Reading]:
     return found
 
 
-def _learnt(plan: Plan) -> int:
+def _longest_horizon(plan: Plan) -> int:
     """Rows ahead that universal networks learn."""
     return max(plan.prediction_length, _FAR if plan.season == 1 else 1)
 
@@ -158,7 +159,7 @@ def _train_member(lessons: Sequence[Lesson], plan: Plan, reading: Reading, numbe
     shape = Shape(
         reading.inputs,
         reading.channels,
-        _learnt(plan) if reading.universal else plan.prediction_length,
+        _longest_horizon(plan) if reading.universal else plan.prediction_length,
         structured=reading.universal or number % 2 == 1,
         universal=reading.universal,
         parameters=PARAMETERS[plan.distribution],

@@ -7,7 +7,6 @@ network that reads the same features whatever the season learns shapes that one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from gatewise.forecast.residual.histories import Histories, joined
@@ -22,16 +21,12 @@ _LEAST_SUMS: Final = 12
 _SYNTHETIC: Final = 0.5
 """Made series, per given one."""
 
-Seasonal = tuple[Histories, int]
-"""A panel with its rows per season."""
+Seasonal = tuple[Histories, int, int]
+"""A panel with its rows per season and per long season; 1 without one."""
 
 
 def joint_lessons(
-    panels: Sequence[Seasonal],
-    prediction_length: int,
-    origins: int,
-    seed: int,
-    long_season: int = 1,
+    panels: Sequence[Seasonal], prediction_length: int, origins: int, seed: int
 ) -> list[Lesson]:
     """Return what panels teach, the first one's lesson first.
 
@@ -40,26 +35,28 @@ def joint_lessons(
         prediction_length: the longest horizon that is learnt.
         origins: described per lesson, at most.
         seed: of what is made and drawn.
-        long_season: of the first panel; 1 without one.
     """
-    (own, own_season), *others = panels
-    by_season: dict[int, list[Histories]] = {own_season: []}
-    for given, season in others:
-        by_season.setdefault(season, []).append(given)
-    for given, season in panels:
+    (own, *own_seasons), *others = panels
+    alike: dict[tuple[int, int], list[Histories]] = {(own_seasons[0], own_seasons[1]): []}
+    for given, season, longer in others:
+        alike.setdefault((season, longer), []).append(given)
+    for given, season, _ in panels:
         for coarser in _COARSER.get(season, ()):
             sums = aggregate(given, season // coarser, _LEAST_SUMS, coarser)
-            by_season.setdefault(coarser, []).extend([sums] if sums else [])
-    everything = [(own, own_season)]
-    for season, found in by_season.items():
-        everything += [(joined(found), season)] if found else []
-        given = joined([own, *found] if season == own_season else found)
+            alike.setdefault((coarser, 1), []).extend([sums] if sums else [])
+    everything = [panels[0]]
+    for (season, longer), found in alike.items():
+        everything += [(joined(found), season, longer)] if found else []
+        given = joined([own, *found] if [season, longer] == own_seasons else found)
         made = synthesise(given, round(_SYNTHETIC * len(given.rows)), season, seed)
-        everything.append((made, season))
-    readings = [universal_reading(season, prediction_length) for _, season in everything]
-    readings[0] = replace(readings[0], long_season=long_season)
+        everything.append((made, season, longer))
     lessons = (
-        make_lesson(panel, reading, origins, seed)
-        for (panel, _), reading in zip(everything, readings, strict=True)
+        make_lesson(
+            panel,
+            universal_reading(season, prediction_length, long_season=longer),
+            origins,
+            seed,
+        )
+        for panel, season, longer in everything
     )
     return [lesson for lesson in lessons if lesson is not None]

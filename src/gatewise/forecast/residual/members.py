@@ -40,7 +40,7 @@ class Plan:
         recipe: how each is trained; its seed is the first member's.
         origins: described at most, per decay; a larger panel is sampled.
         static: numbers that each series has, constant within it.
-        long_season: rows of a longer season beside; 1 without one.
+        long_season: rows of a longer season beside, a multiple of `season`; 1 without one.
     """
 
     season: int
@@ -55,6 +55,11 @@ class Plan:
     origins: int = 200_000
     static: int = 0
     long_season: int = 1
+
+    @property
+    def longest_season(self) -> int:
+        """Rows of the longer season, or of the only one."""
+        return max(self.season, self.long_season)
 
     def reading(self, decay: float) -> Reading:
         """How members of a decay read origins."""

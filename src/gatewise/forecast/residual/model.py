@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatewise.errors import ConfigError, TableError
+from gatewise.errors import TableError
 from gatewise.forecast import season as seasons
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.conformal import residual_quantiles
@@ -28,11 +28,12 @@ from gatewise.forecast.residual.histories import (
     flatten,
     targets_of,
 )
+from gatewise.forecast.residual.joint import Seasonal
 from gatewise.forecast.residual.members import DECAYS, Plan
 from gatewise.forecast.residual.network import Network
 from gatewise.forecast.residual.positions import describe_origins
 from gatewise.forecast.residual.training import CROP, Recipe
-from gatewise.forecast.residual.unseen import unit_of
+from gatewise.forecast.residual.unseen import unit_of, unit_rows
 from gatewise.forecast.static import StaticCode, encode_static, static_codes
 from gatewise.forecast.train import Epoch, Training
 
@@ -73,7 +74,8 @@ class ResidualModel:
     @property
     def context_length(self) -> int:
         """Rows that a forecast reads: those of the first origin's window and the origins after."""
-        return window_rows(self.season, self.ensemble.plan.long_season) + CROP
+        plan = self.ensemble.plan
+        return max(window_rows(plan.season, plan.long_season) + CROP, unit_rows(plan))
 
     @property
     def transforms(self) -> dict[str, str]:
@@ -178,15 +180,8 @@ def fit(
 
     Raises:
         TableError: no series is long enough for the horizon.
-        ConfigError: the longer season is no multiple of the season.
     """
     h, season = config.prediction_length, config.season or 1
-    long_season = config.long_season or seasons.find_longer(panel, season)
-    if long_season > 1 and (long_season % season or long_season == season):
-        raise ConfigError(
-            f"long_season is {long_season}: expected 1, or a multiple of the season's {season} "
-            "rows. Leave it out, and it is found."
-        )
     targets = targets_of(panel)
     counts = config.distribution == "negative-binomial"
     codes = static_codes(panel)  # universal networks do not read them
@@ -207,7 +202,7 @@ def fit(
             config.seed,
         ),
         static=histories.static.shape[1],
-        long_season=long_season,
+        long_season=config.long_season or 1,
     )
     if config.model == "pretrained":
         made = en.ready(pretrained.networks(config.networks), histories, plan)
@@ -263,8 +258,8 @@ def _model(
     return ResidualModel(made, target, config.probabilities, bands, positive, origins, codes)
 
 
-def _seasonal(panel: Panel) -> tuple[Histories, int]:
-    """A related panel with its own season.
+def _seasonal(panel: Panel) -> Seasonal:
+    """A related panel with its own seasons.
 
     Raises:
         TableError: a value is negative: related panels are read as logarithms.
@@ -275,7 +270,7 @@ def _seasonal(panel: Panel) -> tuple[Histories, int]:
             f"A related table's {panel.columns.target!r} is negative or often 0: expected positive "
             "values. Leave that table out."
         )
-    return flatten(targets, season), season
+    return flatten(targets, season), season, seasons.find_longer(panel, season)
 
 
 def _bands(ensemble: en.Ensemble, probabilities: tuple[float, ...]) -> Array:
@@ -287,7 +282,7 @@ def _bands(ensemble: en.Ensemble, probabilities: tuple[float, ...]) -> Array:
     errors, p = ensemble.errors.values, np.array(probabilities)
     bands = residual_quantiles(errors, probabilities)
     if np.isfinite(errors).sum() < round(1 / min(p.min(), 1 - p.max())) - 1:
-        seasons = -(-np.arange(1, errors.shape[1] + 1) // ensemble.plan.season)
+        seasons = -(-np.arange(1, errors.shape[1] + 1) // ensemble.plan.longest_season)
         normal = np.array([NormalDist().inv_cdf(q) for q in probabilities])
         walk = _PER_CHANGE * np.sqrt(seasons)[:, None] * normal
         bands = np.where(p < 0.5, np.minimum(bands, walk), np.maximum(bands, walk))

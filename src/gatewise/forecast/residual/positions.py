@@ -24,7 +24,8 @@ _CLIP: Final = 8.0
 """Inputs beyond this many volatilities are cut off: one outlier must not saturate the gates."""
 
 _CHUNK: Final = 2048
-"""Origins described at once, so that memory stays bounded."""
+_CELLS: Final = 2**21
+"""Origins described at once, and rows of all their windows, so that memory stays bounded."""
 
 _PHASES: Final = 24
 """Seasonal indices that the network reads at most: those of the next rows."""
@@ -32,7 +33,7 @@ _PHASES: Final = 24
 _YEARS: Final = 4
 """Seasons whose growth the network reads."""
 
-_BETWEEN: Final = 0.8
+_DECAY: Final = 0.8
 """How fast older seasons fade for universal networks."""
 
 _VARIANT: Final = 5
@@ -50,7 +51,7 @@ class Reading:
         decay: weight of a season relative to the one after it.
         universal: read the same features whatever the season, for a network that serves any.
         static: D, how many numbers each series has that are constant within it.
-        long_season: rows of a longer season beside, which m divides; 1 without one.
+        long_season: rows of a longer season beside, a multiple of m; 1 without one.
     """
 
     season: int
@@ -97,7 +98,7 @@ def universal_reading(
 ) -> Reading:
     """How universal networks read a panel."""
     return Reading(
-        season, prediction_length, scale, _BETWEEN, universal=True, long_season=long_season
+        season, prediction_length, scale, _DECAY, universal=True, long_season=long_season
     )
 
 
@@ -148,7 +149,8 @@ def describe_origins(
     order = np.argsort(lengths, kind="stable")
     bounds = np.flatnonzero(np.diff(lengths[order])) + 1
     for group in np.split(order, bounds):
-        for at in np.split(group, range(_CHUNK, len(group), _CHUNK)):
+        count = min(_CHUNK, max(_CELLS // int(lengths[group[0]]), 1)) if len(group) else _CHUNK
+        for at in np.split(group, range(count, len(group), count)):
             if len(at):
                 _describe_group(histories, reading, series[at], ends[at], made, at)
     return made

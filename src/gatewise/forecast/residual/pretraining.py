@@ -38,7 +38,8 @@ def lessons(names: Sequence[str]) -> list[Lesson]:
     found = []
     for name in names:
         data = datasets.load(name)
-        found.append((flatten(_targets(data), data.season or 1), data.season or 1))
+        season = data.season or 1
+        found.append((flatten(_targets(data), season), season, 1))
     return joint_lessons(found, HORIZON, 200_000, SEED)
 
 

@@ -124,20 +124,27 @@ def _past_origins(
     return series, ends
 
 
+def unit_rows(plan: Plan) -> int:
+    """Rows that usual changes are read off, at most."""
+    return 5 * max(plan.longest_season, 4)
+
+
 def unit_of(
     histories: Histories, plan: Plan, series: NDArray[np.intp], ends: NDArray[np.intp]
 ) -> Array:
     """[n] size of usual changes over a season, of the last four seasons before an origin.
 
-    The season is the longest that the rows show.
+    The season is the long one where there are two of it, else the short one.
     """
     made = np.empty(len(ends))
-    lengths = np.minimum(ends, 5 * max(plan.season, plan.long_season, 4))
+    lengths = np.minimum(ends, unit_rows(plan))
     for length in np.unique(lengths):
         for at in _chunks(np.flatnonzero(lengths == length)):
             rows = (histories.first[series[at]] + ends[at])[:, None] + np.arange(-length, 0)
             values = histories.values[rows]
-            lag = next((m for m in (plan.long_season, plan.season) if length > m + 1 and m > 1), 1)
+            lag = plan.season if length > plan.season + 1 else 1
+            if plan.long_season > 1 and length >= 2 * plan.long_season:
+                lag = plan.long_season
             change = np.abs(values[:, lag:] - values[:, :-lag])
             usual = change.mean(1) if change.shape[1] else np.zeros(len(at))
             share = _STILL if length >= _FEW else _NEW

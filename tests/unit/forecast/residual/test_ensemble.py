@@ -8,6 +8,7 @@ import pytest
 from gatewise.forecast.residual import ensemble as en
 from gatewise.forecast.residual.histories import flatten
 from gatewise.forecast.residual.members import forecasts
+from gatewise.forecast.residual.unseen import unit_of
 
 from .panels import panel, plan
 
@@ -71,12 +72,33 @@ def test_training_lowers_the_loss():
 
 
 def test_related_panels_make_every_other_member_universal():
-    made = en.fit(panel(), plan(members=4), [(panel(10, 60, 12, seed=1), 12), (panel(9, 40, 1), 1)])
+    related = [(panel(10, 60, 12, seed=1), 12, 1), (panel(9, 40, 1), 1, 1)]
+    made = en.fit(panel(), plan(members=4), related)
     assert [m.reading.universal for m in made.members] == [False, True, True, False]
     at = np.arange(24)
     assert np.isfinite(made.points(panel(), at, panel().rows)).all()
     # Their errors are not asked for: the made series may hold what came.
     assert np.isfinite(made.errors.values).any()
+
+
+def test_without_a_season_universal_networks_learn_farther_than_they_forecast():
+    given, other = panel(24, season=1), panel(24, season=1, seed=1)
+    asked = plan(members=4, season=1, distribution="student-t")
+    made = en.fit(given, asked, [(other, 1, 1)])
+    far = [m.network.shape.prediction_length for m in made.members if m.reading.universal]
+    assert far == [24, 24]
+    found = made.quantiles(given, np.arange(24), given.rows, (0.1, 0.5, 0.9))
+    assert found.shape == (24, 3, 3)
+    assert (np.diff(found, axis=2) > 0).all()
+
+
+def test_usual_changes_are_over_the_longest_season_that_there_are_two_of():
+    rng = np.random.default_rng(0)
+    y = [rng.lognormal(size=rows) for rows in (13, 60)]
+    given, asked = flatten(y, 4), plan(season=4, long_season=12)
+    found = unit_of(given, asked, np.arange(2), given.rows) * given.size
+    usual = [np.abs(v[lag:] - v[:-lag]).mean() for v, lag in zip(y, (4, 12), strict=True)]
+    np.testing.assert_allclose(found, usual)
 
 
 @pytest.mark.parametrize("count", [1, 30])
