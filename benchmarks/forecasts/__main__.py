@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +36,8 @@ def main() -> int:
     if options.publish:
         publish(options.publish.resolve())
         return 0
-    command = " ".join(["python -m benchmarks.forecasts", *map(_without_folder, sys.argv[1:])])
+    asked = shlex.join(map(_without_folder, sys.argv[1:]))
+    command = f"python -m benchmarks.forecasts {asked}".strip()
     with Bars() as bars:
         result = measured(options, command, bars)
     seen.append(LOG, result)
