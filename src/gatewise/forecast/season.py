@@ -68,14 +68,17 @@ def find_longer(panel: Panel, season: int) -> int:
         panel: the series.
         season: rows per season.
     """
-    calendar = observe(max(panel.series, key=len).time)
+    longest = max(panel.series, key=len)
+    if season < 2 or len(longest) < 2:
+        return 1
+    calendar = observe(longest.time)
     known = calendar.kind == "slots" and calendar.step < DAY_US
     week = 1
     if known:
         week = len(calendar.slots)
     elif calendar.kind == "integer" and season in _DAYS:
         week = 7 * season
-    if season < 2 or not season < week <= _LONGEST or week % season:
+    if not season < week <= _LONGEST or week % season:
         return 1
     return week if _strength(panel, week, season, known) > 0 else 1
 

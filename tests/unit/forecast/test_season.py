@@ -1,5 +1,7 @@
 """Seasons are found where they are: a day of hours, a week of days; and not where they are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -69,6 +71,9 @@ def test_what_has_no_day_has_no_week():
     months = np.arange("1970-01", "2010-01", dtype="datetime64[M]").astype("datetime64[us]")
     assert season.find_longer(panel(months, y[: len(months)]), 12) == 1
     assert season.find_longer(panel(np.arange(len(y)), y), 1) == 1
+    row = panel(hours(2), y[:2])
+    row = replace(row, series=(row.series[0].rows(0, 1),))
+    assert season.find_longer(row, 24) == 1
     weeks = np.datetime64("1980-01-06", "us") + np.arange(20 * 52) * np.timedelta64(7, "D")
     years = np.resize(demand(52, 7, weeks=3), len(weeks))  # as if of seven years
     assert season.find_longer(panel(weeks, years), 52) == 1
