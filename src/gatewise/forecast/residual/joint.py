@@ -36,8 +36,8 @@ def joint_lessons(
         origins: described per lesson, at most.
         seed: of what is made and drawn.
     """
-    (own, *own_seasons), *others = panels
-    alike: dict[tuple[int, int], list[Histories]] = {(own_seasons[0], own_seasons[1]): []}
+    (own, own_season, own_longer), *others = panels
+    alike: dict[tuple[int, int], list[Histories]] = {(own_season, own_longer): []}
     for given, season, longer in others:
         alike.setdefault((season, longer), []).append(given)
     for given, season, _ in panels:
@@ -47,16 +47,11 @@ def joint_lessons(
     everything = [panels[0]]
     for (season, longer), found in alike.items():
         everything += [(joined(found), season, longer)] if found else []
-        given = joined([own, *found] if [season, longer] == own_seasons else found)
+        given = joined([own, *found] if (season, longer) == (own_season, own_longer) else found)
         made = synthesise(given, round(_SYNTHETIC * len(given.rows)), season, seed)
         everything.append((made, season, longer))
-    lessons = (
-        make_lesson(
-            panel,
-            universal_reading(season, prediction_length, long_season=longer),
-            origins,
-            seed,
-        )
-        for panel, season, longer in everything
-    )
+    lessons = []
+    for panel, season, longer in everything:
+        reading = universal_reading(season, prediction_length, long_season=longer)
+        lessons.append(make_lesson(panel, reading, origins, seed))
     return [lesson for lesson in lessons if lesson is not None]
