@@ -1,10 +1,12 @@
-// Vectorised sigmoid and tanh. Both come from one exponential: 2^n by exponent bits times
-// 1 + expm1(r) by a polynomial, with n ln 2 + r = x and |r| <= ln(2)/2.
+// SPDX-License-Identifier: Apache-2.0
+// The built-in activation functions, vectorised. Sigmoid and tanh come from one exponential: 2^n by
+// exponent bits times 1 + expm1(r) by a polynomial, with n ln 2 + r = x and |r| <= ln(2)/2.
 //
 // float32: sigmoid and tanh within kMaxActivationUlp (lstm.h) of float64 over all finite inputs,
 // shown by native/tests/exhaustive_activations.cc. NaN and infinities travel as in PyTorch.
 #pragma once
 
+#include "gatewise/cell.h"
 #include "simd.h"
 
 namespace gatewise::GATEWISE_ISA {
@@ -121,20 +123,157 @@ GATEWISE_INLINE Vec<Real> magnitude(Vec<Real> x) {
   return (Vec<Real>)((BitVec<Real>)x & ~(BitVec<Real>)splat(Real{-0.0}));
 }
 
-template <class Real>
-GATEWISE_INLINE Vec<Real> hard_sigmoid(Vec<Real> x) {
-  return at_most(at_least(x / splat(Real{6}) + splat(Real{0.5}), Real{0}), Real{1});
-}
-
-template <class Real>
-GATEWISE_INLINE Vec<Real> softsign(Vec<Real> x) {
-  return x / (splat(Real{1}) + magnitude<Real>(x));
-}
-
 // `value` where low < y < high (or y is NaN), else 0.
 template <class Real>
 GATEWISE_INLINE Vec<Real> inside(Vec<Real> y, Real low, Real high, Vec<Real> value) {
-  return (y <= splat(low)) | (y >= splat(high)) ? splat(Real{0}) : value;
+  const BitVec<Real> outside = (y <= splat(low)) | (y >= splat(high));
+  return outside ? splat(Real{0}) : value;
+}
+
+// The table of cell.py: a function, and the gradient of its input from d, that of y = value(x). All
+// functions here can tell their slope from y alone. Where it is 0, so is the gradient, whatever d
+// holds.
+template <Function kFunction>
+struct Definition;
+
+template <>
+struct Definition<Function::kSigmoid> {
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> value(Vec<Real> x) {
+    return sigmoid<Real>(x);
+  }
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> gradient(Vec<Real> y, Vec<Real> d) {
+    return d * (y - y * y);
+  }
+};
+template <>
+struct Definition<Function::kTanh> {
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> value(Vec<Real> x) {
+    return tanh<Real>(x);
+  }
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> gradient(Vec<Real> y, Vec<Real> d) {
+    return d * (splat(Real{1}) - y * y);
+  }
+};
+template <>
+struct Definition<Function::kHardSigmoid> {
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> value(Vec<Real> x) {
+    return at_most(at_least(x / splat(Real{6}) + splat(Real{0.5}), Real{0}), Real{1});
+  }
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> gradient(Vec<Real> y, Vec<Real> d) {
+    return inside<Real>(y, 0, 1, d / splat(Real{6}));
+  }
+};
+template <>
+struct Definition<Function::kHardTanh> {
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> value(Vec<Real> x) {
+    return at_most(at_least(x, Real{-1}), Real{1});
+  }
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> gradient(Vec<Real> y, Vec<Real> d) {
+    return inside<Real>(y, -1, 1, d);
+  }
+};
+template <>
+struct Definition<Function::kRelu> {
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> value(Vec<Real> x) {
+    return at_least(x, Real{0});
+  }
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> gradient(Vec<Real> y, Vec<Real> d) {
+    return y <= splat(Real{0}) ? splat(Real{0}) : d;
+  }
+};
+template <>
+struct Definition<Function::kSoftsign> {
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> value(Vec<Real> x) {
+    return x / (splat(Real{1}) + magnitude<Real>(x));
+  }
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> gradient(Vec<Real> y, Vec<Real> d) {
+    const Vec<Real> rest = splat(Real{1}) - magnitude<Real>(y);  // 1 / (1 + |x|)
+    return d * (rest * rest);
+  }
+};
+template <>
+struct Definition<Function::kIdentity> {
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> value(Vec<Real> x) {
+    return x;
+  }
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> gradient(Vec<Real>, Vec<Real> d) {
+    return d;
+  }
+};
+template <>
+struct Definition<Function::kOne> {
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> value(Vec<Real>) {
+    return splat(Real{1});
+  }
+  template <class Real>
+  GATEWISE_INLINE static Vec<Real> gradient(Vec<Real>, Vec<Real>) {
+    return splat(Real{0});
+  }
+};
+
+// Calls work with the definition of a function.
+template <class Callable>
+GATEWISE_INLINE void with_definition(Function function, Callable&& work) {
+  switch (function) {
+#define GATEWISE_CASE(enumerator, name) \
+  case Function::enumerator:            \
+    return work(Definition<Function::enumerator>{});
+    GATEWISE_FUNCTIONS(GATEWISE_CASE)
+#undef GATEWISE_CASE
+  }
+}
+
+// An activation is scale * function(slope * x) + shift. `squash` computes the function of it, in
+// place, for n vectors that lie kStride vectors apart; `scaled` the rest.
+template <class Real, int kStride>
+__attribute__((noinline)) void squash(const Activation& a, Vec<Real>* x, int n) {
+  if (a.slope != 1) {
+    const Vec<Real> slope = splat(static_cast<Real>(a.slope));
+    for (int k = 0; k < n; ++k) x[k * kStride] *= slope;
+  }
+  if (a.function == Function::kIdentity) return;
+  with_definition(a.function, [&](auto definition) __attribute__((always_inline)) {
+#pragma GCC unroll 1
+    for (int k = 0; k < n; ++k) {
+      x[k * kStride] = decltype(definition)::template value<Real>(x[k * kStride]);
+    }
+  });
+}
+template <class Real>
+GATEWISE_INLINE Vec<Real> scaled(const Activation& a, Vec<Real> value) {
+  if (a.scale == 1 && a.shift == 0) return value;
+  return fma(splat(static_cast<Real>(a.scale)), value, splat(static_cast<Real>(a.shift)));
+}
+template <class Real, int kStride>
+GATEWISE_INLINE void scale_all(const Activation& a, Vec<Real>* x, int n) {
+  if (a.scale == 1 && a.shift == 0) return;
+  for (int k = 0; k < n; ++k) x[k * kStride] = scaled<Real>(a, x[k * kStride]);
+}
+
+// The gradient of x from d, that of the activation's result. value: what `squash` made of x.
+template <class Real>
+GATEWISE_INLINE Vec<Real> before(const Activation& a, Vec<Real> value, Vec<Real> d) {
+  Vec<Real> found{};
+  with_definition(a.function, [&](auto definition) __attribute__((always_inline)) {
+    found = decltype(definition)::template gradient<Real>(value, d);
+  });
+  const double factor = a.scale * a.slope;
+  return factor == 1 ? found : found * splat(static_cast<Real>(factor));
 }
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -1,5 +1,6 @@
-// Backward, first part: one pass from the last step to the first gives dgates and dh. What follows
-// from the dgates is in gradients.h.
+// SPDX-License-Identifier: Apache-2.0
+// Backward, first part: one pass from the last step to the first gives dgates and dh. gradients.h
+// makes the weights' gradients of the dgates.
 //
 //   dgates of a chunk of steps: [step in chunk][panel][row][gate][V]
 #pragma once
@@ -23,15 +24,15 @@ class Backward {
         store(dc(panel, b), dc_n ? load_first(dc_n + at, units(panel)) : Vec<Real>{});
       }
     }
-    std::fill_n(plan_.dw, panels_ * (s_.I + s_.P) * W, Real{0});
-    std::fill_n(plan_.db, panels_ * W, Real{0});
+    if (plan_.dw) std::fill_n(plan_.dw, panels_ * (s_.I + s_.P) * W, Real{0});
+    if (plan_.db) std::fill_n(plan_.db, panels_ * W, Real{0});
     if (plan_.dpeephole) std::fill_n(plan_.dpeephole, panels_ * 3 * V, Real{0});
   }
 
   void finish(Real* dh0, Real* dc0) {
     for (int64_t b = 0; b < s_.B; ++b) {
-      std::copy_n(dh_row(b), s_.P, dh0 + b * s_.P);
-      for (int64_t panel = 0; panel < panels_; ++panel) {
+      if (dh0) std::copy_n(dh_row(b), s_.P, dh0 + b * s_.P);
+      for (int64_t panel = 0; dc0 && panel < panels_; ++panel) {
         store_first(dc0 + b * s_.H + panel * V, load(dc(panel, b)), units(panel));
       }
     }
@@ -125,18 +126,21 @@ class Backward {
         const int count = static_cast<int>(std::min<int64_t>(kAtOnce, rows.end - b));
         const Real* c = tape.c(panel, b);
         for (int j = 0; j < count; ++j) outputs[j] = load(c + j * V);
-        apply<Real, 1>(cell.cell_output, outputs, count);
+        squash<Real, 1>(cell.cell_output, outputs, count);
       }
       const Real* gates = tape.gates(panel, b);
-      const Vec<Real> o = load(gates + 3 * V), m = outputs[k];
+      const GateValues<Real> gate = gate_values<Real>(cell, gates);
+      const Vec<Real> m = scaled<Real>(cell.cell_output, outputs[k]);
       Vec<Real> dh = load_first(dh_row(b) + panel * V, n);
       if (dy) dh += load_first(dy[b] + panel * V, n);
 
-      const Vec<Real> d_o = before<Real>(cell.output_gate, o, dh * m);
-      const Vec<Real> through = load(dc(panel, b)) + before<Real>(cell.cell_output, m, dh * o);
+      const Vec<Real> d_o = before<Real>(cell.output_gate, load(gates + 3 * V), dh * m);
+      const Vec<Real> through =
+          load(dc(panel, b)) + before<Real>(cell.cell_output, outputs[k], dh * gate.o);
       Vec<Real> d[kGates];
-      const Vec<Real> dc_prev = gate_gradients<Real>(cell, gates, load(tape.c_prev(panel, b)), d_o,
-                                                     fma(d_o, see[2], through), see, d);
+      const Vec<Real> dc_prev =
+          gate_gradients<Real>(cell, gates, gate, load(tape.c_prev(panel, b)), d_o,
+                               fma(d_o, see[2], through), see, d);
       store(dc(panel, b), keep_first<Real>(dc_prev, n));
       Real* out = dgates(step, panel, b);
       for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, keep_first<Real>(d[gate], n));

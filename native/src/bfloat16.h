@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Weights in half the bytes: bfloat16, the upper half of a float32.
 //
 // A word holds the weights of two neighbouring columns k and k + 1 (the second zero where there is

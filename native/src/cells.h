@@ -1,6 +1,7 @@
-// The pointwise part of a step, for the rows of a tile: from the gates before their nonlinearity to
-// c and h. The default cell is compiled for itself, and that with peepholes; for any other the
-// activation is chosen once per tile and site, outside of the loop over rows.
+// SPDX-License-Identifier: Apache-2.0
+// The pointwise part of a step: from the gates before their nonlinearity to c and h, and back. The
+// default cell is compiled for itself, and that with peepholes; for any other the activation is
+// chosen once per tile and site, outside of the loop over rows.
 #pragma once
 
 #include "activations.h"
@@ -8,164 +9,150 @@
 
 namespace gatewise::GATEWISE_ISA {
 
-// Where the pointwise part of one row reads and writes.
+// What the pointwise part of several rows (or panels) reads and writes; each is so many elements
+// from the next.
 template <class Real>
-struct CellRow {
+struct CellRows {
   const Real* c_prev;
   Real* c;
-  Real* y;
   Real* gates;      // tape, or null
   const Real* see;  // peephole weights [i, f, o][V], or null
+  int64_t c_prev_stride = kLanes<Real>, c_stride = kLanes<Real>,
+          gates_stride = kPanelWidth<Real>, see_stride = 0;
 };
 
-// In two passes over the rows of a tile (gates and c; then tanh c and h), so that the chains of
-// dependent operations are short and several rows are in flight. pre holds the gates before the
-// nonlinearity; its fourth vector passes o from one pass to the next.
+// Where h goes: row r at row[r] + offset, the first `units` lanes.
+template <class Real>
+struct HiddenRows {
+  Real* const* row;
+  int64_t offset;
+  int units;
+};
+
+// In two passes over the rows (gates and c; then tanh c and h), so that the chains of dependent
+// operations are short and several rows are in flight. pre holds the gates before the nonlinearity;
+// its fourth vector passes o from one pass to the next.
 // kRound: h is rounded to bfloat16. kSee: the gates see c through peepholes.
-template <class Real, int kRows, bool kSave, bool kRound, bool kSee>
-GATEWISE_INLINE void cell_rows(Vec<Real> (&pre)[kRows][kGates], const CellRow<Real> (&rows)[kRows],
-                               int units) {
+template <class Real, bool kSave, bool kRound, bool kSee>
+__attribute__((noinline)) void cell_rows(Vec<Real> (*pre)[kGates], const CellRows<Real>& rows,
+                                         const HiddenRows<Real>& h, int n) {
   constexpr int V = kLanes<Real>;
-  asm volatile("" ::: "memory");  // keeps the tile in memory: unrolling it all would spill
+  constexpr int64_t W = kPanelWidth<Real>;
+  const Real* c_prev_row = rows.c_prev;
+  Real *c_row = rows.c, *gates = rows.gates;
 #pragma GCC unroll 1
-  for (int r = 0; r < kRows; ++r) {
+  for (int r = 0; r < n; ++r, c_prev_row += V, c_row += V, gates += kSave ? W : 0) {
     Vec<Real>* a = pre[r];
-    const Vec<Real> c_prev = load(rows[r].c_prev);
+    const Vec<Real> c_prev = load(c_prev_row);
     Vec<Real> before_i = a[0], before_f = a[1], o = a[3];
     if constexpr (kSee) {
-      before_i = fma(load(rows[r].see), c_prev, before_i);
-      before_f = fma(load(rows[r].see + V), c_prev, before_f);
+      before_i = fma(load(rows.see), c_prev, before_i);
+      before_f = fma(load(rows.see + V), c_prev, before_f);
     }
     const Vec<Real> i = sigmoid<Real>(before_i), f = sigmoid<Real>(before_f), g = tanh<Real>(a[2]);
     const Vec<Real> c = fma(f, c_prev, i * g);
-    if constexpr (kSee) o = fma(load(rows[r].see + 2 * V), c, o);
+    if constexpr (kSee) o = fma(load(rows.see + 2 * V), c, o);
     o = sigmoid<Real>(o);
     if constexpr (kSave) {
-      store(rows[r].gates, i);
-      store(rows[r].gates + V, f);
-      store(rows[r].gates + 2 * V, g);
-      store(rows[r].gates + 3 * V, o);
+      store(gates, i);
+      store(gates + V, f);
+      store(gates + 2 * V, g);
+      store(gates + 3 * V, o);
     }
     a[3] = o;
-    store(rows[r].c, c);
+    store(c_row, c);
   }
+  c_row = rows.c;
 #pragma GCC unroll 1
-  for (int r = 0; r < kRows; ++r) {
-    Vec<Real> h = pre[r][3] * tanh<Real>(load(rows[r].c));
-    if constexpr (kRound) h = round_to_bfloat16(h);
-    store_first(rows[r].y, h, units);
+  for (int r = 0; r < n; ++r, c_row += V) {
+    Vec<Real> y = pre[r][3] * tanh<Real>(load(c_row));
+    if constexpr (kRound) y = round_to_bfloat16(y);
+    store_first(h.row[r] + h.offset, y, h.units);
   }
 }
 
-// The activation in place, of n vectors that lie kStride vectors apart.
-template <class Real, int kStride>
-__attribute__((noinline)) void apply(Activation activation, Vec<Real>* x, int n) {
-  const auto each = [&](auto&& function) __attribute__((always_inline)) {
-#pragma GCC unroll 1
-    for (int k = 0; k < n; ++k) x[k * kStride] = function(x[k * kStride]);
-  };
-  switch (activation) {
-    case Activation::kSigmoid:
-      return each([](Vec<Real> v) { return sigmoid<Real>(v); });
-    case Activation::kTanh:
-      return each([](Vec<Real> v) { return tanh<Real>(v); });
-    case Activation::kHardSigmoid:
-      return each([](Vec<Real> v) { return hard_sigmoid<Real>(v); });
-    case Activation::kHardTanh:
-      return each([](Vec<Real> v) { return at_most(at_least(v, Real{-1}), Real{1}); });
-    case Activation::kRelu:
-      return each([](Vec<Real> v) { return at_least(v, Real{0}); });
-    case Activation::kSoftsign:
-      return each([](Vec<Real> v) { return softsign<Real>(v); });
-    case Activation::kIdentity:
-      return;
-    case Activation::kOne:
-      return each([](Vec<Real>) { return splat(Real{1}); });
-  }
-}
-
-// The gradient of x from d, that of y = activation(x): all of the table can tell the slope from y
-// alone. Where it is 0, so is the gradient, whatever d holds.
+// The four gates as they act in the equations, from the tape.
 template <class Real>
-GATEWISE_INLINE Vec<Real> before(Activation activation, Vec<Real> y, Vec<Real> d) {
-  const Vec<Real> one = splat(Real{1}), none = splat(Real{0});
-  switch (activation) {
-    case Activation::kSigmoid:
-      return d * (y - y * y);
-    case Activation::kTanh:
-      return d * (one - y * y);
-    case Activation::kHardSigmoid:
-      return inside<Real>(y, 0, 1, d / splat(Real{6}));
-    case Activation::kHardTanh:
-      return inside<Real>(y, -1, 1, d);
-    case Activation::kRelu:
-      return y <= none ? none : d;
-    case Activation::kSoftsign: {
-      const Vec<Real> rest = one - magnitude<Real>(y);  // 1 / (1 + |x|)
-      return d * (rest * rest);
-    }
-    case Activation::kIdentity:
-      return d;
-    case Activation::kOne:
-      break;
-  }
-  return none;
+struct GateValues {
+  Vec<Real> i, f, g, o;
+};
+template <class Real>
+GATEWISE_INLINE GateValues<Real> gate_values(const Cell& cell, const Real* tape) {
+  constexpr int V = kLanes<Real>;
+  const Vec<Real> i = scaled<Real>(cell.input_gate, load(tape));
+  return {i,
+          cell.coupled ? splat(Real{1}) - i : scaled<Real>(cell.forget_gate, load(tape + V)),
+          scaled<Real>(cell.candidate, load(tape + 2 * V)),
+          scaled<Real>(cell.output_gate, load(tape + 3 * V))};
 }
 
-// Backward of any cell, from the gradients of o and of c (all of it, by way of h too) to dgates
-// before the nonlinearity; returns the gradient of c of the step before. see: peephole weights.
+// Backward of any cell, from the gradients of o before its nonlinearity and of c (all of it, by way
+// of h too) to dgates before the nonlinearity; returns the gradient of c of the step before.
+// tape: the gates; see: peephole weights.
 template <class Real>
-GATEWISE_INLINE Vec<Real> gate_gradients(const Cell& cell, const Real* gates, Vec<Real> c_prev,
+GATEWISE_INLINE Vec<Real> gate_gradients(const Cell& cell, const Real* tape,
+                                         const GateValues<Real>& gate, Vec<Real> c_prev,
                                          Vec<Real> d_o, Vec<Real> dc, const Vec<Real> (&see)[3],
                                          Vec<Real> (&d)[kGates]) {
   constexpr int V = kLanes<Real>;
-  const Vec<Real> i = load(gates), f = load(gates + V), g = load(gates + 2 * V);
-  const Vec<Real> df = dc * c_prev, di = cell.coupled ? dc * g - df : dc * g;
-  d[0] = before<Real>(cell.input_gate, i, di);
-  d[1] = cell.coupled ? Vec<Real>{} : before<Real>(cell.forget_gate, f, df);
-  d[2] = before<Real>(cell.candidate, g, dc * i);
+  const Vec<Real> df = dc * c_prev, di = cell.coupled ? dc * gate.g - df : dc * gate.g;
+  d[0] = before<Real>(cell.input_gate, load(tape), di);
+  d[1] = cell.coupled ? Vec<Real>{} : before<Real>(cell.forget_gate, load(tape + V), df);
+  d[2] = before<Real>(cell.candidate, load(tape + 2 * V), dc * gate.i);
   d[3] = d_o;
-  return fma(d[0], see[0], fma(d[1], see[1], dc * f));
+  return fma(d[0], see[0], fma(d[1], see[1], dc * gate.f));
 }
 
 // Any cell, up to c: pre holds the gates before their nonlinearity, and afterwards f, c and o in
 // its last three vectors.
 template <class Real>
 __attribute__((noinline)) void update_cells(const Cell& cell, Vec<Real> (*pre)[kGates],
-                                            const CellRow<Real>* rows, int n) {
+                                            const CellRows<Real>& rows, int n) {
   constexpr int V = kLanes<Real>;
-  for (int r = 0; cell.peephole && r < n; ++r) {
-    const Vec<Real> c_prev = load(rows[r].c_prev);
-    pre[r][0] = fma(load(rows[r].see), c_prev, pre[r][0]);
-    pre[r][1] = fma(load(rows[r].see + V), c_prev, pre[r][1]);
+  for (int r = 0; rows.see && r < n; ++r) {
+    const Real* see = rows.see + r * rows.see_stride;
+    const Vec<Real> c_prev = load(rows.c_prev + r * rows.c_prev_stride);
+    pre[r][0] = fma(load(see), c_prev, pre[r][0]);
+    pre[r][1] = fma(load(see + V), c_prev, pre[r][1]);
   }
-  apply<Real, kGates>(cell.input_gate, &pre[0][0], n);
-  if (!cell.coupled) apply<Real, kGates>(cell.forget_gate, &pre[0][1], n);
-  apply<Real, kGates>(cell.candidate, &pre[0][2], n);
+  squash<Real, kGates>(cell.input_gate, &pre[0][0], n);
+  if (!cell.coupled) squash<Real, kGates>(cell.forget_gate, &pre[0][1], n);
+  squash<Real, kGates>(cell.candidate, &pre[0][2], n);
+  for (int r = 0; rows.gates && r < n; ++r) {
+    for (int gate = 0; gate < 3; ++gate) {
+      store(rows.gates + r * rows.gates_stride + gate * V, pre[r][gate]);
+    }
+  }
+  scale_all<Real, kGates>(cell.input_gate, &pre[0][0], n);
+  if (!cell.coupled) scale_all<Real, kGates>(cell.forget_gate, &pre[0][1], n);
+  scale_all<Real, kGates>(cell.candidate, &pre[0][2], n);
   for (int r = 0; r < n; ++r) {
     if (cell.coupled) pre[r][1] = splat(Real{1}) - pre[r][0];
-    for (int gate = 0; rows[r].gates && gate < 3; ++gate) {
-      store(rows[r].gates + gate * V, pre[r][gate]);
-    }
-    const Vec<Real> c = fma(pre[r][1], load(rows[r].c_prev), pre[r][0] * pre[r][2]);
-    store(rows[r].c, c);
+    const Vec<Real> c_prev = load(rows.c_prev + r * rows.c_prev_stride);
+    const Vec<Real> c = fma(pre[r][1], c_prev, pre[r][0] * pre[r][2]);
+    store(rows.c + r * rows.c_stride, c);
     pre[r][2] = c;
-    if (cell.peephole) pre[r][3] = fma(load(rows[r].see + 2 * V), c, pre[r][3]);
+    if (rows.see) pre[r][3] = fma(load(rows.see + r * rows.see_stride + 2 * V), c, pre[r][3]);
   }
-  apply<Real, kGates>(cell.output_gate, &pre[0][3], n);
-  for (int r = 0; rows[0].gates && r < n; ++r) store(rows[r].gates + 3 * V, pre[r][3]);
+  squash<Real, kGates>(cell.output_gate, &pre[0][3], n);
+  for (int r = 0; rows.gates && r < n; ++r) {
+    store(rows.gates + r * rows.gates_stride + 3 * V, pre[r][3]);
+  }
+  scale_all<Real, kGates>(cell.output_gate, &pre[0][3], n);
 }
 
 // And from there to h.
 template <class Real, bool kRound>
 __attribute__((noinline)) void any_cell_rows(const Cell& cell, Vec<Real> (*pre)[kGates],
-                                             const CellRow<Real>* rows, int n, int units) {
+                                             const CellRows<Real>& rows, const HiddenRows<Real>& h,
+                                             int n) {
   update_cells(cell, pre, rows, n);
-  apply<Real, kGates>(cell.cell_output, &pre[0][2], n);
+  squash<Real, kGates>(cell.cell_output, &pre[0][2], n);
+  scale_all<Real, kGates>(cell.cell_output, &pre[0][2], n);
   for (int r = 0; r < n; ++r) {
-    Vec<Real> h = pre[r][3] * pre[r][2];
-    if constexpr (kRound) h = round_to_bfloat16(h);
-    store_first(rows[r].y, h, units);
+    Vec<Real> y = pre[r][3] * pre[r][2];
+    if constexpr (kRound) y = round_to_bfloat16(y);
+    store_first(h.row[r] + h.offset, y, h.units);
   }
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one point where an instruction set is chosen.
 #include <atomic>
 #include <cstdlib>
@@ -48,7 +49,9 @@ std::vector<const Kernels*> available() {
 #if defined(GATEWISE_HAVE_NEON)
   found.push_back(&neon::kKernels);
 #endif
+#if defined(GATEWISE_HAVE_PORTABLE)
   found.push_back(&portable::kKernels);
+#endif
   return found;
 }
 
@@ -64,7 +67,10 @@ std::atomic<const Kernels*>& chosen() {
   static std::atomic<const Kernels*> kernels = [] {
     const char* wanted = std::getenv("GATEWISE_ISA");
     const Kernels* found = wanted ? find(wanted) : nullptr;
-    return found ? found : available().front();
+    if (found) return found;
+    const auto all = available();
+    if (all.empty()) std::abort();  // a build without the portable kernels, on another processor
+    return all.front();
   }();
   return kernels;
 }
@@ -96,10 +102,10 @@ bool isa_select(const char* name) {
 double fma_peak_gflops() { return kernels().fma_peak_gflops(); }
 
 template <class Real>
-void activate(Activation which, int64_t n, const Real* x, Real* y) {
+void activate(const Activation& which, int64_t n, const Real* x, Real* y) {
   kernels().table<Real>().activate(which, n, x, y);
 }
-template void activate<float>(Activation, int64_t, const float*, float*);
-template void activate<double>(Activation, int64_t, const double*, double*);
+template void activate<float>(const Activation&, int64_t, const float*, float*);
+template void activate<double>(const Activation&, int64_t, const double*, double*);
 
 }  // namespace gatewise

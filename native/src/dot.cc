@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The forward kernels of bfloat16 weights with AVX512-BF16. All else of that instruction set is
 // avx512's: see dispatch.cc, before whose check nothing here may be called.
 #include "dot.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The forward products of bfloat16 weights by AVX512-BF16, whose one instruction takes two columns;
 // tile.h has the same by multiply-adds.
 //

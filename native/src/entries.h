@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernels as the drivers call them: each chooses the class for the plan's cell.
 #pragma once
 
@@ -19,28 +20,39 @@ GATEWISE_INLINE void with_cell(const ForwardPlan<Real>& plan, Function&& functio
   }
 }
 
+// Whole cache lines, so that parts of scratch memory are aligned and threads share none.
+template <class Real>
+constexpr size_t in_lines(size_t elements) {
+  constexpr size_t kLine = 64 / sizeof(Real);
+  return (elements + kLine - 1) / kLine * kLine;
+}
+
 template <class Real>
 size_t forward_scratch(const Shape& s, int64_t rows, bool staged) {
-  if (staged) return static_cast<size_t>(rows) * StagedRow<Real>::size(s);
-  return static_cast<size_t>(steps_ahead(s, rows) * rows * panel_count<Real>(s.H) *
-                             kPanelWidth<Real>);
+  if (staged) return in_lines<Real>(static_cast<size_t>(rows) * StagedRow<Real>::size(s));
+  return in_lines<Real>(ahead_size<Real>(s, rows)) + in_lines<Real>(RowTable<Real>::size(rows));
+}
+template <class Real>
+size_t ahead_size_of_all(const Shape& s) {
+  return in_lines<Real>(ahead_size<Real>(s, s.B));
 }
 
 template <class Real, class Weight>
-void forward_rows(const ForwardPlan<Real>& plan, Range rows, Real* scratch) {
+void forward_rows(const ForwardPlan<Real>& plan, Range steps, Range rows, Real* scratch) {
   const FlushSubnormals flush;
-  if (plan.staged) return StagedRows<Real, Weight>(plan, rows, scratch).run();
-  with_cell<Real, Weight>(
-      plan, [&](auto type) { typename decltype(type)::type(plan, rows, scratch).run(); });
+  if (plan.staged) return StagedRows<Real, Weight>(plan, rows, scratch).run(steps);
+  Real* table = scratch + in_lines<Real>(ahead_size<Real>(plan.shape, rows.size()));
+  with_cell<Real, Weight>(plan, [&](auto type) {
+    typename decltype(type)::type(plan, rows, scratch, table).run(steps);
+  });
 }
 
 template <class Real, class Weight>
-void forward_step(const ForwardPlan<Real>& plan, int64_t step, Range panels) {
+void forward_step(const ForwardPlan<Real>& plan, int64_t step, Range panels, Real* ahead,
+                  Real* table) {
   const FlushSubnormals flush;
   with_cell<Real, Weight>(plan, [&](auto type) {
-    typename decltype(type)::type rows(plan, {0, plan.shape.B}, plan.ahead);
-    rows.run_step(step, panels);
-    if (step == plan.shape.T - 1) rows.store_states(panels);
+    typename decltype(type)::type(plan, {0, plan.shape.B}, ahead, table).run_panels(step, panels);
   });
 }
 
@@ -49,13 +61,13 @@ void stream_step(const ForwardPlan<Real>& plan, Range rows, bool descending, Rea
   const FlushSubnormals flush;
   if (plan.staged) return StagedRows<Real, Weight>(plan, rows, scratch).advance();
   with_cell<Real, Weight>(plan, [&](auto type) {
-    typename decltype(type)::type(plan, rows, nullptr).advance(descending);
+    typename decltype(type)::type(plan, rows, nullptr, scratch).advance(descending);
   });
 }
 
 template <class Real>
 ForwardRows<Real, Real, CellKind::kDefault> all_rows(const ForwardPlan<Real>& plan) {
-  return {plan, {0, plan.shape.B}, nullptr};
+  return {plan, {0, plan.shape.B}, nullptr, nullptr};
 }
 template <class Real>
 void load_cells(const ForwardPlan<Real>& plan) {

@@ -1,62 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
 // Forward: layer by layer, both directions side by side, rows or hidden units over threads.
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 #include "sharing.h"
 #include "tape.h"
 #include "threads.h"
 
 namespace gatewise {
+namespace {
 
-Ragged::Ragged(std::span<const int64_t> batch_sizes)
-    : rows(batch_sizes.begin(), batch_sizes.end()), before(batch_sizes.size() + 1) {
-  std::partial_sum(rows.begin(), rows.end(), before.begin() + 1);
-  lengths.resize(static_cast<size_t>(rows.empty() ? 0 : rows.front()));
-  for (const int64_t running : rows) {
-    for (int64_t b = 0; b < running; ++b) ++lengths[static_cast<size_t>(b)];
+// The directions of one layer, through a range of their steps.
+template <class Real>
+class LayerForward {
+ public:
+  LayerForward(const KernelTable<Real>& kernels, std::span<const ForwardPlan<Real>> plans,
+               int threads, Workspace& workspace)
+      : kernels_(kernels),
+        plans_(plans),
+        s_(plans[0].shape),
+        D_(static_cast<int64_t>(plans.size())),
+        staged_(plans[0].staged),
+        threads_(useful_threads(s_, D_, threads, 2.0)),
+        lockstep_(!staged_ && in_lockstep(s_, D_, threads_)),
+        items_(row_items(s_.B, D_, threads_)) {
+    if (lockstep_) {
+      scratch_size_ = kernels.forward_scratch(s_, s_.B, staged_);
+    } else {  // not always most for the most rows
+      for (int64_t k = 0; k < items_; ++k) {
+        const int64_t rows = share_rows(s_, {0, s_.T}, k, items_).size();
+        scratch_size_ = std::max(scratch_size_, kernels.forward_scratch(s_, rows, staged_));
+      }
+    }
+    scratch_ = workspace.take<Real>(Slot::kRows, scratch_size_ * static_cast<size_t>(threads_));
+    if (!lockstep_) return;
+    // Pairs of panels: a single row takes two at once.
+    panels_ = kernels.sizes(s_).panels;
+    pieces_ = std::min<int64_t>((panels_ + 1) / 2, 2 * threads_);
+    ahead_size_ = kernels.ahead_size(s_);
+    ahead_ = workspace.take<Real>(Slot::kAhead, ahead_size_ * plans.size());
+    next_ = workspace.take<NextStep>(Slot::kLockstep, static_cast<size_t>(D_ * pieces_));
   }
-}
 
-bool is_well_packed(std::span<const int64_t> batch_sizes, int64_t N) {
-  int64_t before = N, left = N;
-  for (const int64_t running : batch_sizes) {
-    if (running < 1 || running > before || running > left) return false;
-    before = running;
-    left -= running;
+  bool in_lockstep_of_units() const { return lockstep_; }
+
+  void run(Range steps) {
+    if (lockstep_) return run_in_lockstep(steps);
+    const auto item = [&](int64_t item, int worker) {
+      kernels_.forward_rows(plans_[static_cast<size_t>(item / items_)], steps,
+                            share_rows(s_, {0, s_.T}, item % items_, items_), scratch(worker));
+    };
+    parallel_for(threads_, D_ * items_, item);
   }
-  return !batch_sizes.empty() && left == 0;
-}
+
+ private:
+  Real* scratch(int worker) const {
+    return scratch_ + static_cast<size_t>(worker) * scratch_size_;
+  }
+
+  void run_in_lockstep(Range steps) {
+    const int64_t pairs = (panels_ + 1) / 2;
+    const auto piece = [&](int64_t step, int64_t piece, int worker) {
+      const Range own = share(pairs, piece % pieces_, pieces_);
+      const auto d = static_cast<size_t>(piece / pieces_);
+      kernels_.forward_step(plans_[d], steps.first + step,
+                            {2 * own.first, std::min(panels_, 2 * own.end)},
+                            ahead_ + d * ahead_size_, scratch(worker));
+    };
+    lockstep(threads_, steps.size(), D_ * pieces_, next_, piece);
+  }
+
+  const KernelTable<Real>& kernels_;
+  const std::span<const ForwardPlan<Real>> plans_;
+  const Shape s_;
+  const int64_t D_;
+  const bool staged_;
+  const int threads_;
+  const bool lockstep_;
+  const int64_t items_;
+  size_t scratch_size_ = 0, ahead_size_ = 0;
+  int64_t panels_ = 0, pieces_ = 0;
+  Real *scratch_ = nullptr, *ahead_ = nullptr;
+  NextStep* next_ = nullptr;
+};
+
+}  // namespace
 
 template <class Real>
-void run_layer(const KernelTable<Real>& kernels, std::span<ForwardPlan<Real>> plans, int threads) {
+Status run_layer(const KernelTable<Real>& kernels, std::span<const ForwardPlan<Real>> plans,
+                 int threads, Workspace& workspace, Patience& patience) {
+  LayerForward<Real> layer(kernels, plans, threads, workspace);
+  if (workspace.failed()) return Status::kOutOfMemory;
   const Shape& s = plans[0].shape;
-  const auto D = static_cast<int64_t>(plans.size());
-  threads = useful_threads(s, D, threads, 2.0);
-  const bool staged = plans[0].staged;
-  if (!staged && in_lockstep(s, D, threads)) {
-    const size_t ahead = kernels.forward_scratch(s, s.B, false);
-    Real* room = scratch<Real>(Slot::kAhead, ahead * plans.size());
-    for (auto& plan : plans) {
-      plan.ahead = room;
-      room += ahead;
-    }
-    // Pairs of panels: a single row takes two at once.
-    const int64_t panels = kernels.sizes(s).panels, pairs = (panels + 1) / 2;
-    const int64_t pieces = std::min<int64_t>(pairs, 2 * threads);
-    lockstep(threads, s.T, D * pieces, [&](int64_t step, int64_t piece) {
-      const Range own = share(pairs, piece % pieces, pieces);
-      kernels.forward_step(plans[static_cast<size_t>(piece / pieces)], step,
-                           {2 * own.first, std::min(panels, 2 * own.end)});
-    });
-    return;
-  }
-  const int64_t items = row_items(s.B, D, threads);
-  parallel_for(threads, D * items, [&](int64_t item) {
-    const Range rows = share_rows(s, {0, s.T}, item % items, items);
-    Real* own = scratch<Real>(Slot::kRows, kernels.forward_scratch(s, rows.size(), staged));
-    kernels.forward_rows(plans[static_cast<size_t>(item / items)], rows, own);
-  });
+  const double operations = 8.0 * static_cast<double>(plans.size()) * static_cast<double>(s.B) *
+                            static_cast<double>(s.H) * static_cast<double>(s.I + s.P);
+  // A lockstep projects so many steps ahead, from a multiple of them on: kUnit holds all of them.
+  constexpr int64_t kUnit = 480;
+  int64_t at_once = std::min(s.T, patience.steps(operations));
+  if (layer.in_lockstep_of_units()) at_once = (at_once + kUnit - 1) / kUnit * kUnit;
+  int64_t step = 0;
+  do {  // a sequence without steps has states all the same
+    const int64_t end = s.T - step <= at_once ? s.T : step + at_once;
+    layer.run({step, end});
+    step = end;
+    if (patience.ends()) return Status::kCancelled;
+  } while (step < s.T);
+  return Status::kOk;
 }
 
 namespace {
@@ -65,84 +114,75 @@ template <class Real>
 class Forward {
  public:
   explicit Forward(const ForwardArgs<Real>& args)
-      : args_(args),
-        net_(args.weights.network),
-        shape_(args.weights.shape(0, args.T, args.B, args.ragged)),
-        layout_(args.weights, shape_, args.tape ? args.checkpoint_every : 0),
-        x_(readable(args.weights.kernels, args.x, shape_)),
-        h0_(readable(args.weights.kernels, args.h0, net_.L * net_.D * args.B * net_.P())) {}
+      : args_(args), at_(args.call, args.tape != nullptr) {}
 
-  void run() {
-    Sequence<const Real> x = x_;
-    for (int64_t layer = 0; layer < net_.L; ++layer) {
+  Status run() {
+    Sequence<const Real> x = at_.x;
+    for (int64_t layer = 0; layer < at_.net.L; ++layer) {
       const Sequence<Real> y = output(layer);
-      for (int64_t k = 0; k < layout_.segments(); ++k) run_segment(layer, k, x, y);
+      for (int64_t k = 0; k < at_.layout.segments(); ++k) {
+        const Status status = run_segment(layer, k, x, y);
+        if (status != Status::kOk) return status;
+      }
       x = y;
     }
+    return Status::kOk;
   }
 
  private:
-  Sequence<Real> output(int64_t layer) const {
-    if (layer == net_.L - 1) return args_.y;
-    const int64_t columns = net_.D * net_.P();
-    const auto size = static_cast<size_t>(shape_.rows_before(args_.T) * columns);
-    Real* data = args_.tape ? args_.tape + layout_.outputs(layer)
-                            : scratch<Real>(layer % 2 ? Slot::kOdd : Slot::kEven, size);
-    return dense(data, shape_, columns);
+  Sequence<Real> output(int64_t layer) {
+    if (layer == at_.net.L - 1) return args_.y;
+    const Slot slot = layer % 2 ? Slot::kOdd : Slot::kEven;
+    return at_.dense_output(args_.tape ? args_.tape + at_.layout.outputs(layer)
+                                       : at_.workspace.template take<Real>(slot, at_.output_size()));
   }
 
-  void run_segment(int64_t layer, int64_t k, const Sequence<const Real>& x,
-                   const Sequence<Real>& y) {
+  Status run_segment(int64_t layer, int64_t k, const Sequence<const Real>& x,
+                     const Sequence<Real>& y) {
     std::array<ForwardPlan<Real>, 2> plans;
-    for (int64_t d = 0; d < net_.D; ++d) {
-      plans[static_cast<size_t>(d)] = plan(layer * net_.D + d, k, x, half(y, d, net_.P()), d == 1);
+    for (int64_t d = 0; d < at_.net.D; ++d) {
+      plans[static_cast<size_t>(d)] = plan(layer * at_.net.D + d, k, x, half(y, d, at_.net.P()));
     }
-    run_layer<Real>(args_.weights.kernels, {plans.data(), static_cast<size_t>(net_.D)},
-                    args_.threads);
+    if (at_.workspace.failed()) return Status::kOutOfMemory;
+    return run_layer<Real>(at_.kernels, {plans.data(), static_cast<size_t>(at_.net.D)},
+                           args_.call.threads, at_.workspace, at_.patience);
   }
 
   ForwardPlan<Real> plan(int64_t index, int64_t k, const Sequence<const Real>& x,
-                         const Sequence<Real>& y, bool reverse) const {
-    const Range steps = layout_.segment(k);
-    const bool last = k == layout_.segments() - 1;
-    const Shape s = args_.weights.shape(index, steps.size(), args_.B, args_.ragged);
-    const auto panels = args_.weights.panels(index);
-    const int64_t states = s.B * s.H;
-    return {.shape = s,
-            .reverse = reverse,
-            .weights = panels.weights,
-            .bias = panels.bias,
-            .cell = net_.cell,
-            .extras = panels.extras,
-            .noise = noise_at(args_.noise, index, s),
-            .staged = net_.staged() || args_.noise.any(),
-            .x = part(x, steps, args_.T, reverse),
-            .h0 = state_before(state_at(h0_, index, s, s.P), y, steps.first, args_.T, reverse),
-            .c0 = k ? State<Real>{args_.tape + layout_.checkpoint(index, k - 1), s.H}
-                    : state_at(args_.c0, index, s, s.H),
-            .y = part(y, steps, args_.T, reverse),
-            .h_n = last ? args_.h_n + index * s.B * s.P : nullptr,
-            .c_n = last ? args_.c_n + index * states : args_.tape + layout_.checkpoint(index, k),
-            .tape = tape(index, s),
-            .ahead = nullptr};
+                         const Sequence<Real>& y) {
+    const Range steps = at_.layout.segment(k);
+    const int64_t T = args_.call.T;
+    const bool last = k == at_.layout.segments() - 1;
+    ForwardPlan<Real> made{at_.layer_plan(index, x)};
+    Shape& s = made.shape;
+    s.T = steps.size();
+    made.x = part(x, steps, T, made.reverse);
+    made.h0 = state_before(made.h0, y, steps.first, T, made.reverse);
+    const auto panels = args_.call.weights.panels(index);
+    made.weights = panels.weights, made.bias = panels.bias;
+    made.c0 = k ? State<Real>{args_.tape + at_.layout.checkpoint(index, k - 1), s.H}
+                : state_at(at_.workspace, args_.call.c0, index, s, s.H);
+    made.y = part(y, steps, T, made.reverse);
+    made.h_n = last ? args_.h_n + index * s.B * s.P : nullptr;
+    made.c_n = last ? args_.c_n + index * s.B * s.H : args_.tape + at_.layout.checkpoint(index, k);
+    made.tape = tape(index, s);
+    return made;
   }
 
-  Tape<Real> tape(int64_t index, const Shape& s) const {
-    if (args_.tape && !layout_.every()) {
-      return {args_.tape + layout_.gates(index), args_.tape + layout_.cells(index),
-              net_.cell.layer_norm ? args_.tape + layout_.norms(index) : nullptr};
+  Tape<Real> tape(int64_t index, const Shape& s) {
+    const TapeLayout<Real>& layout = at_.layout;
+    if (args_.tape && !layout.every()) {
+      return {args_.tape + layout.gates(index), args_.tape + layout.cells(index),
+              at_.net.cell.layer_norm ? args_.tape + layout.norms(index) : nullptr};
     }
-    const size_t cells = args_.weights.kernels.sizes(s).cells;
-    Real* room = scratch<Real>(Slot::kCells, cells * static_cast<size_t>(net_.D));
-    return {nullptr, room + static_cast<size_t>(index % net_.D) * cells};
+    const size_t cells = at_.kernels.sizes(s).cells;
+    Real* room = at_.workspace.template take<Real>(Slot::kCells,
+                                                   cells * static_cast<size_t>(at_.net.D));
+    return {nullptr, room + static_cast<size_t>(index % at_.net.D) * cells};
   }
 
   const ForwardArgs<Real>& args_;
-  const Network& net_;
-  const Shape shape_;  // of the first layer
-  const TapeLayout<Real> layout_;
-  const Sequence<const Real> x_;
-  const Real* h0_;
+  Frame<Real> at_;
 };
 
 }  // namespace
@@ -150,21 +190,25 @@ class Forward {
 template <class Real>
 size_t tape_size(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every,
                  const Ragged* ragged) {
+  if (!check(weights.network, T, B)) return 0;
   return TapeLayout<Real>(weights, weights.shape(0, T, B, ragged), checkpoint_every).size();
 }
 
 template <class Real>
-void forward(const ForwardArgs<Real>& args) {
-  if (args.B == 0) return;
-  Forward<Real>(args).run();
-  trim_scratch();
+Status forward(const ForwardArgs<Real>& args) {
+  if (!check(args.call.weights.network, args.call.T, args.call.B)) return Status::kBadSize;
+  if (args.call.B == 0) return Status::kOk;
+  return Forward<Real>(args).run();
 }
 
-template void run_layer<float>(const KernelTable<float>&, std::span<ForwardPlan<float>>, int);
-template void run_layer<double>(const KernelTable<double>&, std::span<ForwardPlan<double>>, int);
-template size_t tape_size<float>(const Weights<float>&, int64_t, int64_t, int64_t, const Ragged*);
-template size_t tape_size<double>(const Weights<double>&, int64_t, int64_t, int64_t, const Ragged*);
-template void forward<float>(const ForwardArgs<float>&);
-template void forward<double>(const ForwardArgs<double>&);
+#define GATEWISE_FOR(Real)                                                                     \
+  template Status run_layer<Real>(const KernelTable<Real>&, std::span<const ForwardPlan<Real>>, \
+                                  int, Workspace&, Patience&);                                  \
+  template size_t tape_size<Real>(const Weights<Real>&, int64_t, int64_t, int64_t,              \
+                                  const Ragged*);                                               \
+  template Status forward<Real>(const ForwardArgs<Real>&);
+GATEWISE_FOR(float)
+GATEWISE_FOR(double)
+#undef GATEWISE_FOR
 
 }  // namespace gatewise

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Forward: for each step and panel, tiles of rows go through products, gates, cell and output.
 #pragma once
 
@@ -14,39 +15,72 @@ inline constexpr int64_t kProjectAheadBatch = 32;  // rows (steps x batch) of on
 // How many steps ahead; 0: the projection is part of the tile. Adds the same terms in the same
 // order either way, so the choice does not change the bits.
 inline int64_t steps_ahead(const Shape& s, int64_t rows) {
-  if (rows >= kProjectAheadRows || s.I <= 4 || s.T <= 1) return 0;
+  if (rows < 1 || rows >= kProjectAheadRows || s.I <= 4 || s.T <= 1) return 0;
   return std::min(s.T, kProjectAheadBatch / rows);
 }
+template <class Real>
+size_t ahead_size(const Shape& s, int64_t rows) {
+  return static_cast<size_t>(steps_ahead(s, rows) * rows * panel_count<Real>(s.H) *
+                             kPanelWidth<Real>);
+}
+
+// Where x, the h before and the h to come of the rows of one step lie. All panels of a step use the
+// same addresses, so they are worked out once.
+template <class Real>
+struct RowTable {
+  const Real **x, **h;
+  Real** y;
+  static size_t size(int64_t rows) {  // in elements of Real
+    return static_cast<size_t>(rows) * 3 * sizeof(Real*) / sizeof(Real);
+  }
+  RowTable(Real* room, int64_t rows)
+      : x(reinterpret_cast<const Real**>(room)),
+        h(x + rows),
+        y(reinterpret_cast<Real**>(room) + 2 * rows) {}
+};
 
 // Cells that are compiled for themselves: the default one, and that with peepholes; or any other.
 enum class CellKind { kDefault, kPeephole, kAny };
 
-// Some rows of the batch, through all steps or through one. Weight: Real, or Bfloat16Pair.
+// Some rows of the batch, through some steps or through one. Weight: Real, or Bfloat16Pair.
 template <class Real, class Weight, CellKind kKind>
 class ForwardRows {
  public:
-  // ahead: forward_scratch(rows) elements.
-  ForwardRows(const ForwardPlan<Real>& plan, Range rows, Real* ahead)
-      : plan_(plan), gates_(plan.cell), row_(rows.first), rows_(rows.size()), ahead_(ahead) {}
+  // ahead: ahead_size(rows) elements; table: RowTable::size(rows).
+  ForwardRows(const ForwardPlan<Real>& plan, Range rows, Real* ahead, Real* table)
+      : plan_(plan),
+        gates_(plan.cell),
+        row_(rows.first),
+        rows_(rows.size()),
+        ahead_(ahead),
+        table_(table, rows.size()) {}
 
-  void run() {
+  // The states are loaded before the first step of all, and stored after the last.
+  void run(Range steps) {
     const Range all{0, panels()};
-    for (int64_t step = 0; step < plan_.shape.T; ++step) run_step(step, all);
-    if (plan_.shape.T == 0) load_cells(all);
-    store_states(all);
+    const int64_t block = steps_ahead(plan_.shape, rows_);
+    if (steps.first == 0) load_cells(all);
+    for (int64_t step = steps.first; step < steps.end; ++step) {
+      const int64_t slot = block ? (step - steps.first) % block : -1;
+      if (slot == 0) project({step, std::min(step + block, steps.end)}, all);
+      run_step(step, slot, all);
+    }
+    if (steps.end == plan_.shape.T) store_states(all);
   }
 
-  // The states of these panels are loaded before their first step; and stored after the last one.
-  void run_step(int64_t step, Range panels) {
+  // Some panels of one step: the states of these panels, too.
+  void run_panels(int64_t step, Range panels) {
     const int64_t T = plan_.shape.T, block = steps_ahead(plan_.shape, rows_);
     if (step == 0) load_cells(panels);
     if (block && step % block == 0) project({step, std::min(step + block, T)}, panels);
-    const Step at(plan_, step, block ? step % block : -1);
-    if (plan_.tape.gates) {
-      run_panels<true>(at, panels, step % 2);
-    } else {
-      run_panels<false>(at, panels, step % 2);
-    }
+    run_step(step, block ? step % block : -1, panels);
+    if (step == T - 1) store_states(panels);
+  }
+
+  // One step with the cell states as they are.
+  void advance(bool descending) {
+    const Step at(*this, 0, -1);
+    each_panel<false>(at, {0, panels()}, descending);
   }
 
   void store_states(Range panels) {
@@ -73,28 +107,28 @@ class ForwardRows {
     });
   }
 
-  // One step with the cell states as they are.
-  void advance(bool descending) {
-    run_panels<false>(Step(plan_, 0, -1), {0, panels()}, descending);
-  }
-
  private:
   static constexpr int V = kLanes<Real>;
   static constexpr int64_t W = kPanelWidth<Real>;
 
-  // Where one step reads and writes. slot: of the projection done ahead, or -1.
+  // What one step reads and writes. slot: of the projection done ahead, or -1.
   struct Step {
-    Step(const ForwardPlan<Real>& plan, int64_t step, int64_t slot)
+    Step(const ForwardRows& of, int64_t step, int64_t slot)
         : slot(slot),
-          rows(plan.shape.rows_at(step)),
-          tape(plan.tape, plan.shape, step),
-          x(plan.x, plan.shape, step, plan.reverse),
-          h_prev(hidden_before(plan, step)),
-          y(plan.y, plan.shape, step, plan.reverse) {}
-    int64_t slot, rows;
+          rows(std::min(of.rows_, of.plan_.shape.rows_at(step) - of.row_)),
+          inputs(slot < 0 ? of.plan_.shape.I : 0),
+          tape(of.plan_.tape, of.plan_.shape, step) {
+      if (rows <= 0) return;
+      const auto& plan = of.plan_;
+      if (slot < 0) {
+        StepRows<const Real>(plan.x, plan.shape, step, plan.reverse)
+            .locate(of.row_, rows, of.table_.x);
+      }
+      hidden_before(plan, step).locate(of.row_, rows, of.table_.h);
+      StepRows<Real>(plan.y, plan.shape, step, plan.reverse).locate(of.row_, rows, of.table_.y);
+    }
+    int64_t slot, rows, inputs;
     StepTape<Real> tape;
-    StepRows<const Real> x, h_prev;
-    StepRows<Real> y;
   };
 
   int64_t panels() const { return panel_count<Real>(plan_.shape.H); }
@@ -108,8 +142,8 @@ class ForwardRows {
     return reinterpret_cast<const Weight*>(plan_.weights) + panel * panel_stride();
   }
   // Of the tile: without the inputs where they are projected ahead.
-  const Weight* weights(int64_t panel, int64_t slot) const {
-    return weights(panel) + (slot < 0 ? 0 : words<Weight>(plan_.shape.I) * W);
+  const Weight* weights(int64_t panel, const Step& at) const {
+    return weights(panel) + (at.inputs ? 0 : words<Weight>(plan_.shape.I) * W);
   }
   Real* cells(int64_t step, int64_t panel, int64_t b) const {
     return tape_cells(plan_.tape, plan_.shape, step, panel, b);
@@ -117,6 +151,11 @@ class ForwardRows {
   Real* ahead(int64_t slot, int64_t r, int64_t panel) const {
     return ahead_ + ((slot * rows_ + r) * panels() + panel) * W;
   }
+  // The gates of row r before any product, and how far the next row's are.
+  const Real* init(const Step& at, int64_t r, int64_t panel) const {
+    return at.slot < 0 ? plan_.bias + panel * W : ahead(at.slot, r, panel);
+  }
+  int64_t init_stride(const Step& at) const { return at.slot < 0 ? 0 : panels() * W; }
 
   template <class Function>
   void for_cells(Range panels, Function&& function) {
@@ -130,19 +169,20 @@ class ForwardRows {
     const Range own{row_, row_ + rows_};
     const int64_t count = RowCursor::count(plan_.shape, steps, own);
     for (int64_t panel = panels.first; panel < panels.end; ++panel) {
-      const Real* bias = plan_.bias + panel * W;
       RowCursor at(plan_.shape, steps, own);
       for_tiles<kTileRows>(count, [&](int64_t, auto n) {
         constexpr int kRows = decltype(n)::value;
-        const Real *init[kRows], *x[kRows];
+        const Real* x[kRows];
         Real* to[kRows];
         for (int r = 0; r < kRows; ++r, at.next()) {
-          init[r] = bias;
           x[r] = plan_.x.row(plan_.shape.time(at.step(), at.b(), plan_.reverse), at.b());
           to[r] = ahead(at.step() - steps.first, at.b() - row_, panel);
         }
         alignas(64) Vec<Real> out[kRows][kGates];
-        gates_tile<Real, Weight, kRows>(gates_, init, weights(panel), x, plan_.shape.I, x, 0, out);
+        with_gates(gates_, [&](const auto& gates) {
+          gates_tile<Real, Weight, kRows>(gates, plan_.bias + panel * W, 0, weights(panel), x,
+                                          plan_.shape.I, x, 0, out);
+        });
         for (int r = 0; r < kRows; ++r) {
           for (int gate = 0; gate < kGates; ++gate) store(to[r] + gate * V, out[r][gate]);
         }
@@ -150,76 +190,70 @@ class ForwardRows {
     }
   }
 
+  void run_step(int64_t step, int64_t slot, Range panels) {
+    const Step at(*this, step, slot);
+    if (plan_.tape.gates) {
+      each_panel<true>(at, panels, step % 2);
+    } else {
+      each_panel<false>(at, panels, step % 2);
+    }
+  }
+
   // Every other step takes the panels from the last to the first: of weights a little larger than
   // the cache, what was read last is still there.
   template <bool kSave>
-  void run_panels(const Step& at, Range panels, bool descending) {
-    const int64_t rows = std::min(rows_, at.rows - row_);
-    if (rows <= 0) return;
-    const int64_t at_once = rows == 1 ? 2 : 1, groups = (panels.size() + at_once - 1) / at_once;
+  void each_panel(const Step& at, Range panels, bool descending) {
+    if (at.rows <= 0) return;
+    const int64_t at_once = at.rows == 1 ? 2 : 1,
+                  groups = (panels.size() + at_once - 1) / at_once;
     for (int64_t k = 0; k < groups; ++k) {
       const int64_t panel = panels.first + (descending ? groups - 1 - k : k) * at_once;
-      if (rows == 1 && panel + 2 <= panels.end) {
+      if (at.rows == 1 && panel + 2 <= panels.end) {
         run_pair<kSave>(at, panel);
       } else {
-        for_tiles<kTileRows>(rows, [&](int64_t first, auto n) {
+        for_tiles<kTileRows>(at.rows, [&](int64_t first, auto n) {
           run_tile<decltype(n)::value, kSave>(at, panel, first);
         });
       }
     }
   }
 
-  template <bool kSave>
-  CellRow<Real> cell_row(const Step& at, int64_t panel, int64_t b) const {
-    return {at.tape.c_prev(panel, b), at.tape.c(panel, b), at.y[b] + panel * V,
-            kSave ? at.tape.gates(panel, b) : nullptr,
-            kKind != CellKind::kDefault && plan_.extras.peephole
-                ? plan_.extras.peephole + panel * 3 * V
-                : nullptr};
-  }
-
   template <int kRows, bool kSave>
-  __attribute__((noinline)) void run_tile(const Step& at, int64_t panel, int64_t first) {
-    const Real *init[kRows], *x[kRows], *h[kRows];
-    CellRow<Real> rows[kRows];
-    for (int r = 0; r < kRows; ++r) {
-      const int64_t b = row_ + first + r;
-      init[r] = at.slot < 0 ? plan_.bias + panel * W : ahead(at.slot, first + r, panel);
-      x[r] = at.x[b];
-      h[r] = at.h_prev[b];
-      rows[r] = cell_row<kSave>(at, panel, b);
-    }
-    const int64_t I = at.slot < 0 ? plan_.shape.I : 0;
+  GATEWISE_INLINE void run_tile(const Step& at, int64_t panel, int64_t first) {
     alignas(64) Vec<Real> pre[kRows][kGates];
-    gates_tile<Real, Weight, kRows>(gates_, init, weights(panel, at.slot), x, I, h, plan_.shape.P,
-                                    pre);
-    run_cells<kRows, kSave>(pre, rows, panel);
+    with_gates(gates_, [&](const auto& gates) __attribute__((always_inline)) {
+      gates_tile<Real, Weight, kRows>(gates, init(at, first, panel), init_stride(at),
+                                      weights(panel, at), table_.x + first, at.inputs,
+                                      table_.h + first, plan_.shape.P, pre);
+    });
+    finish<kSave>(at, panel, first, kRows, pre);
   }
 
-  template <int kRows, bool kSave>
-  GATEWISE_INLINE void run_cells(Vec<Real> (&pre)[kRows][kGates],
-                                 const CellRow<Real> (&rows)[kRows], int64_t panel) {
-    constexpr bool kRound = kIsPair<Weight>;
-    if constexpr (kKind == CellKind::kAny) {
-      any_cell_rows<Real, kRound>(plan_.cell, pre, rows, kRows, units(panel));
-    } else {
-      constexpr bool kSee = kKind == CellKind::kPeephole;
-      cell_rows<Real, kRows, kSave, kRound, kSee>(pre, rows, units(panel));
-    }
-  }
-
+  // One row, two panels.
   template <bool kSave>
-  __attribute__((noinline)) void run_pair(const Step& at, int64_t panel) {
-    const int64_t I = at.slot < 0 ? plan_.shape.I : 0, b = row_;
+  GATEWISE_INLINE void run_pair(const Step& at, int64_t panel) {
     alignas(64) Vec<Real> pre[2][kGates];
-    gates_pair<Real, Weight>(
-        gates_, at.slot < 0 ? plan_.bias + panel * W : ahead(at.slot, 0, panel),
-        weights(panel, at.slot), panel_stride(), at.x[b], I, at.h_prev[b], plan_.shape.P, pre);
-    for (int p = 0; p < 2; ++p) {
-      Vec<Real> one[1][kGates];
-      for (int gate = 0; gate < kGates; ++gate) one[0][gate] = pre[p][gate];
-      const CellRow<Real> row[1] = {cell_row<kSave>(at, panel + p, b)};
-      run_cells<1, kSave>(one, row, panel + p);
+    with_gates(gates_, [&](const auto& gates) __attribute__((always_inline)) {
+      gates_pair<Real, Weight>(gates, init(at, 0, panel), weights(panel, at), panel_stride(),
+                               table_.x[0], at.inputs, table_.h[0], plan_.shape.P, pre);
+    });
+    for (int p = 0; p < 2; ++p) finish<kSave>(at, panel + p, 0, 1, pre + p);
+  }
+
+  // From the gates to c and h, for n rows of a panel.
+  template <bool kSave>
+  void finish(const Step& at, int64_t panel, int64_t first, int n, Vec<Real> (*pre)[kGates]) {
+    constexpr bool kRound = kIsPair<Weight>;
+    const int64_t b = row_ + first;
+    const CellRows<Real> rows{at.tape.c_prev(panel, b), at.tape.c(panel, b),
+                              kSave ? at.tape.gates(panel, b) : nullptr,
+                              plan_.extras.peephole ? plan_.extras.peephole + panel * 3 * V
+                                                    : nullptr};
+    const HiddenRows<Real> h{table_.y + first, panel * V, units(panel)};
+    if constexpr (kKind == CellKind::kAny) {
+      any_cell_rows<Real, kRound>(plan_.cell, pre, rows, h, n);
+    } else {
+      cell_rows<Real, kSave, kRound, kKind == CellKind::kPeephole>(pre, rows, h, n);
     }
   }
 
@@ -231,6 +265,7 @@ class ForwardRows {
   const Gates gates_;
   const int64_t row_, rows_;
   Real* ahead_;
+  const RowTable<Real> table_;
 };
 
 }  // namespace gatewise::GATEWISE_ISA

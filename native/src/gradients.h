@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Backward, second part: dW, from the dgates of a chunk of steps and what the cell read
 // then.
 //
@@ -64,7 +65,7 @@ class WeightGradient {
   static constexpr int64_t W = kPanelWidth<Real>;
 
   // Of a ragged batch in reverse, rows of one step are of different times: no stride leads along.
-  // And what a mask changes is nowhere yet.
+  // And h times a mask stands nowhere yet.
   bool copies() const {
     return panels_ >= kCopyOperandPanels || (plan_.shape.ragged && plan_.reverse) ||
            plan_.noise.recurrent_mask;

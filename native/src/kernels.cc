@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernels of one instruction set: CMake compiles this file once for each, with GATEWISE_ISA the
 // name of the namespace and the compiler's flags to match. Nothing here may be called before
 // dispatch.cc has seen that the machine runs it.
@@ -37,40 +38,76 @@ BufferSizes sizes(const Shape& s) {
           .unprojected = static_cast<size_t>(in_whole_panels<Real>(s.H) * s.B)};
 }
 
-// Any change of a single element changes it for certain, others but once in 2^64. Mixed at each
-// element (xor, multiply, shift: Steele et al. 2014), in eight chains to hide the latency.
+// A 64-bit fingerprint of the bits, made as XXH3 (Collet 2019) makes its own of long inputs, with a
+// vector for its accumulators and keys of our own: each word is mixed with a key of its place by a
+// multiplication of its halves and added to another lane as it is, so no two changes cancel by
+// their distance alone; accumulators are scrambled after each block, and the last word is mixed
+// until every input bit moves about half of the output bits. Not made to withstand somebody who
+// looks for collisions.
+constexpr int kChains = 4, kStripes = 32;  // independent accumulators; rounds between scrambles
+constexpr uint64_t kPrime32 = 0x9E3779B1u, kPrime64 = 0x9E3779B185EBCA87u;
+
+constexpr uint64_t avalanche(uint64_t x) {  // XXH3_avalanche
+  x ^= x >> 37;
+  x *= 0x165667919E3779F9u;
+  return x ^ (x >> 32);
+}
+constexpr int kWords = kVectorBytes / 8;
+struct Keys {
+  alignas(64) uint64_t word[(kStripes + kChains) * kWords];
+  constexpr Keys() : word() {
+    uint64_t state = 0;
+    for (uint64_t& w : word) {  // splitmix64 (Steele et al. 2014)
+      uint64_t z = state += 0x9E3779B97F4A7C15u;
+      z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+      z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+      w = z ^ (z >> 31);
+    }
+  }
+};
+constexpr Keys kKeys;
+
+struct Accumulator {
+  Words sum;
+  GATEWISE_INLINE void add(Words data, const uint64_t* key) {
+    const Words mixed = data ^ load_words(key);
+    sum += multiply_halves(mixed) + swap_pairs(data);
+  }
+  GATEWISE_INLINE void scramble(const uint64_t* key) {
+    sum ^= sum >> 47;
+    sum ^= load_words(key);
+    sum = multiply_low(sum, kPrime32);
+  }
+};
+
 template <class Real>
 uint64_t fingerprint(uint64_t seed, const Real* data, int64_t n) {
-  constexpr int kChains = 8;
-  constexpr uint64_t kOdd = 0x9E3779B97F4A7C15u;
-  using Words = uint64_t __attribute__((vector_size(kVectorBytes)));
   const auto* bytes = reinterpret_cast<const unsigned char*>(data);
   const auto size = static_cast<size_t>(n) * sizeof(Real);
-  Words chain[kChains];
-  for (int k = 0; k < kChains; ++k)
-    chain[k] = Words{} + (seed ^ (kOdd * static_cast<uint64_t>(k + 1)));
-  const auto mix = [](Words& state, const unsigned char* from) __attribute__((always_inline)) {
-    Words word;
-    __builtin_memcpy(&word, from, sizeof word);
-    state = (state ^ word) * kOdd;
-    state ^= state >> 29;
-  };
+  constexpr size_t kStripe = kChains * sizeof(Words);
+  Accumulator chain[kChains];
+  for (int k = 0; k < kChains; ++k) chain[k].sum = load_words(kKeys.word + k * kWords) ^ seed;
   size_t at = 0;
-  for (; at + sizeof chain <= size; at += sizeof chain) {
-#pragma GCC unroll 8
-    for (int k = 0; k < kChains; ++k)
-      mix(chain[k], bytes + at + static_cast<size_t>(k) * sizeof(Words));
+  int stripe = 0;
+  for (; at + kStripe <= size; at += kStripe) {
+#pragma GCC unroll 4
+    for (int k = 0; k < kChains; ++k) {
+      chain[k].add(load_words(bytes + at + static_cast<size_t>(k) * sizeof(Words)),
+                   kKeys.word + (stripe + k) * kWords);
+    }
+    if (++stripe < kStripes) continue;
+    stripe = 0;
+    for (int k = 0; k < kChains; ++k) chain[k].scramble(kKeys.word + k * kWords);
   }
   for (int k = 0; at < size; ++k, at += sizeof(Words)) {
-    unsigned char rest[sizeof(Words)] = {};
+    alignas(64) unsigned char rest[sizeof(Words)] = {};
     __builtin_memcpy(rest, bytes + at, std::min(sizeof(Words), size - at));
-    mix(chain[k], rest);
+    chain[k].add(load_words(rest), kKeys.word + (stripe + k) * kWords);
   }
-  uint64_t result = seed + size;
-  for (const Words& words : chain) {
-    for (size_t lane = 0; lane < sizeof(Words) / 8; ++lane) {
-      result = (result ^ words[lane]) * kOdd;
-      result ^= result >> 29;
+  uint64_t result = seed + size * kPrime64;
+  for (const Accumulator& one : chain) {
+    for (int lane = 0; lane < kWords; ++lane) {
+      result = avalanche((result ^ one.sum[lane]) * kPrime64);
     }
   }
   return result;
@@ -115,13 +152,13 @@ void add(Real* to, const Real* from, int64_t n) {
 }
 
 template <class Real>
-void activate(Activation which, int64_t n, const Real* x, Real* y) {
+void activate(const Activation& which, int64_t n, const Real* x, Real* y) {
   const FlushSubnormals flush;
   for (int64_t j = 0; j < n; j += kLanes<Real>) {
     const int lanes = static_cast<int>(std::min<int64_t>(kLanes<Real>, n - j));
     Vec<Real> v = load_first(x + j, lanes);
-    apply<Real, 1>(which, &v, 1);
-    store_first(y + j, v, lanes);
+    squash<Real, 1>(which, &v, 1);
+    store_first(y + j, scaled<Real>(which, v), lanes);
   }
 }
 
@@ -164,6 +201,7 @@ constexpr KernelTable<Real> table() {
                          .round = nullptr,
                          .pack_backward = pack_backward<Real>,
                          .forward_scratch = forward_scratch<Real>,
+                         .ahead_size = ahead_size_of_all<Real>,
                          .forward_rows = forward_rows<Real, Weight>,
                          .forward_step = forward_step<Real, Weight>,
                          .stream_step = stream_step<Real, Weight>,

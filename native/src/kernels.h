@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a kernel needs to know of one layer in one direction (plans), and the table of kernels that
 // each instruction set fills in. Plans are built in forward.cc and backward.cc.
 #pragma once
@@ -33,16 +34,17 @@ struct State {
   const Real* row(int64_t b) const { return data + b * stride; }
 };
 
-// Gates after their activation [step][panel][b][gate][V], or null, and cell states
+// Gates [step][panel][b][gate][V], or null, and cell states
 // [step + 1][panel][b][V], where state 0 is c0; without gates only one state is kept. Of each step
-// only the rows that run.
+// only the rows that run. A gate is kept as the function's value, before the activation's scale and
+// shift: its slope follows from that without loss.
 template <class Real>
 struct Tape {
   Real *gates, *cells;
   Real* norms = nullptr;  // with layer norm: [step][b], see NormRow in norm.h
 };
 
-// What a cell has beside weights and biases, in the kernels' order; null where it has it not.
+// What a cell has beside weights and biases, in the kernels' order; null where it lacks it.
 template <class Real>
 struct Extras {
   const Real* peephole;             // [panel][i, f, o][V]
@@ -59,25 +61,30 @@ struct LayerNoise {
   Real rate_h = 0, rate_c = 0;
 };
 
+// What every pass over one layer in one direction needs: forward, backward and a stream.
 template <class Real>
-struct ForwardPlan {
+struct LayerPlan {
   Shape shape;
-  bool reverse;
-  const Real *weights, *bias;  // pack_forward
-  Cell cell;
-  Extras<Real> extras;
-  LayerNoise<Real> noise;
-  bool staged;  // see staged.h
-  Sequence<const Real> x;
-  State<Real> h0, c0;
-  Sequence<Real> y;
-  Real *h_n, *c_n;  // [B, P], [B, H]; h_n may be null
-  Tape<Real> tape;
-  Real* ahead;  // forward_scratch of all rows, for forward_step only
+  bool reverse = false;
+  Cell cell = {};
+  Extras<Real> extras = {};
+  LayerNoise<Real> noise = {};
+  bool staged = false;  // see staged.h
+  Sequence<const Real> x = {};
+  State<Real> h0 = {};
 };
 
-// What backward works with where gates are staged: all rows of the batch, and of steps those of a
-// chunk. Null where the cell has no use for it.
+template <class Real>
+struct ForwardPlan : LayerPlan<Real> {
+  const Real *weights = nullptr, *bias = nullptr;  // pack_forward
+  State<Real> c0 = {};
+  Sequence<Real> y = {};
+  Real *h_n = nullptr, *c_n = nullptr;  // [B, P], [B, H]; h_n may be null
+  Tape<Real> tape = {};
+};
+
+// Backward's working memory where gates are staged: all rows of the batch, and of steps those of a
+// chunk. Null where the cell has no use for it, or nobody wants the gradient.
 template <class Real>
 struct Staging {
   Real* kept;         // [b][padded P]: the gradient that zoneout leads past the cell
@@ -86,36 +93,30 @@ struct Staging {
   Real* unprojected;  // [step][H in whole W][b][W]: what it takes
   Real *dnormal_c, *normal_c;  // [step][panel][b][V]: of the norm of c; c normalised
   Real* room;                  // [b][padded H]
+  Real* inverse_std;           // [b]: of c
   // Gradients as they grow: [H in whole W][P][W], and like Extras.
   Real *dproject, *dnorm_ih, *dnorm_hh, *dnorm_c;
 };
 
 template <class Real>
-struct BackwardPlan {
-  Shape shape;
-  bool reverse;
-  Cell cell;
-  Extras<Real> extras;
-  LayerNoise<Real> noise;
-  bool staged;
-  const Real *weights_hh, *weights_ih;  // pack_backward; weights_ih null: dx is not wanted
-  Sequence<const Real> x;
-  State<Real> h0;
-  Sequence<const Real> y;
-  Tape<const Real> tape;
-  Sequence<const Real> dy;  // data may be null
-  Sequence<Real> dx;
-  int64_t sum_steps;    // steps whose terms of dW and db are summed apart
-  int64_t chunk_steps;  // steps whose dgates are kept before they go into dW: whole sums
+struct BackwardPlan : LayerPlan<Real> {
+  const Real *weights_hh = nullptr, *weights_ih = nullptr;  // pack_backward
+  Sequence<const Real> y = {};
+  Tape<const Real> tape = {};
+  Sequence<const Real> dy = {};  // data may be null
+  Sequence<Real> dx = {};        // data null: not wanted
+  int64_t sum_steps = 1;         // steps whose terms of dW and db are summed apart
+  int64_t chunk_steps = 1;  // steps whose dgates are kept before they go into dW: whole sums
   // Working memory, all rows of the batch: gradients of the states [b][padded P] and [panel][b][V],
   // dgates [step in chunk][panel][b][gate][V], packed operands of dW (see pack_operand), and dW
-  // [panel][I, then P][gate][V] and db [panel][gate][V] as they grow.
-  Real *dh, *dc, *dgates, *operand, *dw, *db;
-  Real* dpeephole;  // [panel][i, f, o][V], as it grows; or null
+  // [panel][I, then P][gate][V] and db [panel][gate][V] as they grow. Null: not wanted.
+  Real *dh = nullptr, *dc = nullptr, *dgates = nullptr, *operand = nullptr;
+  Real *dw = nullptr, *db = nullptr;
+  Real* dpeephole = nullptr;  // [panel][i, f, o][V], as it grows
   // Layer norms stand between the gates and their products: dgates as W_ih meets them, and as the
   // bias does. Else both are dgates.
-  Real *dgates_x, *dgates_pre;
-  Staging<Real> staging;
+  Real *dgates_x = nullptr, *dgates_pre = nullptr;
+  Staging<Real> staging = {};
 };
 
 // A range of whatever is counted.
@@ -157,11 +158,14 @@ struct KernelTable {
   void (*pack_backward)(int64_t H, int64_t columns, int64_t first, int64_t N, const Real* panels,
                         Real* out);
 
-  // Elements of scratch for so many rows.
+  // Elements of scratch for so many rows of an item of work.
   size_t (*forward_scratch)(const Shape&, int64_t rows, bool staged);
-  // Some rows through all steps; or some panels through one step, for all rows.
-  void (*forward_rows)(const ForwardPlan<Real>&, Range rows, Real* scratch);
-  void (*forward_step)(const ForwardPlan<Real>&, int64_t step, Range panels);
+  size_t (*ahead_size)(const Shape&);  // of the input projected ahead in lockstep
+  // Some rows through some steps; or some panels through one step, for all rows, with the input
+  // projected ahead at `ahead` and scratch for the rows of one step.
+  void (*forward_rows)(const ForwardPlan<Real>&, Range steps, Range rows, Real* scratch);
+  void (*forward_step)(const ForwardPlan<Real>&, int64_t step, Range panels, Real* ahead,
+                       Real* scratch);
   // One step of some rows, for T = 1, the panels in either order: c stays in tape.cells, where
   // load_cells and store_cells reach it.
   void (*stream_step)(const ForwardPlan<Real>&, Range rows, bool descending, Real* scratch);
@@ -181,10 +185,11 @@ struct KernelTable {
   void (*bias_gradient)(const BackwardPlan<Real>&, Range steps, Range panels);  // and the like
   void (*projection_gradient)(const BackwardPlan<Real>&, Range steps);
   void (*input_gradient)(const BackwardPlan<Real>&, Range steps, Range rows);
+  // Each of the three may be null.
   void (*unpack_gradients)(const BackwardPlan<Real>&, int64_t panel, Real* dw_ih, Real* dw_hh,
                            Real* db);
   void (*add)(Real* to, const Real* from, int64_t n);
-  void (*activate)(Activation, int64_t n, const Real* x, Real* y);
+  void (*activate)(const Activation&, int64_t n, const Real* x, Real* y);
 };
 
 struct Kernels {

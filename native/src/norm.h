@@ -1,6 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
 // Layer norm (Ba et al. 2016, eq. 4) of one row whose numbers lie in panels.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "packing.h"
@@ -10,7 +13,7 @@ namespace gatewise::GATEWISE_ISA {
 // PyTorch's default, and that of reference.py.
 inline constexpr double kNormEpsilon = 1e-5;
 
-// What backward needs of a row's norms: the normalised products of x and of h, [panel][gate][V]
+// One row's norms as backward needs them: the normalised products of x and of h, [panel][gate][V]
 // each, and the inverse standard deviation of either.
 template <class Real>
 struct NormRow {
@@ -42,9 +45,8 @@ GATEWISE_INLINE Real sum_of_lanes(Vec<Real> v) {
 template <class Real, int kVectors>
 class NormColumns {
  public:
-  NormColumns(int64_t H, const bool (&used)[kVectors]) : H_(H) {
-    int64_t kinds = 0;
-    for (int k = 0; k < kVectors; ++k) kinds += used_[k] = used[k];
+  NormColumns(int64_t H, const std::array<bool, kVectors>& used) : H_(H), used_(used) {
+    const int64_t kinds = std::count(used.begin(), used.end(), true);
     count_ = static_cast<Real>(std::max<int64_t>(1, kinds * H));
   }
 
@@ -100,22 +102,19 @@ class NormColumns {
  private:
   static constexpr int V = kLanes<Real>;
   const int64_t H_;
-  bool used_[kVectors];
+  const std::array<bool, kVectors> used_;
   Real count_;
 };
 
-// Of the gates' products: a gate that is 1, or follows from another, has no part in it.
+// Of the gates' products: only gates whose weights are used take part.
 template <class Real>
 NormColumns<Real, kGates> gate_columns(const Cell& cell, int64_t H) {
-  constexpr Activation one = Activation::kOne;
-  return {H,
-          {cell.input_gate != one, cell.forget_gate != one && !cell.coupled, cell.candidate != one,
-           cell.output_gate != one}};
+  return {H, cell.used_gates()};
 }
 
 template <class Real>
 NormColumns<Real, 1> cell_columns(int64_t H) {
-  return {H, {true}};
+  return {H, std::array{true}};
 }
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Weights in the order in which the kernels read them, and back.
 //
 // A panel is the V = kLanes hidden units that one vector holds. Forward, "panels":
@@ -182,8 +183,9 @@ void unpack_gradients(const Shape& s, int64_t panel, const Real* dw, const Real*
                       Real* dw_hh, Real* db_out) {
   constexpr int V = kLanes<Real>;
   const Real* own = dw + panel * (s.I + s.P) * kPanelWidth<Real>;
-  transpose_from_panel(own, s.H, s.I, panel, dw_ih);
-  transpose_from_panel(own + s.I * kPanelWidth<Real>, s.H, s.P, panel, dw_hh);
+  if (dw_ih) transpose_from_panel(own, s.H, s.I, panel, dw_ih);
+  if (dw_hh) transpose_from_panel(own + s.I * kPanelWidth<Real>, s.H, s.P, panel, dw_hh);
+  if (!db_out) return;
   const int units = static_cast<int>(std::min<int64_t>(V, s.H - panel * V));
   for (int gate = 0; gate < kGates; ++gate) {
     store_first(db_out + gate * s.H + panel * V, load(db + panel * kPanelWidth<Real> + gate * V),

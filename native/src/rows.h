@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where the rows of a step lie, and products over the rows of several steps.
 #pragma once
 
@@ -39,6 +40,9 @@ class StepTape {
     return c_prev_ + (panel * rows_prev_ + b) * kLanes<Real>;
   }
   Real* c(int64_t panel, int64_t b) const { return c_ + (panel * rows_ + b) * kLanes<Real>; }
+  // Rows from one panel to the next, of this step and of the step before.
+  int64_t rows() const { return rows_; }
+  int64_t rows_before() const { return rows_prev_; }
 
  private:
   Real *gates_, *c_prev_, *c_;
@@ -59,6 +63,15 @@ class StepRows {
   Real* operator[](int64_t b) const {
     if (scattered_) return sequence_.row(shape_->time(step_, b, true), b);
     return sequence_.data + b * sequence_.batch_stride;
+  }
+  // The addresses of n rows from `first` on.
+  void locate(int64_t first, int64_t n, Real** to) const {
+    if (scattered_) {
+      for (int64_t k = 0; k < n; ++k) to[k] = (*this)[first + k];
+    } else {
+      Real* row = sequence_.data + first * sequence_.batch_stride;
+      for (int64_t k = 0; k < n; ++k, row += sequence_.batch_stride) to[k] = row;
+    }
   }
   explicit operator bool() const { return sequence_.data; }
 

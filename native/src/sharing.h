@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How work is shared out over threads, by the shape of a call.
 #pragma once
 
@@ -26,10 +27,11 @@ inline bool in_lockstep(const Shape& s, int64_t directions, int threads) {
          s.B * s.H * s.H >= kOperationsPerStep;
 }
 
-// Items of rows per direction: two full tiles at least, and two items per thread for balance.
+// Items of rows per direction: two full tiles at least, and two items per thread for balance. At
+// least 1, and at most as many as there are rows.
 inline int64_t row_items(int64_t B, int64_t directions, int threads) {
   constexpr int64_t kRowsPerItem = 12;
-  if (threads <= 1) return 1;
+  if (threads <= 1 || B <= 1) return 1;
   const int64_t per_direction = (threads + directions - 1) / directions;
   return std::clamp<int64_t>(B / kRowsPerItem, std::min(B, per_direction), 2 * per_direction);
 }
@@ -39,19 +41,29 @@ inline Range share(int64_t n, int64_t part, int64_t parts) {
   return {n * part / parts, n * (part + 1) / parts};
 }
 
-// The same of the rows of a batch; where they differ in length, with as much to do in these steps.
+// The same of the rows of a batch; where they differ in length, with about as much to do in these
+// steps. No part is empty as long as there are rows for all: `parts` is at most B.
 inline Range share_rows(const Shape& s, Range steps, int64_t part, int64_t parts) {
   if (!s.ragged) return share(s.B, part, parts);
   const int64_t total = s.rows_before(steps.end) - s.rows_before(steps.first);
+  const auto steps_of = [&](int64_t b) {
+    return std::max<int64_t>(0, std::min(s.steps_of(b), steps.end) - steps.first);
+  };
   Range own{0, 0};
-  for (int64_t b = 0, before = 0; b < s.B; ++b) {
-    const int64_t run = std::max<int64_t>(0, std::min(s.steps_of(b), steps.end) - steps.first);
-    const int64_t middle = before + run / 2;
-    own.first += middle < total * part / parts;
-    own.end += middle < total * (part + 1) / parts;
-    before += run;
+  int64_t b = 0, before = 0;
+  for (int64_t k = 0; k <= part; ++k) {
+    own.first = b;
+    // Rows whose middle lies before the end of this part; at least one, and one for each to come.
+    const double end = static_cast<double>(total) * static_cast<double>(k + 1) /
+                       static_cast<double>(parts);
+    const int64_t most = s.B - (parts - 1 - k);
+    while (b < most && (b == own.first || k == parts - 1 ||
+                        static_cast<double>(before) + 0.5 * static_cast<double>(steps_of(b)) <
+                            end)) {
+      before += steps_of(b++);
+    }
+    own.end = b;
   }
-  if (part == parts - 1) own.end = s.B;
   return own;
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one file that knows vector instructions: GCC/Clang vector extensions, and the few primitives
 // that they lack. Compiled once per instruction set, each in its own namespace.
 #pragma once
@@ -210,6 +211,48 @@ GATEWISE_INLINE void transpose(Vec<Real> (&rows)[kLanes<Real>]) {
     }
   }
   if constexpr (kStep > 1) transpose<Real, kStep / 2>(rows);
+}
+
+// Integers of 64 bits, for the fingerprint of weights.
+typedef uint64_t Words __attribute__((vector_size(kVectorBytes)));
+
+GATEWISE_INLINE Words load_words(const void* p) {
+  Words w;
+  __builtin_memcpy(&w, p, sizeof w);
+  return w;
+}
+// The lower half of each word times its upper half.
+GATEWISE_INLINE Words multiply_halves(Words w) {
+#if defined(__AVX512F__)
+  return (Words)_mm512_mul_epu32((__m512i)w, (__m512i)(w >> 32));
+#elif defined(__AVX2__)
+  return (Words)_mm256_mul_epu32((__m256i)w, (__m256i)(w >> 32));
+#elif defined(__x86_64__)
+  return (Words)_mm_mul_epu32((__m128i)w, (__m128i)(w >> 32));
+#elif defined(__aarch64__)
+  const auto v = (uint64x2_t)w;
+  return (Words)vmull_u32(vmovn_u64(v), vshrn_n_u64(v, 32));
+#else
+  return (w & 0xffffffffu) * (w >> 32);
+#endif
+}
+// Each word times a factor below 2^32.
+GATEWISE_INLINE Words multiply_low(Words w, uint64_t factor) {
+  const Words f = Words{} + factor;
+  return multiply_halves((w & 0xffffffffu) | (f << 32)) +
+         (multiply_halves((w >> 32) | (f << 32)) << 32);
+}
+// Neighbours change places.
+template <int... kLane>
+GATEWISE_INLINE Words swap_pairs(Words w, std::integer_sequence<int, kLane...>) {
+#if defined(__clang__)
+  return __builtin_shufflevector(w, w, (kLane ^ 1)...);
+#else
+  return __builtin_shuffle(w, Words{static_cast<uint64_t>(kLane ^ 1)...});
+#endif
+}
+GATEWISE_INLINE Words swap_pairs(Words w) {
+  return swap_pairs(w, std::make_integer_sequence<int, kVectorBytes / 8>{});
 }
 
 // Flushes subnormals to zero on this thread for as long as it lives.

@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
 // Forward where a unit needs what others of the same step have computed: layer norm (all gates of
-// the row), a projection (all of o * psi(c)); and noise, for which h is not what the next step
-// reads. A step goes through all panels before its gates are used.
+// the row), a projection (all of o * psi(c)); and noise, with which the next step reads another h.
+// A step is a list of stages; each goes through all rows before the next begins.
 #pragma once
 
 #include "forward.h"
@@ -52,28 +53,28 @@ class Zoneout {
 template <class Real, class Weight>
 class StagedRows {
  public:
-  // scratch: forward_scratch(rows) elements.
+  // scratch: rows * StagedRow::size(shape) elements.
   StagedRows(const ForwardPlan<Real>& plan, Range rows, Real* scratch)
       : plan_(plan),
         s_(plan.shape),
         gates_(plan.cell),
-        states_(plan, rows, nullptr),
+        states_(plan, rows, nullptr, nullptr),
         first_(rows.first),
         rows_(rows.size()),
         scratch_(scratch),
         gate_columns_(gate_columns<Real>(plan.cell, s_.H)) {}
 
-  void run() {
+  void run(Range steps) {
     const Range all{0, panels()};
-    states_.load_cells(all);
-    start();
-    for (int64_t step = 0; step < s_.T; ++step) run_step(step);
-    states_.store_states(all);
+    if (steps.first == 0) states_.load_cells(all);
+    start(steps.first);
+    for (int64_t step = steps.first; step < steps.end; ++step) run_step(step);
+    if (steps.end == s_.T) states_.store_states(all);
   }
 
   // One step with the cell states as they are.
   void advance() {
-    start();
+    start(0);
     run_step(0);
   }
 
@@ -82,24 +83,39 @@ class StagedRows {
   static constexpr int64_t W = kPanelWidth<Real>;
   static constexpr int kAtOnce = 16;  // panels
 
+  using Stage = void (StagedRows::*)(int64_t step, Range rows);
+  void run_step(int64_t step) {
+    constexpr Stage kStages[] = {&StagedRows::multiply,       &StagedRows::normalise_gates,
+                                 &StagedRows::update,         &StagedRows::normalise_cells,
+                                 &StagedRows::squash_cells,   &StagedRows::project,
+                                 &StagedRows::put_out};
+    const Range rows{first_, std::min(first_ + rows_, s_.rows_at(step))};
+    if (rows.size() <= 0) return;
+    for (const Stage stage : kStages) (this->*stage)(step, rows);
+  }
+
   int64_t panels() const { return panel_count<Real>(s_.H); }
   int64_t time(int64_t step, int64_t b) const { return s_.time(step, b, plan_.reverse); }
   StagedRow<Real> row(int64_t b) const {
     return {s_, scratch_ + (b - first_) * static_cast<int64_t>(StagedRow<Real>::size(s_))};
   }
+  // The gates of a row, [panel][gate], before their nonlinearity; later f, c (or ψ(c)) and o.
+  Vec<Real> (*gates(int64_t b) const)[kGates] {
+    return reinterpret_cast<Vec<Real>(*)[kGates]>(row(b).gates);
+  }
   const Real* h_prev(int64_t step, int64_t b) const {
     return step ? plan_.y.row(time(step - 1, b), b) : plan_.h0.row(b);
   }
-  // What meets w_hh.
+  // h as it meets w_hh.
   const Real* seen(int64_t step, int64_t b) const {
     return plan_.noise.recurrent_mask ? row(b).seen : h_prev(step, b);
   }
 
-  void start() {
+  void start(int64_t step) {
     for (int64_t b = first_; b < first_ + rows_; ++b) {
       const StagedRow<Real> own = row(b);
       std::fill_n(own.m, in_whole_panels<Real>(s_.H), Real{0});
-      see(b, plan_.h0.row(b));
+      if (step < s_.steps_of(b)) see(b, h_prev(step, b));
     }
   }
   void see(int64_t b, const Real* h) {
@@ -107,39 +123,133 @@ class StagedRows {
     for (int64_t j = 0; mask && j < s_.P; ++j) row(b).seen[j] = h[j] * mask[b * s_.P + j];
   }
 
-  void run_step(int64_t step) {
-    const int64_t rows = std::min(rows_, s_.rows_at(step) - first_);
-    if (rows <= 0) return;
+  // --- the stages -------------------------------------------------------------------------------
+
+  // gates = bias + x W_x + h W_h; with layer norm both products apart, and no bias.
+  void multiply(int64_t step, Range rows) {
     for (int64_t panel = 0; panel < panels(); ++panel) {
-      for_tiles<kTileRows>(rows, [&](int64_t tile, auto n) {
-        products<decltype(n)::value>(step, panel, first_ + tile);
+      for_tiles<kTileRows>(rows.size(), [&](int64_t tile, auto n) {
+        multiply_tile<decltype(n)::value>(step, panel, rows.first + tile);
       });
     }
-    for (int64_t b = first_; b < first_ + rows; ++b) cells(step, b);
-    if (plan_.extras.project) project(step, {first_, first_ + rows});
-    for (int64_t b = first_; b < first_ + rows; ++b) put_out(step, b);
   }
 
+  // gates = bias + norm(x W_x) + norm(h W_h).
+  void normalise_gates(int64_t step, Range rows) {
+    if (!plan_.cell.layer_norm) return;
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      const StagedRow<Real> own = row(b);
+      const Real inverse_std[2] = {gate_columns_.normalise(own.gates),
+                                   gate_columns_.normalise(own.gates_h)};
+      if (plan_.tape.norms) {
+        const int64_t at = (s_.rows_before(step) + b) * static_cast<int64_t>(norm_size());
+        const NormRow<Real> kept(plan_.tape.norms + at, panels());
+        std::copy_n(own.gates, panels() * W, kept.normal_x);
+        std::copy_n(own.gates_h, panels() * W, kept.normal_h);
+        std::copy_n(inverse_std, 2, kept.inverse_std);
+      }
+      for (int64_t at = 0; at < panels() * W; at += V) {
+        const int64_t gain = at / W * 2 * W + at % W;
+        const auto part = [&](const Real* normal, const Real* norm) {
+          return fma(load(normal + at), load(norm + gain), load(norm + gain + W));
+        };
+        store(own.gates + at, load(plan_.bias + at) + (part(own.gates, plan_.extras.norm_ih) +
+                                                       part(own.gates_h, plan_.extras.norm_hh)));
+      }
+    }
+  }
+
+  // From the gates to the new c, which zoneout mixes with the old one in the tape alone.
+  void update(int64_t step, Range rows) {
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      for (int64_t panel = 0; panel < panels(); panel += kAtOnce) {
+        update_panels(step, b, panel, std::min<int64_t>(kAtOnce, panels() - panel));
+      }
+    }
+  }
+
+  // c = norm(c).
+  void normalise_cells(int64_t, Range rows) {
+    if (!plan_.cell.layer_norm) return;
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      const StagedRow<Real> own = row(b);
+      auto* pre = gates(b);
+      for (int64_t panel = 0; panel < panels(); ++panel) {
+        store(own.gates_h + panel * V, pre[panel][2]);
+      }
+      cell_columns<Real>(s_.H).normalise(own.gates_h);
+      for (int64_t panel = 0; panel < panels(); ++panel) {
+        const Real* norm = plan_.extras.norm_c + panel * 2 * V;
+        pre[panel][2] = fma(load(own.gates_h + panel * V), load(norm), load(norm + V));
+      }
+    }
+  }
+
+  // o * psi(c): h, or the operand of the projection.
+  void squash_cells(int64_t, Range rows) {
+    const int n = static_cast<int>(panels());
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      auto* pre = gates(b);
+      squash<Real, kGates>(plan_.cell.cell_output, &pre[0][2], n);
+      scale_all<Real, kGates>(plan_.cell.cell_output, &pre[0][2], n);
+      Real* to = plan_.extras.project ? row(b).m : row(b).h;
+      for (int64_t panel = 0; panel < panels(); ++panel) {
+        const int lanes = static_cast<int>(std::min<int64_t>(V, s_.H - panel * V));
+        store(to + panel * V, keep_first<Real>(pre[panel][3] * pre[panel][2], lanes));
+      }
+    }
+  }
+
+  // h = m W_hr'.
+  void project(int64_t step, Range rows) {
+    const Real* packed = plan_.extras.project;
+    if (!packed) return;
+    product<Real>(
+        AllGates{}, s_, {{step, step + 1}, rows}, packed, in_whole_panels<Real>(s_.H) / W, s_.P,
+        {0, column_blocks<Real>(s_.P)}, W, [&](int64_t, int64_t b) { return row(b).m; },
+        [&](int64_t, int64_t b) { return row(b).h; });
+  }
+
+  // y = h, mixed by zoneout with the h before.
+  void put_out(int64_t step, Range rows) {
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      const StagedRow<Real> own = row(b);
+      const Real* before = h_prev(step, b);
+      Real* y = plan_.y.row(time(step, b), b);
+      const Zoneout<Real> zoneout(plan_.noise.zoneout_h, plan_.noise.rate_h, time(step, b), b);
+      for (int64_t j = 0; j < s_.P; j += V) {
+        const int n = static_cast<int>(std::min<int64_t>(V, s_.P - j));
+        Vec<Real> h = zoneout.mix(load(own.h + j), load_first(before + j, n), j, n);
+        if constexpr (kIsPair<Weight>) h = round_to_bfloat16(h);
+        store_first(y + j, h, n);
+      }
+      see(b, y);
+    }
+  }
+
+  // --- their parts ------------------------------------------------------------------------------
+
   template <int kRows>
-  __attribute__((noinline)) void products(int64_t step, int64_t panel, int64_t first) {
+  void multiply_tile(int64_t step, int64_t panel, int64_t first) {
     alignas(64) static constexpr Real kZeros[W] = {};
     const int64_t input_words = words<Weight>(s_.I) * W;
     const Weight* w = reinterpret_cast<const Weight*>(plan_.weights) +
                       panel * (input_words + words<Weight>(s_.P) * W);
     const bool apart = plan_.cell.layer_norm;
-    const Real *init[kRows], *x[kRows], *h[kRows];
+    const Real* init = apart ? kZeros : plan_.bias + panel * W;
+    const Real *x[kRows], *h[kRows];
     for (int r = 0; r < kRows; ++r) {
-      const int64_t b = first + r;
-      init[r] = apart ? kZeros : plan_.bias + panel * W;
-      x[r] = plan_.x.row(time(step, b), b);
-      h[r] = seen(step, b);
+      x[r] = plan_.x.row(time(step, first + r), first + r);
+      h[r] = seen(step, first + r);
     }
     alignas(64) Vec<Real> out[kRows][kGates];
-    gates_tile<Real, Weight, kRows>(gates_, init, w, x, s_.I, h, apart ? 0 : s_.P, out);
-    keep<kRows>(out, panel, first, &StagedRow<Real>::gates);
-    if (!apart) return;
-    gates_tile<Real, Weight, kRows>(gates_, init, w + input_words, x, 0, h, s_.P, out);
-    keep<kRows>(out, panel, first, &StagedRow<Real>::gates_h);
+    with_gates(gates_, [&](const auto& gates) {
+      gates_tile<Real, Weight, kRows>(gates, init, 0, w, x, s_.I, h, apart ? 0 : s_.P, out);
+      keep<kRows>(out, panel, first, &StagedRow<Real>::gates);
+      if (!apart) return;
+      gates_tile<Real, Weight, kRows>(gates, init, 0, w + input_words, x, 0, h, s_.P, out);
+      keep<kRows>(out, panel, first, &StagedRow<Real>::gates_h);
+    });
   }
 
   template <int kRows>
@@ -151,96 +261,30 @@ class StagedRows {
     }
   }
 
-  // gates = bias + norm(x W_x) + norm(h W_h).
-  void normalise(int64_t step, int64_t b) {
-    const StagedRow<Real> own = row(b);
-    const Real inverse_std[2] = {gate_columns_.normalise(own.gates),
-                                 gate_columns_.normalise(own.gates_h)};
-    if (plan_.tape.norms) {
-      const int64_t at = (s_.rows_before(step) + b) * static_cast<int64_t>(norm_size());
-      const NormRow<Real> kept(plan_.tape.norms + at, panels());
-      std::copy_n(own.gates, panels() * W, kept.normal_x);
-      std::copy_n(own.gates_h, panels() * W, kept.normal_h);
-      std::copy_n(inverse_std, 2, kept.inverse_std);
-    }
-    for (int64_t at = 0; at < panels() * W; at += V) {
-      const int64_t gain = at / W * 2 * W + at % W;
-      const auto part = [&](const Real* normal, const Real* norm) {
-        return fma(load(normal + at), load(norm + gain), load(norm + gain + W));
-      };
-      store(own.gates + at, load(plan_.bias + at) + (part(own.gates, plan_.extras.norm_ih) +
-                                                     part(own.gates_h, plan_.extras.norm_hh)));
-    }
-  }
-  size_t norm_size() const { return NormRow<Real>::size(panels()); }
-
-  // From the gates to c and m.
-  void cells(int64_t step, int64_t b) {
-    if (plan_.cell.layer_norm) normalise(step, b);
-    const StagedRow<Real> own = row(b);
-    auto* pre = reinterpret_cast<Vec<Real>(*)[kGates]>(own.gates);
-    for (int64_t panel = 0; panel < panels(); panel += kAtOnce) {
-      update(step, b, panel, std::min<int64_t>(kAtOnce, panels() - panel), pre + panel);
-    }
-    if (plan_.cell.layer_norm) {
-      for (int64_t panel = 0; panel < panels(); ++panel) {
-        store(own.gates_h + panel * V, pre[panel][2]);
-      }
-      cell_columns<Real>(s_.H).normalise(own.gates_h);
-      for (int64_t panel = 0; panel < panels(); ++panel) {
-        const Real* norm = plan_.extras.norm_c + panel * 2 * V;
-        pre[panel][2] = fma(load(own.gates_h + panel * V), load(norm), load(norm + V));
-      }
-    }
-    apply<Real, kGates>(plan_.cell.cell_output, &pre[0][2], static_cast<int>(panels()));
-    Real* to = plan_.extras.project ? own.m : own.h;
-    for (int64_t panel = 0; panel < panels(); ++panel) {
-      const int n = static_cast<int>(std::min<int64_t>(V, s_.H - panel * V));
-      store(to + panel * V, keep_first<Real>(pre[panel][3] * pre[panel][2], n));
-    }
-  }
-
-  void update(int64_t step, int64_t b, int64_t panel, int64_t n, Vec<Real> (*pre)[kGates]) {
-    CellRow<Real> rows[kAtOnce];
-    Vec<Real> before[kAtOnce];
+  void update_panels(int64_t step, int64_t b, int64_t panel, int64_t n) {
     const StepTape<Real> tape(plan_.tape, s_, step);
-    for (int64_t k = 0; k < n; ++k) {
-      const int64_t p = panel + k;
-      rows[k] = {tape.c_prev(p, b), tape.c(p, b), nullptr,
-                 plan_.tape.gates ? tape.gates(p, b) : nullptr,
-                 plan_.extras.peephole ? plan_.extras.peephole + p * 3 * V : nullptr};
-      before[k] = load(rows[k].c_prev);
-    }
-    update_cells(plan_.cell, pre, rows, static_cast<int>(n));
+    const CellRows<Real> at{tape.c_prev(panel, b),
+                            tape.c(panel, b),
+                            plan_.tape.gates ? tape.gates(panel, b) : nullptr,
+                            plan_.extras.peephole ? plan_.extras.peephole + panel * 3 * V : nullptr,
+                            tape.rows_before() * V,
+                            tape.rows() * V,
+                            tape.rows() * W,
+                            3 * V};
+    Vec<Real> before[kAtOnce];
+    for (int64_t k = 0; k < n; ++k) before[k] = load(at.c_prev + k * at.c_prev_stride);
+    auto* pre = gates(b) + panel;
+    update_cells(plan_.cell, pre, at, static_cast<int>(n));
     const Zoneout<Real> zoneout(plan_.noise.zoneout_c, plan_.noise.rate_c, time(step, b), b);
+    if (!zoneout.active()) return;
     for (int64_t k = 0; k < n; ++k) {
-      const int64_t at = (panel + k) * V;
-      const int lanes = static_cast<int>(std::min<int64_t>(V, s_.H - at));
-      store(rows[k].c, zoneout.mix(pre[k][2], before[k], at, lanes));
+      const int64_t unit = (panel + k) * V;
+      const int lanes = static_cast<int>(std::min<int64_t>(V, s_.H - unit));
+      store(at.c + k * at.c_stride, zoneout.mix(pre[k][2], before[k], unit, lanes));
     }
   }
 
-  void project(int64_t step, Range rows) {
-    const Real* packed = plan_.extras.project;
-    product<Real>(
-        AllGates{}, s_, {{step, step + 1}, rows}, packed, in_whole_panels<Real>(s_.H) / W, s_.P,
-        {0, column_blocks<Real>(s_.P)}, W, [&](int64_t, int64_t b) { return row(b).m; },
-        [&](int64_t, int64_t b) { return row(b).h; });
-  }
-
-  void put_out(int64_t step, int64_t b) {
-    const StagedRow<Real> own = row(b);
-    const Real* before = h_prev(step, b);
-    Real* y = plan_.y.row(time(step, b), b);
-    const Zoneout<Real> zoneout(plan_.noise.zoneout_h, plan_.noise.rate_h, time(step, b), b);
-    for (int64_t j = 0; j < s_.P; j += V) {
-      const int n = static_cast<int>(std::min<int64_t>(V, s_.P - j));
-      Vec<Real> h = zoneout.mix(load(own.h + j), load_first(before + j, n), j, n);
-      if constexpr (kIsPair<Weight>) h = round_to_bfloat16(h);
-      store_first(y + j, h, n);
-    }
-    see(b, y);
-  }
+  size_t norm_size() const { return NormRow<Real>::size(panels()); }
 
   const ForwardPlan<Real>& plan_;
   const Shape& s_;

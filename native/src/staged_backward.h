@@ -1,5 +1,6 @@
-// Backward of what staged.h computes: per step and row from dh to dgates, with products where a
-// projection or a layer norm stands between.
+// SPDX-License-Identifier: Apache-2.0
+// Backward of staged.h: per step from dh to dgates, as a list of stages; each goes through all rows
+// before the next begins.
 #pragma once
 
 #include "backward.h"
@@ -24,13 +25,13 @@ class StagedBackward {
     for (int64_t b = 0; dh_n && b < s_.B; ++b) std::copy_n(dh_n + b * s_.P, s_.P, kept(b));
     const int64_t unit = panels_ * V;
     if (at.dproject) std::fill_n(at.dproject, in_whole_panels<Real>(s_.H) * s_.P, Real{0});
-    if (!plan_.cell.layer_norm) return;
-    std::fill_n(at.dnorm_ih, 8 * unit, Real{0});
-    std::fill_n(at.dnorm_hh, 8 * unit, Real{0});
-    std::fill_n(at.dnorm_c, 2 * unit, Real{0});
+    if (at.dnorm_ih) std::fill_n(at.dnorm_ih, 8 * unit, Real{0});
+    if (at.dnorm_hh) std::fill_n(at.dnorm_hh, 8 * unit, Real{0});
+    if (at.dnorm_c) std::fill_n(at.dnorm_c, 2 * unit, Real{0});
   }
 
   void finish(Real* dh0) {
+    if (!dh0) return;
     for (int64_t b = 0; b < s_.B; ++b) {
       for (int64_t j = 0; j < s_.P; ++j) {
         dh0[b * s_.P + j] = base_.dh_row(b)[j] * mask(b, j) + kept(b)[j];
@@ -39,19 +40,22 @@ class StagedBackward {
   }
 
   void run_rows(Range steps, Range rows) {
+    constexpr Stage kStages[] = {&StagedBackward::enter,           &StagedBackward::unproject,
+                                 &StagedBackward::cells_again,     &StagedBackward::normalise_cells,
+                                 &StagedBackward::output_gradients, &StagedBackward::unnormalise_cells,
+                                 &StagedBackward::gate_gradients_of, &StagedBackward::unnormalise_gates,
+                                 &StagedBackward::leave};
     for (int64_t step = steps.end - 1; step >= steps.first; --step) {
       const Range running{rows.first, std::min(rows.end, s_.rows_at(step))};
       if (running.size() <= 0) continue;
-      for (int64_t b = running.first; b < running.end; ++b) enter(step, b);
-      if (plan_.extras.unproject) unproject(step, running);
-      for (int64_t b = running.first; b < running.end; ++b) cells(step, b);
-      base_.hidden_gradient(step, running, {0, column_blocks<Real>(s_.P)});
+      for (const Stage stage : kStages) (this->*stage)(step, running);
     }
   }
 
  private:
   static constexpr int V = kLanes<Real>;
   static constexpr int64_t W = kPanelWidth<Real>;
+  using Stage = void (StagedBackward::*)(int64_t step, Range rows);
 
   Real* kept(int64_t b) const { return plan_.staging.kept + b * padded<Real>(s_.P); }
   Real* dm(int64_t b) const { return plan_.staging.dm + b * panels_ * V; }
@@ -71,29 +75,35 @@ class StagedBackward {
     return static_cast<int>(std::min<int64_t>(V, s_.H - panel * V));
   }
 
-  // The gradient of h before zoneout.
-  void enter(int64_t step, int64_t b) {
-    const int64_t t = base_.time(step, b);
-    const Zoneout<Real> zoneout(plan_.noise.zoneout_h, plan_.noise.rate_h, t, b);
-    const Real *mask = plan_.noise.recurrent_mask, *dh = base_.dh_row(b);
-    const Real* dy = plan_.dy.data ? plan_.dy.row(t, b) : nullptr;
-    Real* to = plan_.extras.unproject ? projected(step, b) : dm(b);
-    for (int64_t j = 0; j < s_.P; j += V) {
-      const int n = static_cast<int>(std::min<int64_t>(V, s_.P - j));
-      Vec<Real> d = load_first(dh + j, n);
-      if (mask) d *= load_first(mask + b * s_.P + j, n);
-      d += load(kept(b) + j);
-      if (dy) d += load_first(dy + j, n);
-      const Vec<Real> z = zoneout.active() ? zoneout.kept(j, n) : Vec<Real>{};
-      store(kept(b) + j, keep_first<Real>(z * d, n));
-      store(to + j, keep_first<Real>((splat(Real{1}) - z) * d, n));
-    }
-    if (plan_.extras.unproject) {
-      for (int64_t j = padded<Real>(s_.P); j < in_whole_panels<Real>(s_.P); ++j) to[j] = 0;
+  // --- the stages -------------------------------------------------------------------------------
+
+  // dm (or with a projection `projected`) = the gradient of h before zoneout.
+  void enter(int64_t step, Range rows) {
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      const int64_t t = base_.time(step, b);
+      const Zoneout<Real> zoneout(plan_.noise.zoneout_h, plan_.noise.rate_h, t, b);
+      const Real *mask = plan_.noise.recurrent_mask, *dh = base_.dh_row(b);
+      const Real* dy = plan_.dy.data ? plan_.dy.row(t, b) : nullptr;
+      Real* to = plan_.extras.unproject ? projected(step, b) : dm(b);
+      for (int64_t j = 0; j < s_.P; j += V) {
+        const int n = static_cast<int>(std::min<int64_t>(V, s_.P - j));
+        Vec<Real> d = load_first(dh + j, n);
+        if (mask) d *= load_first(mask + b * s_.P + j, n);
+        d += load(kept(b) + j);
+        if (dy) d += load_first(dy + j, n);
+        const Vec<Real> z = zoneout.active() ? zoneout.kept(j, n) : Vec<Real>{};
+        store(kept(b) + j, keep_first<Real>(z * d, n));
+        store(to + j, keep_first<Real>((splat(Real{1}) - z) * d, n));
+      }
+      if (plan_.extras.unproject) {
+        for (int64_t j = padded<Real>(s_.P); j < in_whole_panels<Real>(s_.P); ++j) to[j] = 0;
+      }
     }
   }
 
+  // dm = projected W_hr.
   void unproject(int64_t step, Range rows) {
+    if (!plan_.extras.unproject) return;
     product<Real>(
         AllGates{}, s_, {{step, step + 1}, rows}, plan_.extras.unproject,
         in_whole_panels<Real>(s_.P) / W, s_.H, {0, column_blocks<Real>(s_.H)}, W,
@@ -101,74 +111,104 @@ class StagedBackward {
         [&](int64_t, int64_t b) { return dm(b); });
   }
 
-  Vec<Real> new_cell(int64_t step, int64_t panel, int64_t b) const {
+  // m = c before zoneout.
+  void cells_again(int64_t step, Range rows) {
     const StepTape<const Real> tape(plan_.tape, s_, step);
-    const Real* gates = tape.gates(panel, b);
-    return fma(load(gates + V), load(tape.c_prev(panel, b)), load(gates) * load(gates + 2 * V));
-  }
-
-  void cells(int64_t step, int64_t b) {
-    for (int64_t panel = 0; panel < panels_; ++panel) {
-      store(m(b) + panel * V, new_cell(step, panel, b));
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      for (int64_t panel = 0; panel < panels_; ++panel) {
+        const GateValues<Real> gate = gate_values<Real>(plan_.cell, tape.gates(panel, b));
+        store(m(b) + panel * V, fma(gate.f, load(tape.c_prev(panel, b)), gate.i * gate.g));
+      }
     }
-    const Real inverse_std = plan_.cell.layer_norm ? normalise(step, b) : Real{0};
-    apply<Real, 1>(plan_.cell.cell_output, reinterpret_cast<Vec<Real>*>(m(b)),
-                   static_cast<int>(panels_));
-    if (plan_.staging.unprojected) keep_unprojected(step, b);
-    output_gradients(step, b, inverse_std);
-    for (int64_t panel = 0; panel < panels_; ++panel) gates(step, panel, b);
-    if (plan_.cell.layer_norm) unnormalise(step, b);
   }
 
   // m = the gained norm of c.
-  Real normalise(int64_t step, int64_t b) {
-    const Real inverse_std = cell_columns<Real>(s_.H).normalise(m(b));
-    for (int64_t panel = 0; panel < panels_; ++panel) {
-      const Real* norm = plan_.extras.norm_c + panel * 2 * V;
-      const Vec<Real> normal = load(m(b) + panel * V);
-      store(plan_.staging.normal_c + cell_place(step, panel, b), normal);
-      store(m(b) + panel * V, fma(normal, load(norm), load(norm + V)));
+  void normalise_cells(int64_t step, Range rows) {
+    if (!plan_.cell.layer_norm) return;
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      inverse_std(b) = cell_columns<Real>(s_.H).normalise(m(b));
+      for (int64_t panel = 0; panel < panels_; ++panel) {
+        const Real* norm = plan_.extras.norm_c + panel * 2 * V;
+        const Vec<Real> normal = load(m(b) + panel * V);
+        store(plan_.staging.normal_c + cell_place(step, panel, b), normal);
+        store(m(b) + panel * V, fma(normal, load(norm), load(norm + V)));
+      }
     }
-    return inverse_std;
   }
 
+  // dm becomes the gradient of o before its nonlinearity, m that of psi's input.
+  void output_gradients(int64_t step, Range rows) {
+    const Activation& psi = plan_.cell.cell_output;
+    const StepTape<const Real> tape(plan_.tape, s_, step);
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      squash<Real, 1>(psi, reinterpret_cast<Vec<Real>*>(m(b)), static_cast<int>(panels_));
+      if (plan_.staging.unprojected) keep_unprojected(step, b);
+      for (int64_t panel = 0; panel < panels_; ++panel) {
+        const Vec<Real> kept_o = load(tape.gates(panel, b) + 3 * V);
+        const Vec<Real> dh = load(dm(b) + panel * V), value = load(m(b) + panel * V);
+        const int n = units(panel);
+        const Vec<Real> d_o =
+            before<Real>(plan_.cell.output_gate, kept_o, dh * scaled<Real>(psi, value));
+        const Vec<Real> through =
+            before<Real>(psi, value, dh * scaled<Real>(plan_.cell.output_gate, kept_o));
+        store(dm(b) + panel * V, keep_first<Real>(d_o, n));
+        store(m(b) + panel * V, keep_first<Real>(through, n));
+      }
+    }
+  }
+
+  // m = the gradient of c before its norm.
+  void unnormalise_cells(int64_t step, Range rows) {
+    if (!plan_.cell.layer_norm) return;
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      // The panels of one row lie s_.B rows apart in the chunk's buffers.
+      Real* normal = plan_.staging.room + b * panels_ * V;
+      for (int64_t panel = 0; panel < panels_; ++panel) {
+        store(plan_.staging.dnormal_c + cell_place(step, panel, b), load(m(b) + panel * V));
+        store(normal + panel * V, load(plan_.staging.normal_c + cell_place(step, panel, b)));
+        store(m(b) + panel * V, load(m(b) + panel * V) * load(plan_.extras.norm_c + panel * 2 * V));
+      }
+      cell_columns<Real>(s_.H).unnormalise([&](int64_t at) { return load(m(b) + at); }, normal,
+                                           inverse_std(b), m(b), V);
+    }
+  }
+
+  // dgates before their nonlinearity, and dc of the step before.
+  void gate_gradients_of(int64_t step, Range rows) {
+    for (int64_t b = rows.first; b < rows.end; ++b) {
+      for (int64_t panel = 0; panel < panels_; ++panel) gates(step, panel, b);
+    }
+  }
+
+  // dgates as the weights of the products meet them.
+  void unnormalise_gates(int64_t step, Range rows) {
+    if (!plan_.cell.layer_norm) return;
+    for (int64_t b = rows.first; b < rows.end; ++b) unnormalise(step, b);
+  }
+
+  // dh of the step before.
+  void leave(int64_t step, Range rows) {
+    base_.hidden_gradient(step, rows, {0, column_blocks<Real>(s_.P)});
+  }
+
+  // --- their parts ------------------------------------------------------------------------------
+
+  Real& inverse_std(int64_t b) const { return plan_.staging.inverse_std[b]; }
+
   void keep_unprojected(int64_t step, int64_t b) {
-    for (int64_t panel = 0; panel < in_whole_panels<Real>(s_.H) / V; ++panel) {
+    const int64_t groups = in_whole_panels<Real>(s_.H) / W;
+    for (int64_t panel = 0; panel < groups * kGates; ++panel) {
       Real* to = plan_.staging.unprojected +
-                 ((slot(step) * in_whole_panels<Real>(s_.H) / W + panel / kGates) * s_.B + b) * W +
-                 panel % kGates * V;
+                 ((slot(step) * groups + panel / kGates) * s_.B + b) * W + panel % kGates * V;
       if (panel >= panels_) {
         store(to, Vec<Real>{});
         continue;
       }
-      const Vec<Real> o = load(tape_gates(plan_.tape, s_, step, panel, b) + 3 * V);
-      store(to, keep_first<Real>(o * load(m(b) + panel * V), units(panel)));
+      const Vec<Real> o = scaled<Real>(
+          plan_.cell.output_gate, load(tape_gates(plan_.tape, s_, step, panel, b) + 3 * V));
+      const Vec<Real> out = scaled<Real>(plan_.cell.cell_output, load(m(b) + panel * V));
+      store(to, keep_first<Real>(o * out, units(panel)));
     }
-  }
-
-  // dm becomes the gradient of o before its nonlinearity, m what psi leads to c~.
-  void output_gradients(int64_t step, int64_t b, Real inverse_std) {
-    for (int64_t panel = 0; panel < panels_; ++panel) {
-      const Vec<Real> o = load(tape_gates(plan_.tape, s_, step, panel, b) + 3 * V);
-      const Vec<Real> dh = load(dm(b) + panel * V), out = load(m(b) + panel * V);
-      const int n = units(panel);
-      const Vec<Real> d_o = before<Real>(plan_.cell.output_gate, o, dh * out);
-      const Vec<Real> through = before<Real>(plan_.cell.cell_output, out, dh * o);
-      store(dm(b) + panel * V, keep_first<Real>(d_o, n));
-      store(m(b) + panel * V, keep_first<Real>(through, n));
-      if (plan_.cell.layer_norm) {
-        store(plan_.staging.dnormal_c + cell_place(step, panel, b), keep_first<Real>(through, n));
-      }
-    }
-    if (!plan_.cell.layer_norm) return;
-    // Of one row the panels lie s_.B rows apart in the chunk's buffers.
-    Real* normal = plan_.staging.room + b * panels_ * V;
-    for (int64_t panel = 0; panel < panels_; ++panel) {
-      store(normal + panel * V, load(plan_.staging.normal_c + cell_place(step, panel, b)));
-      store(m(b) + panel * V, load(m(b) + panel * V) * load(plan_.extras.norm_c + panel * 2 * V));
-    }
-    cell_columns<Real>(s_.H).unnormalise([&](int64_t at) { return load(m(b) + at); }, normal,
-                                         inverse_std, m(b), V);
   }
 
   void gates(int64_t step, int64_t panel, int64_t b) {
@@ -181,16 +221,16 @@ class StagedBackward {
     const Vec<Real> z = zoneout.active() ? zoneout.kept(panel * V, n) : Vec<Real>{};
     const Vec<Real> dc = load(base_.dc(panel, b)), d_o = load(dm(b) + panel * V);
     const Vec<Real> dc_new = fma(splat(Real{1}) - z, dc, fma(d_o, see[2], load(m(b) + panel * V)));
+    const Real* tape = tape_gates(plan_.tape, s_, step, panel, b);
     Vec<Real> d[kGates];
-    const Vec<Real> dc_prev =
-        gate_gradients<Real>(plan_.cell, tape_gates(plan_.tape, s_, step, panel, b),
-                             load(tape_cells(plan_.tape, s_, step, panel, b)), d_o, dc_new, see, d);
+    const Vec<Real> dc_prev = gate_gradients<Real>(
+        plan_.cell, tape, gate_values<Real>(plan_.cell, tape),
+        load(tape_cells(plan_.tape, s_, step, panel, b)), d_o, dc_new, see, d);
     store(base_.dc(panel, b), keep_first<Real>(fma(z, dc, dc_prev), n));
     Real* out = plan_.dgates_pre + base_.place(step, panel, b);
     for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, keep_first<Real>(d[gate], n));
   }
 
-  // dgates as the products' weights meet them.
   void unnormalise(int64_t step, int64_t b) {
     const int64_t at = (s_.rows_before(step) + b) * static_cast<int64_t>(norm_size());
     const NormRow<Real> norms(const_cast<Real*>(plan_.tape.norms) + at, panels_);

@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
 // One step at a time: h goes to and fro between two buffers, c stays in the kernels' layout.
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "sharing.h"
@@ -9,123 +11,139 @@
 namespace gatewise {
 
 template <class Real>
-struct Stream<Real>::Layer {
-  ForwardPlan<Real> plan;
-  Memory memory;  // h, the next h, c
+struct Stream<Real>::State {
+  SharedWeights<Real> weights;
+  int64_t B;
+  std::vector<ForwardPlan<Real>> layers = {};
+  Memory states = {};   // of each layer h, the next h, and c
+  Memory input = {};    // x, rounded, where the weights are bfloat16
+  Memory scratch = {};  // of all rows
+  size_t scratch_per_row = 0;
+  bool descending = false;  // the order of panels, by turns: see forward.h
 
-  Real* h() const { return const_cast<Real*>(plan.h0.data); }
+  static Real* h(const ForwardPlan<Real>& layer) { return const_cast<Real*>(layer.h0.data); }
+  Real* room(int64_t first_row) const {
+    return scratch.template as<Real>() + static_cast<size_t>(first_row) * scratch_per_row;
+  }
 };
 
 template <class Real>
-Stream<Real>::Stream(SharedWeights<Real> weights, int64_t B, std::pair<Real, Real> rates)
-    : weights_(std::move(weights)), B_(B) {
-  const Network& net = weights_->network;
-  for (int64_t layer = 0; layer < net.L; ++layer) {
-    const Shape s = weights_->shape(layer, 1, B);
-    const auto panels = weights_->panels(layer);
-    const size_t cells = weights_->kernels.sizes(s).cells;  // at least B * H, in whole vectors
-    Layer made{{}, Memory(3 * cells * sizeof(Real))};
-    Real* h = made.memory.template as<Real>();
-    made.plan = {.shape = s,
-                 .reverse = false,
-                 .weights = panels.weights,
-                 .bias = panels.bias,
-                 .cell = net.cell,
-                 .extras = panels.extras,
-                 .noise = {.rate_h = rates.first, .rate_c = rates.second},
-                 .staged = net.staged() || rates.first != 0 || rates.second != 0,
-                 .x = {nullptr, 0, s.I},
-                 .h0 = {h, s.P},
-                 .c0 = {},
-                 .y = {h + cells, 0, s.P},
-                 .h_n = nullptr,
-                 .c_n = nullptr,
-                 .tape = {nullptr, h + 2 * cells},
-                 .ahead = nullptr};
-    layers_.push_back(std::move(made));
-  }
-  if (weights_->kernels.round) input_ = std::make_unique<Real[]>(static_cast<size_t>(B * net.I));
-  set_state(nullptr, nullptr);
-}
-
-template <class Real>
-Stream<Real>::Stream(Stream&&) noexcept = default;
+Stream<Real>::Stream(std::unique_ptr<State> state) : state_(std::move(state)) {}
 template <class Real>
 Stream<Real>::~Stream() = default;
 
 template <class Real>
-Real* Stream<Real>::room(const ForwardPlan<Real>& plan, int64_t rows) const {
-  if (!plan.staged) return nullptr;
-  return scratch<Real>(Slot::kRows, weights_->kernels.forward_scratch(plan.shape, rows, true));
+std::unique_ptr<Stream<Real>> Stream<Real>::make(SharedWeights<Real> weights, int64_t B,
+                                                 std::pair<Real, Real> rates) {
+  const Network& net = weights->network;
+  if (net.D != 1 || B < 1 || !check(net, 1, B)) return nullptr;
+  std::unique_ptr<State> made(new (std::nothrow) State{.weights = weights, .B = B});
+  if (!made) return nullptr;
+  const KernelTable<Real>& kernels = weights->kernels;
+  const bool staged = net.staged() || rates.first != 0 || rates.second != 0;
+  // At least B * H elements each, in whole vectors; all layers have the same H.
+  const size_t cells = whole_lines<Real>(kernels.sizes(weights->shape(0, 1, B)).cells);
+  made->states = Memory(3 * cells * sizeof(Real) * static_cast<size_t>(net.L));
+  if (!made->states.bytes()) return nullptr;
+  std::fill_n(made->states.template as<Real>(), 3 * cells * static_cast<size_t>(net.L), Real{0});
+  for (int64_t layer = 0; layer < net.L; ++layer) {
+    const Shape s = weights->shape(layer, 1, B);
+    const auto panels = weights->panels(layer);
+    Real* h = made->states.template as<Real>() + static_cast<size_t>(layer) * 3 * cells;
+    ForwardPlan<Real> plan{LayerPlan<Real>{.shape = s,
+                                           .reverse = false,
+                                           .cell = net.cell,
+                                           .extras = panels.extras,
+                                           .noise = {.rate_h = rates.first,
+                                                     .rate_c = rates.second},
+                                           .staged = staged,
+                                           .x = {nullptr, 0, s.I},
+                                           .h0 = {h, s.P}}};
+    plan.weights = panels.weights, plan.bias = panels.bias;
+    plan.y = {h + cells, 0, s.P};
+    plan.tape = {nullptr, h + 2 * cells};
+    made->layers.push_back(plan);
+    made->scratch_per_row =
+        std::max(made->scratch_per_row, kernels.forward_scratch(s, 1, staged));
+  }
+  made->scratch = Memory(made->scratch_per_row * static_cast<size_t>(B) * sizeof(Real));
+  if (kernels.round) made->input = Memory(static_cast<size_t>(B * net.I) * sizeof(Real));
+  if (!made->scratch.bytes() || (kernels.round && !made->input.bytes())) return nullptr;
+  return std::unique_ptr<Stream>(new (std::nothrow) Stream(std::move(made)));
 }
 
 template <class Real>
 void Stream<Real>::step(const Real* x, Real* y, int threads) {
-  const auto& kernels = weights_->kernels;
+  State& at = *state_;
+  const auto& kernels = at.weights->kernels;
+  const Network& net = at.weights->network;
   if (kernels.round) {
-    kernels.round(x, B_ * weights_->network.I, input_.get());
-    x = input_.get();
+    kernels.round(x, at.B * net.I, at.input.template as<Real>());
+    x = at.input.template as<Real>();
   }
-  for (Layer& layer : layers_) {
-    ForwardPlan<Real>& plan = layer.plan;
+  for (ForwardPlan<Real>& plan : at.layers) {
     plan.x.data = x;
-    threads = useful_threads(plan.shape, 1, threads, 2.0);
-    if (threads == 1) {
-      kernels.stream_step(plan, {0, B_}, descending_, room(plan, B_));
+    const int useful = useful_threads(plan.shape, 1, threads, 2.0);
+    if (useful == 1) {
+      kernels.stream_step(plan, {0, at.B}, at.descending, at.room(0));
     } else {
-      const int64_t items = row_items(B_, 1, threads);
-      parallel_for(threads, items, [&](int64_t item) {
-        const Range rows = share(B_, item, items);
-        kernels.stream_step(plan, rows, descending_, room(plan, rows.size()));
-      });
+      const int64_t items = row_items(at.B, 1, useful);
+      const auto item = [&](int64_t item, int) {
+        const Range rows = share(at.B, item, items);
+        kernels.stream_step(plan, rows, at.descending, at.room(rows.first));
+      };
+      parallel_for(useful, items, item);
     }
-    Real* before = layer.h();
+    Real* before = State::h(plan);
     plan.h0.data = x = plan.y.data;
     plan.y.data = before;
   }
-  descending_ = !descending_;
-  std::copy_n(x, B_ * weights_->network.P(), y);
+  at.descending = !at.descending;
+  std::copy_n(x, at.B * net.P(), y);
 }
 
 template <class Real>
 void Stream<Real>::get_state(Real* h, Real* c) const {
-  const Network& net = weights_->network;
-  for (const Layer& layer : layers_) {
-    std::copy_n(layer.h(), B_ * net.P(), h);
-    ForwardPlan<Real> plan = layer.plan;
+  const Network& net = network();
+  for (const ForwardPlan<Real>& layer : state_->layers) {
+    std::copy_n(State::h(layer), batch() * net.P(), h);
+    ForwardPlan<Real> plan = layer;
     plan.c_n = c;
-    weights_->kernels.store_cells(plan);
-    h += B_ * net.P(), c += B_ * net.H;
+    state_->weights->kernels.store_cells(plan);
+    h += batch() * net.P(), c += batch() * net.H;
   }
 }
 
 template <class Real>
 void Stream<Real>::set_state(const Real* h, const Real* c) {
-  const int64_t H = weights_->network.H, size = B_ * weights_->network.P();
-  const Memory zeros(static_cast<size_t>(H) * sizeof(Real));
-  std::fill_n(zeros.as<Real>(), H, Real{0});
-  for (Layer& layer : layers_) {
+  const auto& kernels = state_->weights->kernels;
+  const int64_t H = network().H, size = batch() * network().P();
+  for (ForwardPlan<Real>& layer : state_->layers) {
     if (h) {
-      std::copy_n(h, size, layer.h());
-      if (weights_->kernels.round) weights_->kernels.round(h, size, layer.h());
+      std::copy_n(h, size, State::h(layer));
+      if (kernels.round) kernels.round(h, size, State::h(layer));
       h += size;
     } else {
-      std::fill_n(layer.h(), size, Real{0});
+      std::fill_n(State::h(layer), size, Real{0});
     }
-    ForwardPlan<Real> plan = layer.plan;
-    plan.c0 = c ? State<Real>{c, H} : State<Real>{zeros.as<Real>(), 0};
-    weights_->kernels.load_cells(plan);
-    if (c) c += B_ * H;
+    if (c) {
+      ForwardPlan<Real> plan = layer;
+      plan.c0 = {c, H};
+      kernels.load_cells(plan);
+      c += batch() * H;
+    } else {
+      std::fill_n(layer.tape.cells, kernels.sizes(layer.shape).cells, Real{0});
+    }
   }
 }
 
 template <class Real>
 int64_t Stream<Real>::batch() const {
-  return B_;
+  return state_->B;
 }
 template <class Real>
 const Network& Stream<Real>::network() const {
-  return weights_->network;
+  return state_->weights->network;
 }
 
 template class Stream<float>;

@@ -1,5 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where forward keeps what for backward, and the stretches of steps that go through it at a time.
 #pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
 
 #include "weights.h"
 
@@ -23,7 +28,8 @@ class TapeLayout {
         T_(s.T),
         B_(s.B),
         rows_(s.rows_before(s.T)),
-        every_((checkpoint_every + sum_steps(B_) - 1) / sum_steps(B_) * sum_steps(B_)) {
+        every_(std::clamp<int64_t>(checkpoint_every, 0, T_)) {
+    every_ = (every_ + sum_steps(B_) - 1) / sum_steps(B_) * sum_steps(B_);
     if (s.ragged || network_.staged()) every_ = 0;
     Shape one = s;
     one.B = 1;
@@ -109,20 +115,23 @@ LayerNoise<Real> noise_at(const Noise<Real>& noise, int64_t index, const Shape& 
 
 // State `index` of an [L * D, B, size] array, or zeros.
 template <class Real>
-State<Real> state_at(const Real* states, int64_t index, const Shape& s, int64_t size) {
+State<Real> state_at(Workspace& workspace, const Real* states, int64_t index, const Shape& s,
+                     int64_t size) {
   if (states) return {states + index * s.B * size, size};
-  Real* zeros = scratch<Real>(Slot::kZeros, static_cast<size_t>(std::max(s.H, s.P)));
-  std::fill_n(zeros, std::max(s.H, s.P), Real{0});
+  const auto most = static_cast<size_t>(std::max(s.H, s.P));
+  Real* zeros = workspace.take<Real>(Slot::kZeros, most);
+  if (zeros) std::fill_n(zeros, most, Real{0});
   return {zeros, 0};
 }
 
 // x and h0 as the kernels read them: rounded copies where the weights are bfloat16.
 template <class Real>
-Sequence<const Real> readable(const KernelTable<Real>& kernels, const Sequence<const Real>& x,
-                              const Shape& s) {
+Sequence<const Real> readable(Workspace& workspace, const KernelTable<Real>& kernels,
+                              const Sequence<const Real>& x, const Shape& s) {
   if (!kernels.round) return x;
-  Real* copy = scratch<Real>(Slot::kInput, static_cast<size_t>(s.rows_before(s.T) * s.I));
-  for (int64_t t = 0; t < s.T; ++t) {
+  const auto size = static_cast<size_t>(s.rows_before(s.T) * s.I);
+  Real* copy = workspace.take<Real>(Slot::kInput, size);
+  for (int64_t t = 0; copy && t < s.T; ++t) {
     for (int64_t b = 0; b < s.rows_at(t); ++b) {
       kernels.round(x.row(t, b), s.I, copy + (s.rows_before(t) + b) * s.I);
     }
@@ -130,15 +139,91 @@ Sequence<const Real> readable(const KernelTable<Real>& kernels, const Sequence<c
   return dense<const Real>(copy, s, s.I);
 }
 template <class Real>
-const Real* readable(const KernelTable<Real>& kernels, const Real* h0, int64_t n) {
+const Real* readable(Workspace& workspace, const KernelTable<Real>& kernels, const Real* h0,
+                     int64_t n) {
   if (!kernels.round || !h0) return h0;
-  Real* copy = scratch<Real>(Slot::kInputState, static_cast<size_t>(n));
-  kernels.round(h0, n, copy);
+  Real* copy = workspace.take<Real>(Slot::kInputState, static_cast<size_t>(n));
+  if (copy) kernels.round(h0, n, copy);
   return copy;
 }
 
+// Asks a caller, now and then, whether to go on.
+class Patience {
+ public:
+  explicit Patience(const Poll& poll) : poll_(poll) {
+    if (poll.stop) asked_ = Clock::now();
+  }
+  // Steps that a pass may take between two questions: some 1e9 operations.
+  int64_t steps(double operations_per_step) const {
+    constexpr double kBetween = 1e9;
+    if (!poll_.stop) return std::numeric_limits<int64_t>::max();
+    return static_cast<int64_t>(std::max(1.0, kBetween / std::max(1.0, operations_per_step)));
+  }
+  bool ends() {
+    if (!poll_.stop || Clock::now() - asked_ < std::chrono::milliseconds(50)) return false;
+    const bool stop = poll_.stop(poll_.context);
+    asked_ = Clock::now();
+    return stop;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const Poll poll_;
+  Clock::time_point asked_;
+};
+
 // Runs the directions of a layer, one plan each, through all steps of their shape (forward.cc).
 template <class Real>
-void run_layer(const KernelTable<Real>& kernels, std::span<ForwardPlan<Real>> plans, int threads);
+Status run_layer(const KernelTable<Real>& kernels, std::span<const ForwardPlan<Real>> plans,
+                 int threads, Workspace& workspace, Patience& patience);
+
+// What forward and backward of one call share, and the part of a plan that follows from it.
+template <class Real>
+class Frame {
+ public:
+  Frame(const Call<Real>& call, bool keeps)
+      : call(call),
+        net(call.weights.network),
+        kernels(call.weights.kernels),
+        shape(call.weights.shape(0, call.T, call.B, call.ragged)),
+        layout(call.weights, shape, keeps ? call.checkpoint_every : 0),
+        patience(call.poll),
+        x(readable(workspace, kernels, call.x, shape)),
+        h0(readable(workspace, kernels, call.h0, net.L * net.D * call.B * net.P())) {}
+
+  Shape shape_of(int64_t index) const {
+    return call.weights.shape(index, call.T, call.B, call.ragged);
+  }
+  // The outputs of a layer below the last, or room for them.
+  template <class T>
+  Sequence<T> dense_output(T* data) const {
+    return dense(data, shape, net.D * net.P());
+  }
+  size_t output_size() const {
+    return static_cast<size_t>(shape.rows_before(call.T) * net.D * net.P());
+  }
+  // Through all steps, from the first.
+  LayerPlan<Real> layer_plan(int64_t index, const Sequence<const Real>& input) {
+    const Shape s = shape_of(index);
+    return {.shape = s,
+            .reverse = index % net.D == 1,
+            .cell = net.cell,
+            .extras = call.weights.panels(index).extras,
+            .noise = noise_at(call.noise, index, s),
+            .staged = net.staged() || call.noise.any(),
+            .x = input,
+            .h0 = state_at(workspace, h0, index, s, s.P)};
+  }
+
+  const Call<Real>& call;
+  const Network& net;
+  const KernelTable<Real>& kernels;
+  const Shape shape;  // of the first layer
+  const TapeLayout<Real> layout;
+  Workspace workspace;
+  Patience patience;
+  const Sequence<const Real> x;
+  const Real* h0;
+};
 
 }  // namespace gatewise

@@ -1,12 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "threads.h"
 
-#include <atomic>
+#include <algorithm>
+#include <new>
+
+#if defined(GATEWISE_THREADS)
 #include <condition_variable>
-#include <exception>
 #include <mutex>
 #include <system_error>
 #include <thread>
-#include <vector>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -15,8 +17,12 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
+#endif
 
 namespace gatewise {
+
+#if defined(GATEWISE_THREADS)
+
 namespace {
 
 // Waking a sleeping worker costs 0.5 to 2 ms on a virtual machine, so workers look for more work
@@ -32,24 +38,16 @@ inline void pause() {
 }
 
 struct Job {
-  Job(const std::function<void(int64_t)>& work, int64_t items) : work(work), items(items) {}
+  Job(const Work<int64_t, int>& work, int64_t items) : work(work), items(items) {}
 
-  const std::function<void(int64_t)>& work;
+  const Work<int64_t, int>& work;
   const int64_t items;
   int max_workers = 0;
   std::atomic<int64_t> next{0};
-  std::mutex mutex;  // guards error
-  std::exception_ptr error;
 
-  void run() {
-    try {
-      for (int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < items;) {
-        work(item);
-      }
-    } catch (...) {
-      next.store(items, std::memory_order_relaxed);
-      const std::lock_guard lock(mutex);
-      if (!error) error = std::current_exception();
+  void run(int worker) {
+    for (int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < items;) {
+      work(item, worker);
     }
   }
 };
@@ -64,20 +62,13 @@ class Pool {
     job.max_workers = threads - 1;
     {
       const std::lock_guard lock(mutex_);
-      try {
-        while (workers_ < job.max_workers) {
-          std::thread([this, seen = generation_.load()] { serve(seen); }).detach();
-          ++workers_;
-        }
-      } catch (const std::system_error&) {
-        // No more threads are to be had: those there are do the work.
-      }
+      start(job.max_workers);
       job_ = &job;
       joined_ = 0;
       generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
-    job.run();
+    job.run(0);
     {
       const std::lock_guard lock(mutex_);
       job_ = nullptr;  // whoever has not begun finds nothing
@@ -91,6 +82,19 @@ class Pool {
   }
 
  private:
+  void start(int workers) {
+    try {
+      while (workers_ < workers) {
+        std::thread([this, seen = generation_.load()] { serve(seen); }).detach();
+        ++workers_;
+      }
+    } catch (const std::system_error&) {
+      // No more threads are to be had: those there are do the work.
+    } catch (const std::bad_alloc&) {
+      // The same.
+    }
+  }
+
   void serve(uint64_t seen) {
     for (;;) {
       for (int spin = 0; spin < kSpins; ++spin) {
@@ -102,10 +106,10 @@ class Pool {
       seen = generation_.load();
       Job* job = job_;
       if (!job || joined_ >= job->max_workers) continue;
-      ++joined_;
+      const int worker = ++joined_;
       ++active_;
       lock.unlock();
-      job->run();
+      job->run(worker);
       lock.lock();
       if (active_.fetch_sub(1, std::memory_order_acq_rel) == 1) idle_.notify_one();
     }
@@ -122,33 +126,31 @@ class Pool {
 
 std::atomic<Pool*> the_pool{nullptr};
 
-Pool& pool() {
-  static const bool registered = [] {
-    the_pool = new Pool;
+// At load, so that no fork can come between. The child has none of the workers, and may have
+// inherited locked mutexes: it gets a new pool, and the old one is left alone.
+[[maybe_unused]] const bool ready = [] {
+  the_pool = new Pool;
 #if defined(GATEWISE_HAVE_FORK)
-    // The child has none of the workers, and may have inherited a locked mutex: it gets a new pool,
-    // and the old one is left alone.
-    pthread_atfork(nullptr, nullptr, [] { the_pool = new Pool; });
+  pthread_atfork(nullptr, nullptr, [] { the_pool = new Pool; });
 #endif
-    return true;
-  }();
-  static_cast<void>(registered);
-  return *the_pool.load();
-}
+  return true;
+}();
 
 // What the threads of a lockstep share.
 class Lockstep {
  public:
-  Lockstep(int64_t steps, int64_t pieces, const std::function<void(int64_t, int64_t)>& work)
-      : steps_(steps), pieces_(pieces), work_(work), next_(static_cast<size_t>(pieces)) {}
+  Lockstep(int64_t steps, int64_t pieces, NextStep* next, const Work<int64_t, int64_t, int>& work)
+      : steps_(steps), pieces_(pieces), work_(work), next_(next) {
+    for (int64_t piece = 0; piece < pieces; ++piece) new (next + piece) NextStep;
+  }
 
   // One thread, which prefers the pieces from `first` on.
-  void join(int64_t first) {
+  void join(int64_t first, int worker) {
     for (int64_t step = done_.load(std::memory_order_acquire) / pieces_; step < steps_; ++step) {
       for (int64_t k = 0; k < pieces_; ++k) {
         const int64_t piece = (first + k) % pieces_;
         if (!claim(step, piece)) continue;
-        work_(step, piece);
+        work_(step, piece, worker);
         done_.fetch_add(1, std::memory_order_acq_rel);
       }
       wait_for((step + 1) * pieces_);
@@ -157,7 +159,7 @@ class Lockstep {
 
  private:
   bool claim(int64_t step, int64_t piece) {
-    auto& next = next_[static_cast<size_t>(piece)].step;
+    auto& next = next_[piece].step;
     int64_t expected = step;
     return next.load(std::memory_order_relaxed) == step &&
            next.compare_exchange_strong(expected, step + 1, std::memory_order_relaxed);
@@ -174,27 +176,41 @@ class Lockstep {
     }
   }
 
-  struct alignas(64) Next {
-    std::atomic<int64_t> step{0};
-  };
   const int64_t steps_, pieces_;
-  const std::function<void(int64_t, int64_t)>& work_;
-  std::vector<Next> next_;  // the step at which each piece is next to be taken
+  const Work<int64_t, int64_t, int>& work_;
+  NextStep* next_;
   alignas(64) std::atomic<int64_t> done_{0};
 };
 
 }  // namespace
 
-void parallel_for(int threads, int64_t items, const std::function<void(int64_t)>& work) {
+void parallel_for(int threads, int64_t items, const Work<int64_t, int>& work) {
   Job job(work, items);
-  if (threads <= 1 || items <= 1 || !pool().run(threads, job)) job.run();
-  if (job.error) std::rethrow_exception(job.error);
+  if (threads <= 1 || items <= 1 || !the_pool.load()->run(threads, job)) job.run(0);
 }
 
-void lockstep(int threads, int64_t steps, int64_t pieces,
-              const std::function<void(int64_t, int64_t)>& work) {
-  Lockstep shared(steps, pieces, work);
-  parallel_for(threads, threads, [&](int64_t member) { shared.join(member * pieces / threads); });
+void lockstep(int threads, int64_t steps, int64_t pieces, NextStep* next,
+              const Work<int64_t, int64_t, int>& work) {
+  Lockstep shared(steps, pieces, next, work);
+  const auto member = [&](int64_t member, int worker) {
+    shared.join(member * pieces / threads, worker);
+  };
+  parallel_for(threads, threads, member);
 }
+
+#else  // one thread
+
+void parallel_for(int, int64_t items, const Work<int64_t, int>& work) {
+  for (int64_t item = 0; item < items; ++item) work(item, 0);
+}
+
+void lockstep(int, int64_t steps, int64_t pieces, NextStep*,
+              const Work<int64_t, int64_t, int>& work) {
+  for (int64_t step = 0; step < steps; ++step) {
+    for (int64_t piece = 0; piece < pieces; ++piece) work(step, piece, 0);
+  }
+}
+
+#endif
 
 }  // namespace gatewise

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Register tiles: the inner products, each with its accumulators in registers.
 //
 // Every accumulator adds its terms in ascending k in one chain, whatever the tile's size: this is
@@ -21,7 +22,7 @@ GATEWISE_INLINE void with_constant(int n, Function&& function) {
 }
 
 // Which gates a product computes, in ascending order: of the default cell all, which the compiler
-// knows; else those that have weights to speak of. A gate that is 1, or 1 - i, costs nothing.
+// knows; else those whose weights are used. A gate that is 1, or 1 - i, costs nothing.
 struct AllGates {
   AllGates() = default;
   explicit AllGates(const Cell&) {}
@@ -29,11 +30,9 @@ struct AllGates {
 class SomeGates {
  public:
   explicit SomeGates(const Cell& cell) {
-    constexpr Activation one = Activation::kOne;
-    const bool used[kGates] = {cell.input_gate != one, cell.forget_gate != one && !cell.coupled,
-                               cell.candidate != one, cell.output_gate != one};
+    const auto used = cell.used_gates();
     for (int gate = 0; gate < kGates; ++gate) {
-      if (used[gate]) gates_[count_++] = gate;
+      if (used[static_cast<size_t>(gate)]) gates_[count_++] = gate;
     }
   }
   int count() const { return count_; }
@@ -52,6 +51,11 @@ GATEWISE_INLINE void with_gates(const SomeGates& gates, Function&& function) {
   } else {
     function(gates);
   }
+}
+
+template <class Function>
+GATEWISE_INLINE void with_gates(const AllGates& gates, Function&& function) {
+  function(gates);
 }
 
 // Where the vectors of some gates lie in a row of all: one after the other, or here and there.
@@ -142,13 +146,18 @@ constexpr int gates_per_pass(int rows) { return rows * 4 + 5 <= kRegisters ? 4 :
 
 // The gates before their nonlinearity, for kRows rows of one panel:
 //   out[r][gate] = init[r][gate] + x[r] W_x + h[r] W_h
-// init: one vector of four gates per row (the bias, or a projection done ahead), and all that there
-// is of gates that are not computed.
+// init: one vector of four gates per row, init_stride apart (the bias, or a projection done ahead),
+// and all that there is of gates that are not computed. One function for all cells, and not inlined:
+// there are many cells, and a tile is long.
 template <class Real, class Weight, int kRows, class Gates>
-GATEWISE_INLINE void gates_tile(const Gates& gates, const Real* const* init, const Weight* w,
-                                const Real* const* x, int64_t I, const Real* const* h, int64_t H,
-                                Vec<Real> (&out)[kRows][kGates]) {
+__attribute__((noinline)) void gates_tile(const Gates& gates, const Real* first_init,
+                                          int64_t init_stride, const Weight* w,
+                                          const Real* const* x, int64_t I, const Real* const* h,
+                                          int64_t H, Vec<Real> (*out)[kGates]) {
   constexpr int V = kLanes<Real>;
+  const Real* init[kRows];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) init[r] = first_init + r * init_stride;
   if constexpr (!std::is_same_v<Gates, AllGates>) {
     for (int r = 0; r < kRows; ++r) {
       for (int gate = 0; gate < kGates; ++gate) out[r][gate] = load(init[r] + gate * V);
@@ -215,7 +224,7 @@ GATEWISE_INLINE void multiply_pair(VecF (&acc)[2][kGates], const Bfloat16Pair* w
 // One row, two panels at once: enough independent chains to hide the latency of fma.
 // w, init: of the first panel; the second lies w_stride and kPanelWidth further.
 template <class Real, class Weight, class Gates>
-GATEWISE_INLINE void gates_pair(const Gates& gates, const Real* init, const Weight* w,
+__attribute__((noinline)) void gates_pair(const Gates& gates, const Real* init, const Weight* w,
                                 int64_t w_stride, const Real* x, int64_t I, const Real* h,
                                 int64_t H, Vec<Real> (&out)[2][kGates]) {
   constexpr int V = kLanes<Real>;

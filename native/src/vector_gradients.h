@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Backward, third part: the gradients of what has one number for each unit (bias, peepholes, gains
 // and shifts of layer norms), and that of the projection. Terms add as those of dW do.
 #pragma once
@@ -13,7 +14,7 @@ class VectorGradients {
       : plan_(plan), s_(plan.shape), backward_(plan), steps_(steps) {}
 
   void run(int64_t panel) {
-    sum<kGates>(plan_.db + panel * W, [&](int64_t step, int64_t b, Vec<Real>(&total)[kGates])
+    if (plan_.db) sum<kGates>(plan_.db + panel * W, [&](int64_t step, int64_t b, Vec<Real>(&total)[kGates])
                                           __attribute__((always_inline)) {
                                             const Real* d =
                                                 plan_.dgates_pre + backward_.place(step, panel, b);
@@ -23,9 +24,9 @@ class VectorGradients {
                                           });
     if (plan_.dpeephole) peephole(panel);
     if (!plan_.cell.layer_norm) return;
-    gate_norm(panel, false, plan_.staging.dnorm_ih);
-    gate_norm(panel, true, plan_.staging.dnorm_hh);
-    cell_norm(panel);
+    if (plan_.staging.dnorm_ih) gate_norm(panel, false, plan_.staging.dnorm_ih);
+    if (plan_.staging.dnorm_hh) gate_norm(panel, true, plan_.staging.dnorm_hh);
+    if (plan_.staging.dnorm_c) cell_norm(panel);
   }
 
  private:
@@ -53,7 +54,8 @@ class VectorGradients {
       const StepTape<const Real> tape(plan_.tape, s_, step);
       const Real* gates = tape.gates(panel, b);
       const Vec<Real> c_prev = load(tape.c_prev(panel, b));
-      const Vec<Real> c = fma(load(gates + V), c_prev, load(gates) * load(gates + 2 * V));
+      const GateValues<Real> gate = gate_values<Real>(plan_.cell, gates);
+      const Vec<Real> c = fma(gate.f, c_prev, gate.i * gate.g);
       total[0] = fma(load(d), c_prev, total[0]);
       total[1] = fma(load(d + V), c_prev, total[1]);
       total[2] = fma(load(d + 3 * V), c, total[2]);

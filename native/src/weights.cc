@@ -1,10 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "weights.h"
+
+#include <algorithm>
+#include <new>
 
 namespace gatewise {
 namespace {
 
 // Numbers for each unit in peepholes, and in the layer norms of gates and of c.
 constexpr size_t kPeephole = 3, kNorm = 8, kNormOfCells = 2;
+
+// Calls function(member, elements) for each array that one layer and direction may have.
+template <class Real, class Function>
+void for_each_array(const Network& net, int64_t index, Function&& function) {
+  using P = Parameters<Real>;
+  const int64_t H = net.H;
+  function(&P::w_ih, 4 * H * net.inputs(index / net.D));
+  function(&P::w_hh, 4 * H * net.P());
+  function(&P::b_ih, 4 * H);
+  function(&P::b_hh, 4 * H);
+  function(&P::w_hr, net.P() * H);
+  function(&P::peephole, 3 * H);
+  function(&P::norm_ih, 8 * H);
+  function(&P::norm_hh, 8 * H);
+  function(&P::norm_c, 2 * H);
+}
+
+template <class Real>
+uint64_t fingerprint_of(const KernelTable<Real>& table, const Network& net,
+                        std::span<const Parameters<Real>> parameters) {
+  uint64_t value = 0;
+  for (size_t k = 0; k < parameters.size(); ++k) {
+    for_each_array<Real>(net, static_cast<int64_t>(k), [&](auto member, int64_t elements) {
+      const Real* array = parameters[k].*member;
+      value = table.fingerprint(value, array, array ? elements : 0);
+    });
+  }
+  return value;
+}
+
+// The parameters as they are now, which nobody else writes to.
+template <class Real>
+class Snapshot {
+ public:
+  Snapshot(const Network& net, std::span<const Parameters<Real>> parameters)
+      : copies_(parameters.begin(), parameters.end()) {
+    size_t total = 0;
+    each(net, [&](const Real*&, size_t elements) { total += elements; });
+    memory_ = Memory(total * sizeof(Real));
+    if (!memory_.bytes()) return;
+    Real* next = memory_.as<Real>();
+    each(net, [&](const Real*& array, size_t elements) {
+      std::copy_n(array, elements, next);
+      array = next;
+      next += elements;
+    });
+  }
+  bool has_memory() const { return memory_.bytes(); }
+  std::span<const Parameters<Real>> parameters() const { return copies_; }
+
+ private:
+  template <class Function>
+  void each(const Network& net, Function&& function) {
+    for (size_t k = 0; k < copies_.size(); ++k) {
+      for_each_array<Real>(net, static_cast<int64_t>(k), [&](auto member, int64_t elements) {
+        if (copies_[k].*member) function(copies_[k].*member, static_cast<size_t>(elements));
+      });
+    }
+  }
+
+  std::vector<Parameters<Real>> copies_;
+  Memory memory_;
+};
+
+// Null if there is no memory.
+template <class Real>
+std::shared_ptr<Weights<Real>> unpacked(const Network& network) {
+  auto made = std::make_shared<Weights<Real>>(network);
+  return made->has_memory() ? made : nullptr;
+}
 
 }  // namespace
 
@@ -23,21 +97,30 @@ Weights<Real>::Weights(const Network& net)
 }
 
 template <class Real>
-void Weights<Real>::pack(std::span<const Parameters<Real>> parameters) {
+Weights<Real>::~Weights() {
+  delete blocks_.load();
+  delete spare_.load();
+}
+
+template <class Real>
+bool Weights<Real>::pack(std::span<const Parameters<Real>> parameters) {
+  if (Memory* old = blocks_.exchange(nullptr)) delete spare_.exchange(old);
   for (size_t k = 0; k < parameters.size(); ++k) {
     const auto index = static_cast<int64_t>(k);
     const Panels to = panels(index);
     const Shape s = shape(index, 0, 0);
+    const Memory room = room_for_panels(s);
+    if (kernels.expand && !room.bytes()) return false;
     kernels.pack_forward(s, parameters[k], const_cast<Real*>(to.weights),
-                         const_cast<Real*>(to.bias), room_for_panels(s));
+                         const_cast<Real*>(to.bias), room.as<Real>());
     pack_extras(s, parameters[k], to.extras);
   }
-  blocks_packed_ = false;
+  return true;
 }
 
 template <class Real>
-Real* Weights<Real>::room_for_panels(const Shape& s) const {
-  return kernels.expand ? scratch<Real>(Slot::kAgain, kernels.sizes(s).gradients) : nullptr;
+Memory Weights<Real>::room_for_panels(const Shape& s) const {
+  return kernels.expand ? Memory(kernels.sizes(s).gradients * sizeof(Real)) : Memory();
 }
 
 template <class Real>
@@ -90,71 +173,77 @@ void Weights<Real>::pack_extras(const Shape& s, const Parameters<Real>& from,
 }
 
 template <class Real>
-typename Weights<Real>::Blocks Weights<Real>::blocks(int64_t index) const {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!blocks_packed_) pack_blocks();
+const Real* Weights<Real>::blocks() const {
+  if (const Memory* ready = blocks_.load(std::memory_order_acquire)) return ready->as<Real>();
+  std::unique_ptr<Memory> made(spare_.exchange(nullptr));
+  if (!made) made.reset(new (std::nothrow) Memory(blocks_at_.back() * sizeof(Real)));
+  if (!made || !made->bytes() || !pack_blocks(made->as<Real>())) return nullptr;
+  Memory* first = nullptr;
+  if (!blocks_.compare_exchange_strong(first, made.get(), std::memory_order_acq_rel)) {
+    delete spare_.exchange(made.release());  // another thread was first
+    return first->as<Real>();
   }
-  const Real* hh = blocks_.as<Real>() + blocks_at_[static_cast<size_t>(index)];
+  return made.release()->as<Real>();
+}
+
+template <class Real>
+typename Weights<Real>::Blocks Weights<Real>::blocks(const Real* all, int64_t index) const {
+  const Real* hh = all + blocks_at_[static_cast<size_t>(index)];
   return {hh, hh + whole_lines<Real>(kernels.sizes(shape(index, 0, 0)).weights_hh)};
 }
 
 template <class Real>
-void Weights<Real>::pack_blocks() const {
-  if (!blocks_.bytes()) blocks_ = Memory(blocks_at_.back() * sizeof(Real));
+bool Weights<Real>::pack_blocks(Real* all) const {
   for (int64_t k = 0; k < network.L * network.D; ++k) {
     const Shape s = shape(k, 0, 0);
     const int64_t columns = s.I + s.P;
-    Real* hh = blocks_.as<Real>() + blocks_at_[static_cast<size_t>(k)];
-    Real* ih = hh + whole_lines<Real>(kernels.sizes(s).weights_hh);
+    const Blocks to = blocks(all, k);
     const Real* from = panels(k).weights;
+    const Memory room = room_for_panels(s);
     if (kernels.expand) {
-      Real* room = room_for_panels(s);
-      kernels.expand(s, from, room);
-      from = room;
+      if (!room.bytes()) return false;
+      kernels.expand(s, from, room.as<Real>());
+      from = room.as<Real>();
     }
-    kernels.pack_backward(s.H, columns, s.I, s.P, from, hh);
-    kernels.pack_backward(s.H, columns, 0, s.I, from, ih);
+    kernels.pack_backward(s.H, columns, s.I, s.P, from, const_cast<Real*>(to.hh));
+    kernels.pack_backward(s.H, columns, 0, s.I, from, const_cast<Real*>(to.ih));
   }
-  blocks_packed_ = true;
+  return true;
 }
 
 template <class Real>
 SharedWeights<Real> pack(const Network& network, std::span<const Parameters<Real>> parameters) {
-  auto weights = std::make_shared<Weights<Real>>(network);
-  weights->pack(parameters);
-  return weights;
+  if (!check(network)) return nullptr;
+  auto weights = unpacked<Real>(network);
+  return weights && weights->pack(parameters) ? weights : nullptr;
 }
 
 template <class Real>
 SharedWeights<Real> WeightsCache<Real>::get(std::span<const Parameters<Real>> parameters) {
+  if (!check(network_)) return nullptr;
   const KernelTable<Real>& table = kernels().table<Real>(network_.bfloat16);
-  const std::lock_guard lock(mutex_);
-  const bool usable = weights_ && &weights_->kernels == &table;
-  uint64_t now = 0;
-  for (size_t k = 0; k < parameters.size(); ++k) {
-    const Parameters<Real>& p = parameters[k];
-    const int64_t H = network_.H, I = network_.inputs(static_cast<int64_t>(k) / network_.D);
-    now = table.fingerprint(now, p.w_ih, 4 * H * I);
-    now = table.fingerprint(now, p.w_hh, 4 * H * network_.P());
-    now = table.fingerprint(now, p.b_ih, p.b_ih ? 4 * H : 0);
-    now = table.fingerprint(now, p.b_hh, p.b_hh ? 4 * H : 0);
-    now = table.fingerprint(now, p.w_hr, p.w_hr ? network_.P() * H : 0);
-    now = table.fingerprint(now, p.peephole, p.peephole ? 3 * H : 0);
-    now = table.fingerprint(now, p.norm_ih, p.norm_ih ? 8 * H : 0);
-    now = table.fingerprint(now, p.norm_hh, p.norm_hh ? 8 * H : 0);
-    now = table.fingerprint(now, p.norm_c, p.norm_c ? 2 * H : 0);
+  const auto usable = [&](const std::shared_ptr<Weights<Real>>& w) {
+    return w && &w->kernels == &table;
+  };
+  const uint64_t seen = fingerprint_of(table, network_, parameters);
+  // A call may still read the old weights, or a backward pass wait for them: two take turns, so
+  // that training does not take new memory at each step.
+  std::shared_ptr<Weights<Real>> fresh;
+  {
+    const auto lock = short_lock();
+    if (usable(weights_) && seen == fingerprint_) return weights_;
+    fresh = std::move(spare_);
   }
-  if (usable && now == fingerprint_) return weights_;
-  // A call may still read the old ones, or a backward pass wait for them: by turns two, so that
-  // training does not take new memory at each step.
-  weights_.swap(spare_);
-  if (!weights_ || &weights_->kernels != &table || weights_.use_count() > 1) {
-    weights_ = std::make_shared<Weights<Real>>(network_);
-  }
-  weights_->pack(parameters);
-  fingerprint_ = now;
-  return weights_;
+  if (!usable(fresh) || fresh.use_count() > 1) fresh = unpacked<Real>(network_);
+  std::atomic_thread_fence(std::memory_order_acquire);  // whoever let go of it has read it all
+  const Snapshot<Real> now(network_, parameters);
+  if (!fresh || !now.has_memory() || !fresh->pack(now.parameters())) return nullptr;
+  const uint64_t packed = fingerprint_of(table, network_, now.parameters());
+  const auto lock = short_lock();
+  spare_.swap(weights_);
+  weights_ = fresh;
+  fingerprint_ = packed;
+  return fresh;
 }
 
 template class Weights<float>;

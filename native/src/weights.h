@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packed weights: see lstm.h for what they are, packing.h for how they lie in memory.
 #pragma once
 
-#include <mutex>
+#include <atomic>
 #include <vector>
 
 #include "kernels.h"
@@ -13,12 +14,15 @@ template <class Real>
 class Weights {
  public:
   explicit Weights(const Network& network);
+  ~Weights();
 
   const Network network;
   const KernelTable<Real>& kernels;
 
-  // Only while nobody else holds them.
-  void pack(std::span<const Parameters<Real>> parameters);
+  bool has_memory() const { return panels_.bytes(); }
+
+  // Only while nobody else holds them. False: there was no memory, and the weights are undefined.
+  bool pack(std::span<const Parameters<Real>> parameters);
 
   // index: layer * D + direction.
   struct Panels {
@@ -27,28 +31,29 @@ class Weights {
   };
   Panels panels(int64_t index) const;
 
+  // The operands of backward, packed at the first call after pack(); several threads may call it,
+  // and no lock is held while they pack. Null: there was no memory.
+  const Real* blocks() const;
   struct Blocks {
     const Real *hh, *ih;
   };
-  // Packed at the first call after pack(); may be called by several threads at once.
-  Blocks blocks(int64_t index) const;
+  Blocks blocks(const Real* all, int64_t index) const;
 
   Shape shape(int64_t index, int64_t T, int64_t B, const Ragged* ragged = nullptr) const {
     return {T, B, network.inputs(index / network.D), network.H, network.P(), ragged};
   }
 
  private:
-  void pack_blocks() const;
+  bool pack_blocks(Real* all) const;
   size_t extras_size(const BufferSizes& sizes) const;
   Extras<Real> extras(const BufferSizes& sizes, const Real* from) const;
   void pack_extras(const Shape& s, const Parameters<Real>& from, const Extras<Real>& to) const;
-  Real* room_for_panels(const Shape& s) const;
+  Memory room_for_panels(const Shape& s) const;
 
   std::vector<size_t> panels_at_, blocks_at_;  // in elements, the last is the total
   Memory panels_;
-  mutable std::mutex mutex_;  // guards what follows
-  mutable Memory blocks_;
-  mutable bool blocks_packed_ = false;
+  // The operands as far as they are packed, and memory for them that is not in use.
+  mutable std::atomic<Memory*> blocks_{nullptr}, spare_{nullptr};
 };
 
 }  // namespace gatewise

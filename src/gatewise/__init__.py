@@ -10,24 +10,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from gatewise import forecast, nn, reference, runtime, trace, weights
-    from gatewise._native import native_info
-    from gatewise.cell import ACTIVATIONS, GATE_ORDER, SITES, Cell
+    from gatewise._native import native_info, release_memory
+    from gatewise.cell import ACTIVATIONS, GATE_ORDER, SITES, Activation, Cell
     from gatewise.errors import GatewiseError
 
 _SUBMODULES: Final = ("export", "forecast", "nn", "reference", "runtime", "trace", "weights")
 _HOME: Final = {
     "ACTIVATIONS": "gatewise.cell",
+    "Activation": "gatewise.cell",
     "Cell": "gatewise.cell",
     "GATE_ORDER": "gatewise.cell",
     "SITES": "gatewise.cell",
     "GatewiseError": "gatewise.errors",
     "native_info": "gatewise._native",
+    "release_memory": "gatewise._native",
 }
 
 __all__ = [
     "ACTIVATIONS",
     "GATE_ORDER",
     "SITES",
+    "Activation",
     "Cell",
     "GatewiseError",
     "export",
@@ -35,6 +38,7 @@ __all__ = [
     "native_info",
     "nn",
     "reference",
+    "release_memory",
     "runtime",
     "trace",
     "weights",

@@ -12,8 +12,8 @@ This module knows nothing of arrays' shapes, of kernels or of torch; everything 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -29,29 +29,23 @@ SITES: Final = ("input_gate", "forget_gate", "candidate", "output_gate", "cell_o
 
 Array = NDArray[np.float64]
 
-Site = str | Callable[..., Any]
-"""What stands at a site: the name of a built-in activation, or a function of a tensor."""
-
-
 @dataclass(frozen=True, slots=True)
-class Activation:
-    """An activation function as the project defines it.
+class _Function:
+    """One row of the table of functions.
 
     Attributes:
-        name: the name used in `Cell`, in files and on plots.
         function: x -> y, elementwise, float64.
         derivative: (x, y) -> dy/dx, given both the input and the output.
         range: (infimum, supremum) of y.
-        zero_centred: whether the function is odd, so that inputs centred on 0 stay so.
+        centre: y(0), if the function is point-symmetric about (0, y(0)) and not constant.
         slope_at_zero: dy/dx at x = 0.
         formula: the definition, as text for docs and plots.
     """
 
-    name: str
     function: Callable[[Array], Array]
     derivative: Callable[[Array, Array], Array]
     range: tuple[float, float]
-    zero_centred: bool
+    centre: float | None
     slope_at_zero: float
     formula: str
 
@@ -67,63 +61,147 @@ def _inside(x: Array, low: float, high: float) -> Array:
 
 _INF = float("inf")
 
-ACTIVATIONS: Final[dict[str, Activation]] = {
-    a.name: a
-    for a in (
-        Activation(
-            "sigmoid", _sigmoid, lambda x, y: y * (1 - y), (0.0, 1.0), False, 0.25, "1/(1 + e^-x)"
-        ),
-        Activation("tanh", np.tanh, lambda x, y: 1 - y * y, (-1.0, 1.0), True, 1.0, "tanh(x)"),
-        Activation(
-            "hard_sigmoid",
-            lambda x: np.clip(x / 6 + 0.5, 0.0, 1.0),
-            lambda x, y: _inside(x, -3.0, 3.0) / 6,
-            (0.0, 1.0),
-            False,
-            1 / 6,
-            "clip(x/6 + 1/2, 0, 1)",
-        ),
-        Activation(
-            "hard_tanh",
-            lambda x: np.clip(x, -1.0, 1.0),
-            lambda x, y: _inside(x, -1.0, 1.0),
-            (-1.0, 1.0),
-            True,
-            1.0,
-            "clip(x, -1, 1)",
-        ),
-        Activation(
-            # At 0 the derivative is 0, as PyTorch has it.
-            "relu",
-            lambda x: np.maximum(x, 0.0),
-            lambda x, y: (x > 0).astype(np.float64),
-            (0.0, _INF),
-            False,
-            0.0,
-            "max(x, 0)",
-        ),
-        Activation(
-            "softsign",
-            lambda x: x / (1 + np.abs(x)),
-            lambda x, y: 1 / (1 + np.abs(x)) ** 2,
-            (-1.0, 1.0),
-            True,
-            1.0,
-            "x/(1 + |x|)",
-        ),
-        Activation(
-            "identity",
-            lambda x: np.array(x, dtype=np.float64),
-            lambda x, y: np.ones_like(x),
-            (-_INF, _INF),
-            True,
-            1.0,
-            "x",
-        ),
-        Activation("one", np.ones_like, lambda x, y: np.zeros_like(x), (1.0, 1.0), False, 0.0, "1"),
-    )
+_FUNCTIONS: Final[dict[str, _Function]] = {
+    "sigmoid": _Function(
+        _sigmoid, lambda x, y: y * (1 - y), (0.0, 1.0), 0.5, 0.25, "1/(1 + e^-x)"
+    ),
+    "tanh": _Function(np.tanh, lambda x, y: 1 - y * y, (-1.0, 1.0), 0.0, 1.0, "tanh(x)"),
+    "hard_sigmoid": _Function(
+        lambda x: np.clip(x / 6 + 0.5, 0.0, 1.0),
+        lambda x, y: _inside(x, -3.0, 3.0) / 6,
+        (0.0, 1.0),
+        0.5,
+        1 / 6,
+        "clip(x/6 + 1/2, 0, 1)",
+    ),
+    "hard_tanh": _Function(
+        lambda x: np.clip(x, -1.0, 1.0),
+        lambda x, y: _inside(x, -1.0, 1.0),
+        (-1.0, 1.0),
+        0.0,
+        1.0,
+        "clip(x, -1, 1)",
+    ),
+    # At 0 the derivative of relu is 0, as PyTorch has it.
+    "relu": _Function(
+        lambda x: np.maximum(x, 0.0),
+        lambda x, y: (x > 0).astype(np.float64),
+        (0.0, _INF),
+        None,
+        0.0,
+        "max(x, 0)",
+    ),
+    "softsign": _Function(
+        lambda x: x / (1 + np.abs(x)),
+        lambda x, y: 1 / (1 + np.abs(x)) ** 2,
+        (-1.0, 1.0),
+        0.0,
+        1.0,
+        "x/(1 + |x|)",
+    ),
+    "identity": _Function(
+        lambda x: np.array(x, dtype=np.float64),
+        lambda x, y: np.ones_like(x),
+        (-_INF, _INF),
+        0.0,
+        1.0,
+        "x",
+    ),
+    "one": _Function(np.ones_like, lambda x, y: np.zeros_like(x), (1.0, 1.0), None, 0.0, "1"),
 }
-"""Every built-in activation; the reference, the kernels, the docs and the plots follow it."""
+"""Every built-in function; the reference, the kernels, the docs and the plots follow this table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """An activation: y = scale * function(slope * x) + shift, of a built-in function.
+
+    Fair comparisons need activations of matched slope and range: a tanh with the range and the
+    slope of a sigmoid, for instance.
+
+    Args:
+        name: a built-in function, one of `ACTIVATIONS`.
+        scale: factor of the function's value, finite and not 0. Default 1.
+        slope: factor of its input, finite and not 0. Default 1.
+        shift: added to the value, finite. Default 0.
+
+    Raises:
+        ConfigError: there is no such function, or a number is out of its range.
+
+    >>> like_sigmoid = Activation("tanh", scale=0.5, slope=0.5, shift=0.5)
+    >>> like_sigmoid.range, like_sigmoid.slope_at_zero, like_sigmoid.zero_centred
+    ((0.0, 1.0), 0.25, False)
+    """
+
+    name: str
+    scale: float = 1.0
+    slope: float = 1.0
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or self.name not in _FUNCTIONS:
+            raise ConfigError(
+                f"There is no activation {self.name!r}: expected one of {', '.join(_FUNCTIONS)}. "
+                f"{nearest(str(self.name), list(_FUNCTIONS))}"
+            )
+        for field, lowest in (("scale", "not 0"), ("slope", "not 0"), ("shift", "")):
+            value = getattr(self, field)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or not np.isfinite(value) or (lowest and value == 0):
+                raise ConfigError(
+                    f"{field} of the activation {self.name!r} is {value!r}: expected a finite "
+                    f"number{' other than 0' if lowest else ''}. A constant is the activation 'one'."
+                )
+            object.__setattr__(self, field, float(value))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the function itself."""
+        return self.scale == 1 and self.slope == 1 and self.shift == 0
+
+    @property
+    def formula(self) -> str:
+        """The definition, as text for docs and plots."""
+        if self.is_plain:
+            return _FUNCTIONS[self.name].formula
+        return f"{self.scale:g} {self.name}({self.slope:g} x) {self.shift:+g}"
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """(infimum, supremum) of y."""
+        ends = [self.scale * end + self.shift for end in _FUNCTIONS[self.name].range]
+        return min(ends), max(ends)
+
+    @property
+    def zero_centred(self) -> bool:
+        """Whether the function is odd, so that inputs centred on 0 stay so."""
+        centre = _FUNCTIONS[self.name].centre
+        return centre is not None and self.scale * centre + self.shift == 0
+
+    @property
+    def slope_at_zero(self) -> float:
+        """dy/dx at x = 0."""
+        return self.scale * self.slope * _FUNCTIONS[self.name].slope_at_zero
+
+    def function(self, x: Array) -> Array:
+        """Return y, elementwise, float64."""
+        value = _FUNCTIONS[self.name].function(self.slope * x)
+        return value if self.is_plain else self.scale * value + self.shift
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        """Return dy/dx, given both the input and the output."""
+        own = _FUNCTIONS[self.name]
+        if self.is_plain:
+            return own.derivative(x, y)
+        inner = self.slope * x
+        return self.scale * self.slope * own.derivative(inner, own.function(inner))
+
+
+ACTIVATIONS: Final[dict[str, Activation]] = {name: Activation(name) for name in _FUNCTIONS}
+"""Every built-in activation by its name."""
+
+Site = str | Activation | Callable[..., Any]
+"""What stands at a site: a built-in activation or its name, or a function of a tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +214,8 @@ class Cell:
     ``output_gate="one"``, NIAF ``candidate="identity"``, NOAF ``cell_output="identity"``, CIFG
     ``coupled=True``, NP ``peephole=False``.
 
-    A site also takes a function of a PyTorch tensor, elementwise and without parameters of its own.
+    A site takes the name of a built-in activation, or an `Activation` with a scale, slope and shift
+    of its own. It also takes a function of a PyTorch tensor, elementwise and without parameters of its own.
     Such a cell runs only in `gatewise.nn`, step by step, and cannot be written to a file.
 
     Args:
@@ -156,7 +235,7 @@ class Cell:
         ConfigError: an activation is unknown, or is a class or cannot be hashed; or a switch is
             not a bool.
 
-    >>> Cell() == Cell(candidate="tanh")
+    >>> Cell() == Cell(candidate="tanh") == Cell(candidate=Activation("tanh"))
     True
     >>> Cell(output_gate="one").activation("output_gate").range
     (1.0, 1.0)
@@ -174,10 +253,15 @@ class Cell:
     def __post_init__(self) -> None:
         for site in SITES:
             value = getattr(self, site)
-            if not _is_function(value) and (not isinstance(value, str) or value not in ACTIVATIONS):
+            if isinstance(value, Activation):
+                if value.is_plain:  # one spelling for one cell
+                    object.__setattr__(self, site, value.name)
+            elif not _is_function(value) and (
+                not isinstance(value, str) or value not in ACTIVATIONS
+            ):
                 raise ConfigError(
                     f"{site} has no activation {value!r}: expected one of "
-                    f"{', '.join(ACTIVATIONS)}, or a function of a tensor. "
+                    f"{', '.join(ACTIVATIONS)}, an Activation, or a function of a tensor. "
                     f"{nearest(str(value), list(ACTIVATIONS))}"
                 )
         for switch in ("peephole", "coupled", "layer_norm"):
@@ -196,6 +280,8 @@ class Cell:
         if site not in SITES:
             raise ConfigError(f"The cell has no site {site!r}. {nearest(site, list(SITES))}")
         value = getattr(self, site)
+        if isinstance(value, Activation):
+            return value
         if not isinstance(value, str):
             raise ConfigError(
                 f"{site} is the Python function {_shown(value)}: expected a built-in activation "
@@ -211,7 +297,7 @@ class Cell:
     @property
     def has_callables(self) -> bool:
         """Whether a Python function stands at some site."""
-        return any(not isinstance(getattr(self, site), str) for site in SITES)
+        return any(callable(getattr(self, site)) for site in SITES)
 
     @property
     def used_gates(self) -> tuple[bool, bool, bool, bool]:
@@ -220,8 +306,21 @@ class Cell:
         >>> Cell(coupled=True, output_gate="one").used_gates
         (True, False, True, False)
         """
-        i, f, g, o = (getattr(self, site) != "one" for site in SITES[:4])
+        i, f, g, o = (_name(getattr(self, site)) != "one" for site in SITES[:4])
         return i, f and not self.coupled, g, o
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """Return the fields as plain values: an `Activation` as (name, scale, slope, shift).
+
+        >>> Cell(candidate=Activation("tanh", scale=2)).as_tuple()[2]
+        ('tanh', 2.0, 1.0, 0.0)
+        """
+        return astuple(self)
+
+    @classmethod
+    def from_tuple(cls, values: Iterable[Any]) -> Cell:
+        """Return the cell of which `as_tuple` made these values; lists will do for tuples."""
+        return cls(*(Activation(*v) if isinstance(v, (tuple, list)) else v for v in values))
 
     def __repr__(self) -> str:
         changed = [
@@ -230,6 +329,11 @@ class Cell:
             if getattr(self, f.name) != f.default
         ]
         return f"Cell({', '.join(changed)})"
+
+
+def _name(value: object) -> object:
+    """The name of a built-in function; a Python function as it is."""
+    return value.name if isinstance(value, Activation) else value
 
 
 def _is_function(value: object) -> bool:

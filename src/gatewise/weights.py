@@ -142,7 +142,7 @@ def save_lstm(module: Any, path: str | os.PathLike[str]) -> None:
     """
     weights = module if isinstance(module, LSTMWeights) else from_module(module)
     if weights.config.cell.has_callables:
-        sites = [s for s in SITES if not isinstance(getattr(weights.config.cell, s), str)]
+        sites = [s for s in SITES if callable(getattr(weights.config.cell, s))]
         raise ConfigError(
             f"{weights.config.cell} has a Python function as {' and '.join(sites)}: a model file "
             "expects built-in activations. Save the module's state_dict() and make the module "

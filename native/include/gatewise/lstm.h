@@ -1,28 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
 // The contract of the native core: a whole LSTM (all layers, both directions), forward and
-// backward, in one call each.
+// backward, in one call each. gatewise.h is its face for C.
 //
-// No Python, no torch: every array belongs to the caller and is borrowed for the call; only packed
-// weights own memory. Nothing is checked here; bindings check shapes, dtypes and sizes before they
-// call. All arrays have unit stride along their last axis. Gates are stacked in the order i, f, g,
-// o.
+// No Python, no torch. The caller owns every array and lends it for the call; only packed weights
+// own memory. The core checks sizes (`check`); callers check shapes, dtypes and strides. All arrays
+// have unit stride along their last axis and are aligned to their element. Gates are stacked in the
+// order i, f, g, o.
 //
 //   Sizes   T time steps   B batch rows   I input features   H hidden units   L layers   D
 //   directions, P the size of h: H, or that of the projection.
 //   State arrays hold [L * D, B, *], layer by layer, within a layer the forward direction first.
 //
 // Guarantees: the same bits for any number of threads and from run to run; y, h_n, c_n, dx, dh0 and
-// dc0 also for any split of the batch. Subnormal numbers are flushed to zero inside a call, and the
-// caller's floating-point mode is restored. Calls may run on many threads at once.
+// dc0 also for any split of the batch. A call flushes subnormal numbers to zero and restores the
+// caller's floating-point mode. Calls may run on many threads at once, and processes may fork while
+// they do.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "gatewise/cell.h"
 
 namespace gatewise {
 
@@ -30,25 +33,12 @@ namespace gatewise {
 // all finite inputs; results below FLT_MIN (and subnormal inputs) count as flushed to zero.
 inline constexpr double kMaxActivationUlp = 2.0;
 
-// Built-in activations: their definitions are the table in cell.py. kOne at a gate removes it.
-enum class Activation : int8_t {
-  kSigmoid,
-  kTanh,
-  kHardSigmoid,
-  kHardTanh,
-  kRelu,
-  kSoftsign,
-  kIdentity,
-  kOne
-};
-
-// Which LSTM: gatewise.Cell, whose docstring says what each field means.
-struct Cell {
-  Activation input_gate = Activation::kSigmoid, forget_gate = Activation::kSigmoid,
-             candidate = Activation::kTanh, output_gate = Activation::kSigmoid,
-             cell_output = Activation::kTanh;
-  bool peephole = false, coupled = false, layer_norm = false;
-  bool operator==(const Cell&) const = default;
+// How a call ended. After anything but kOk the contents of its outputs are undefined.
+enum class [[nodiscard]] Status {
+  kOk,
+  kOutOfMemory,
+  kCancelled,  // Poll said so
+  kBadSize     // see check()
 };
 
 struct Network {
@@ -61,12 +51,16 @@ struct Network {
   int64_t projection = 0;  // proj_size; 0: none
   // Size of h.
   int64_t P() const { return projection ? projection : H; }
-  // Inputs of a layer: x, or what the layer below puts out.
+  // Inputs of a layer: x, or the outputs of the layer below.
   int64_t inputs(int64_t layer) const { return layer ? D * P() : I; }
   // Whether a unit needs what others of the same step have computed.
   bool staged() const { return cell.layer_norm || projection; }
   bool operator==(const Network&) const = default;
 };
+
+// Whether the core can run these sizes: L, H >= 1, I >= 0, D 1 or 2, 0 <= projection <= H, T, B >= 0,
+// and no product of them overflows. Every entry point that takes sizes asks this first.
+bool check(const Network& network, int64_t T = 0, int64_t B = 0);
 
 // Batches whose rows differ in length, as in PyTorch's PackedSequence: rows sorted by length, the
 // longest first, and of each time only the rows that are still running, time after time without
@@ -103,8 +97,8 @@ struct Sequence {
   }
 };
 
-// Parameters of one layer and direction as PyTorch stores them. Biases may be null; they only ever
-// act as their sum.
+// Parameters of one layer and direction as PyTorch stores them. Biases may be null; only their sum
+// has an effect.
 template <class Real>
 struct Parameters {
   const Real* w_ih;                // [4H, inputs(layer)]
@@ -132,6 +126,13 @@ struct Noise {
   }
 };
 
+// Lets a caller end a long call. stop(context) is asked about every 50 ms, on the calling thread
+// and between chunks of steps; on true the call returns kCancelled.
+struct Poll {
+  bool (*stop)(void* context) = nullptr;
+  void* context = nullptr;
+};
+
 // A network's weights in the order in which the kernels of one instruction set read them: forward,
 // and from the first backward on also the transposed operands of that. Independent of the
 // parameters they were packed from, and immutable: any number of calls may share them.
@@ -142,54 +143,61 @@ struct ForwardPlan;
 template <class Real>
 using SharedWeights = std::shared_ptr<const Weights<Real>>;
 
-// parameters: [L * D].
+// parameters: [L * D]. Returns null if the sizes fail `check` or there is no memory.
 template <class Real>
 SharedWeights<Real> pack(const Network& network, std::span<const Parameters<Real>> parameters);
 
-// Keeps the weights packed last, and packs again when the parameters' contents have changed. That
-// is seen by a fingerprint of their bits, so no way of writing to them goes unnoticed. Reading them
-// once costs a few per cent of a sequence, but as much as a single step.
+// Keeps the weights packed last, and packs again when the parameters' contents have changed.
+//
+// Change is seen by a 64-bit fingerprint of the parameters' bits (see kernels.cc), whoever wrote
+// them. What is packed comes from one read of the parameters, and the fingerprint kept is that of
+// the same read: if another thread writes meanwhile, the next call packs again. Two contents that
+// are not made to collide have the same fingerprint with a chance of about 2^-64.
 template <class Real>
 class WeightsCache {
  public:
   explicit WeightsCache(const Network& network) : network_(network) {}
+  // Null: bad sizes, or no memory; what was kept stays.
   SharedWeights<Real> get(std::span<const Parameters<Real>> parameters);
   const Network& network() const { return network_; }
 
  private:
   const Network network_;
-  std::mutex mutex_;  // guards what follows
+  // Guarded by short_lock() (memory.h), which is never held while parameters are read.
   uint64_t fingerprint_ = 0;
   std::shared_ptr<Weights<Real>> weights_, spare_;
 };
 
+// What forward and backward of one call share.
 template <class Real>
-struct ForwardArgs {
+struct Call {
   const Weights<Real>& weights;
   int64_t T, B;
-  int threads;                     // at most this many, the caller's included
-  Sequence<const Real> x;          // [T, B, I]
-  const Real *h0, *c0;             // [L * D, B, P], [.., H], or null for zeros; h0 may not alias y
-  Sequence<Real> y;                // [T, B, D * P] out
-  Real *h_n, *c_n;                 // [L * D, B, P], [.., H] out
-  Real* tape;                      // tape_size elements out, or null: nothing is kept for backward
-  int64_t checkpoint_every = 0;    // see tape_size; of no account without a tape
-  const Ragged* ragged = nullptr;  // or: every row runs through all T steps
+  int threads;                       // at most this many, the caller's included
+  Sequence<const Real> x;            // [T, B, I]
+  const Real *h0 = nullptr, *c0 = nullptr;  // [L * D, B, P], [.., H], or null for zeros
+  int64_t checkpoint_every = 0;      // see tape_size; of no account without a tape
+  const Ragged* ragged = nullptr;    // or: every row runs through all T steps
   Noise<Real> noise = {};
+  Poll poll = {};
+};
+
+template <class Real>
+struct ForwardArgs {
+  Call<Real> call;
+  Sequence<Real> y;             // [T, B, D * P] out; h0 may not alias it
+  Real *h_n, *c_n;              // [L * D, B, P], [.., H] out
+  Real* tape = nullptr;         // tape_size elements out, or null: nothing is kept for backward
 };
 
 template <class Real>
 struct BackwardArgs {
-  const Weights<Real>& weights;  // those of forward
-  int64_t T, B;
-  int threads;
-  Sequence<const Real> x;   // as in forward
-  const Real *h0, *c0;      // as in forward
+  Call<Real> call;          // as forward had it
   Sequence<const Real> y;   // as forward left it
   const Real* tape;         // as forward left it
   Sequence<const Real> dy;  // [T, B, D * P], or data = null for zeros
   const Real *dh_n, *dc_n;  // [L * D, B, P], [.., H], or null for zeros
-  Sequence<Real> dx;        // [T, B, I] out, or data = null: not wanted
+  Sequence<Real> dx;        // [T, B, I] out
   Real *dh0, *dc0;          // [L * D, B, P], [.., H] out
   // Gradients of one layer and direction, out, of the shapes of Parameters.
   struct Gradients {
@@ -197,11 +205,12 @@ struct BackwardArgs {
     Real* db;  // the gradient of b_ih, and of b_hh
     Real *dw_hr = nullptr, *dpeephole = nullptr;
     Real *dnorm_ih = nullptr, *dnorm_hh = nullptr, *dnorm_c = nullptr;
+    bool any() const {
+      return dw_ih || dw_hh || db || dw_hr || dpeephole || dnorm_ih || dnorm_hh || dnorm_c;
+    }
   };
-  std::span<const Gradients> gradients;  // [L * D]
-  int64_t checkpoint_every = 0;          // as in forward
-  const Ragged* ragged = nullptr;        // as in forward
-  Noise<Real> noise = {};                // as in forward
+  // [L * D]. Every output may be null: not wanted, and not computed where that saves time.
+  std::span<const Gradients> gradients;
 };
 
 // Elements of the tape: what forward keeps for backward. Its layout is private.
@@ -210,41 +219,48 @@ struct BackwardArgs {
 // elements per layer and direction, and the outputs of the layers below the last. With
 // checkpoint_every = k, the cell state after every k-th step and the outputs of the layers below
 // the last; backward computes each stretch of k steps again, with 6 k B D H elements of working
-// memory for one layer. k is rounded up to whole blocks of 128 rows (k B). The gradients have the
-// same bits either way. Of a ragged batch, or with layer norm or a projection, every step is kept;
-// with noise, checkpoint_every must be 0. Layer norm keeps 8 H numbers more for each row and step.
+// memory for one layer. k is at most T, rounded up to whole blocks of 128 rows (k B). The gradients
+// have the same bits either way. Of a ragged batch, or with layer norm or a projection, every step
+// is kept; with noise, checkpoint_every must be 0. Layer norm keeps 8 H numbers more for each row
+// and step.
 template <class Real>
 size_t tape_size(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every = 0,
                  const Ragged* ragged = nullptr);
 
-// Room for a tape, taken from and at the end given back to a pool that keeps up to 256 MB: training
-// takes the same at each step, and fresh pages cost more than they look. A caller may use any
-// other.
+// Room for a tape, taken from a pool that keeps up to 256 MB and given back to it at the end:
+// training takes the same at each step, and fresh pages cost more than they look. A caller may use
+// any other memory.
 class TapeMemory {
  public:
   explicit TapeMemory(size_t bytes);
   ~TapeMemory();
-  void* data() const;
+  TapeMemory(const TapeMemory&) = delete;
+  TapeMemory& operator=(const TapeMemory&) = delete;
+  void* data() const;  // null: there was no memory
 
  private:
   struct Block;
   std::unique_ptr<Block> block_;
 };
 
-template <class Real>
-void forward(const ForwardArgs<Real>& args);
+// Gives back all memory that is kept for later calls and not in use: tapes and scratch.
+void release_memory();
 
 template <class Real>
-void backward(const BackwardArgs<Real>& args);
+Status forward(const ForwardArgs<Real>& args);
+
+template <class Real>
+Status backward(const BackwardArgs<Real>& args);
 
 // An LSTM in motion, one step at a time with its state inside; forward in one direction only. A
-// step takes no memory. Not for two threads at once.
+// step takes no memory and cannot fail. Not for two threads at once.
 template <class Real>
 class Stream {
  public:
-  // rates: of zoneout, for h and for c.
-  Stream(SharedWeights<Real> weights, int64_t B, std::pair<Real, Real> rates = {});
-  Stream(Stream&&) noexcept;
+  // rates: of zoneout, for h and for c. Returns null if the network is bidirectional, the sizes
+  // fail `check`, or there is no memory.
+  static std::unique_ptr<Stream> make(SharedWeights<Real> weights, int64_t B,
+                                      std::pair<Real, Real> rates = {});
   ~Stream();
   void step(const Real* x, Real* y, int threads);  // [B, I] -> [B, P]; y may alias x
   void get_state(Real* h, Real* c) const;          // [L, B, P], [L, B, H] out
@@ -253,19 +269,14 @@ class Stream {
   const Network& network() const;
 
  private:
-  struct Layer;
-  Real* room(const ForwardPlan<Real>& plan, int64_t rows) const;
-
-  SharedWeights<Real> weights_;
-  int64_t B_;
-  std::vector<Layer> layers_;
-  std::unique_ptr<Real[]> input_;  // x, rounded, where the weights are bfloat16
-  bool descending_ = false;        // the order of panels, by turns: see forward.h
+  struct State;
+  explicit Stream(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
 };
 
-// y[j] = the activation of x[j], exactly as the kernels compute it. x may alias y.
+// y[j] = the activation of x[j], as the kernels compute it. x may alias y.
 template <class Real>
-void activate(Activation which, int64_t n, const Real* x, Real* y);
+void activate(const Activation& which, int64_t n, const Real* x, Real* y);
 
 // Instruction sets: "avx512", "avx512bf16", "avx2", "neon", "portable", best first; "avx512bf16"
 // is avx512 but for the forward products of bfloat16, and comes first on AMD's processors, where

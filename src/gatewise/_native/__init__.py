@@ -16,30 +16,42 @@ from gatewise._native._core import (
     MAX_ACTIVATION_ULP,
     CacheF32,
     CacheF64,
+    Call,
+    Noise,
     Ragged,
     activate,
     is_well_packed,
     isa_name,
+    release_memory,
 )
 from gatewise._native._core import fma_peak_gflops as peak_gflops
-from gatewise._native.network import cell_fields, parameter_names, parameter_shapes
+from gatewise._native.network import (
+    cell_fields,
+    check_sizes,
+    parameter_names,
+    parameter_shapes,
+)
 from gatewise.errors import ConfigError
 
 __all__ = [
     "MAX_ACTIVATION_ULP",
     "CacheF32",
     "CacheF64",
+    "Call",
+    "Noise",
     "Precision",
     "Ragged",
     "activate",
     "cell_fields",
     "check_precision",
+    "check_sizes",
     "is_well_packed",
     "isa_name",
     "native_info",
     "parameter_names",
     "parameter_shapes",
     "peak_gflops",
+    "release_memory",
     "select_isa",
     "thread_count",
 ]

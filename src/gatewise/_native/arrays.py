@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise._native import _core
-from gatewise._native.network import cell_fields, parameter_names, parameter_shapes
+from gatewise._native.network import (
+    cell_fields,
+    check_sizes,
+    parameter_names,
+    parameter_shapes,
+)
 from gatewise.cell import Cell
 
 Array = NDArray[Any]
@@ -57,6 +62,7 @@ class Network:
         self.L, self.D = len(parameters) // directions, directions
         self.H, self.I = w_ih.shape[0] // 4, w_ih.shape[1]
         self.P = projection or self.H
+        check_sizes(self.L, self.D, self.I, self.H, projection)
         names = parameter_names(cell, projection)
         for k, given in enumerate(parameters):
             inputs = self.I if k < self.D else self.D * self.P
@@ -72,7 +78,8 @@ class Network:
         self, T: int, B: int, checkpoint_every: int = 0, batch_sizes: Array | None = None
     ) -> Array:
         """Room for what `forward` keeps for `backward`."""
-        size = self.weights.tape_size(T, B, checkpoint_every, _ragged(batch_sizes))
+        every = min(checkpoint_every, T)
+        size = self.weights.tape_size(T, B, every, _ragged(batch_sizes))
         return np.empty(size, self.dtype)
 
     def forward(
@@ -101,11 +108,11 @@ class Network:
         self._check("y", y, (*x.shape[:-1], self.D * self.P), rows=True)
         self._check_states(B, h0=h0, h_n=h_n, c0=c0, c_n=c_n)
         if tape is not None:
-            self._check("tape", tape, (self.weights.tape_size(T, B, checkpoint_every, ragged),))
+            self._check_tape(tape, T, B, checkpoint_every, ragged)
+        call = self._call(T, B, threads, x, h0, c0, checkpoint_every, ragged, noise)
         self.weights.forward(
-            T, B, threads, *_rows(x), _address(h0), _address(c0), *_rows(y), _address(h_n),
-            _address(c_n), _address(tape), checkpoint_every, ragged, self._noise(noise, x, B),
-        )  # fmt: skip
+            call, y=_rows(y), h_n=_address(h_n), c_n=_address(c_n), tape=_address(tape)
+        )
 
     def backward(
         self,
@@ -118,9 +125,9 @@ class Network:
         dh_n: Array | None,
         dc_n: Array | None,
         dx: Array | None,
-        dh0: Array,
-        dc0: Array,
-        gradients: Sequence[Sequence[Array]],
+        dh0: Array | None,
+        dc0: Array | None,
+        gradients: Sequence[Sequence[Array | None]],
         threads: int = 1,
         checkpoint_every: int = 0,
         batch_sizes: Array | None = None,
@@ -128,7 +135,8 @@ class Network:
     ) -> None:
         """Run backward; `gradients` are dw_ih, dw_hh, db of each layer and direction, out.
 
-        After them those of the cell's other parameters, in the order of `parameter_names`.
+        After them those of the cell's other parameters, in the order of `parameter_names`. Outputs
+        that are None are not computed.
 
         Raises:
             ValueError: an array has another shape or dtype, or has gaps.
@@ -138,13 +146,50 @@ class Network:
                               ("dy", dy, self.D * self.P)):  # fmt: skip
             self._check(name, a, (*x.shape[:-1], size), rows=True)
         self._check_states(B, h0=h0, dh_n=dh_n, dh0=dh0, c0=c0, dc_n=dc_n, dc0=dc0)
-        self._check("tape", tape, (self.weights.tape_size(T, B, checkpoint_every, ragged),))
+        self._check_tape(tape, T, B, checkpoint_every, ragged)
         self.weights.backward(
-            T, B, threads, *_rows(x), _address(h0), _address(c0), *_rows(y), _address(tape),
-            *_rows(dy), _address(dh_n), _address(dc_n), *_rows(dx), _address(dh0), _address(dc0),
-            tuple(_address(a) for g in gradients for a in g), checkpoint_every, ragged,
-            self._noise(noise, x, B),
-        )  # fmt: skip
+            self._call(T, B, threads, x, h0, c0, checkpoint_every, ragged, noise),
+            y=_rows(y),
+            tape=_address(tape),
+            dy=_rows(dy),
+            dh_n=_address(dh_n),
+            dc_n=_address(dc_n),
+            dx=_rows(dx),
+            dh0=_address(dh0),
+            dc0=_address(dc0),
+            gradients=tuple(_address(a) for g in gradients for a in g),
+        )
+
+    def _call(
+        self,
+        T: int,
+        B: int,
+        threads: int,
+        x: Array,
+        h0: Array | None,
+        c0: Array | None,
+        checkpoint_every: int,
+        ragged: _core.Ragged | None,
+        noise: Noise,
+    ) -> _core.Call:
+        """What forward and backward share."""
+        return _core.Call(
+            T=T,
+            B=B,
+            threads=threads,
+            x=_rows(x),
+            h0=_address(h0),
+            c0=_address(c0),
+            checkpoint_every=min(checkpoint_every, T),
+            ragged=ragged,
+            noise=self._noise(noise, x, B),
+        )
+
+    def _check_tape(
+        self, tape: Array, T: int, B: int, checkpoint_every: int, ragged: _core.Ragged | None
+    ) -> None:
+        size = self.weights.tape_size(T, B, min(checkpoint_every, T), ragged)
+        self._check("tape", tape, (size,))
 
     def _sizes(self, x: Array, batch_sizes: Array | None) -> tuple[int, int, _core.Ragged | None]:
         if batch_sizes is None:
@@ -159,15 +204,20 @@ class Network:
             raise ValueError(f"x: expected [{N}, I], got shape {x.shape}.")
         return len(sizes), int(sizes[0]), _ragged(sizes)
 
-    def _noise(self, noise: Noise, x: Array, B: int) -> tuple[float, ...] | None:
+    def _noise(self, noise: Noise, x: Array, B: int) -> _core.Noise | None:
         if noise is NO_NOISE:
             return None
         count, steps = self.L * self.D, x.shape[:-1]
         self._check("recurrent_mask", noise.recurrent_mask, (count, B, self.P))
         self._check("zoneout_h", noise.zoneout_h, (count, *steps, self.P))
         self._check("zoneout_c", noise.zoneout_c, (count, *steps, self.H))
-        masks = (noise.recurrent_mask, noise.zoneout_h, noise.zoneout_c)
-        return (*map(_address, masks), *noise.rates)
+        return _core.Noise(
+            recurrent_mask=_address(noise.recurrent_mask),
+            zoneout_h=_address(noise.zoneout_h),
+            zoneout_c=_address(noise.zoneout_c),
+            rate_h=noise.rates[0],
+            rate_c=noise.rates[1],
+        )
 
     def _check_states(self, B: int, **states: Array | None) -> None:
         for name, array in states.items():
@@ -179,10 +229,10 @@ class Network:
         if array is None:
             return
         unit = array.strides[-1] == array.itemsize or array.shape[-1] <= 1
-        dense = unit if rows else array.flags.c_contiguous
+        dense = (unit if rows else array.flags.c_contiguous) and array.flags.aligned
         if array.shape != shape or array.dtype != self.dtype or (array.size and not dense):
             raise ValueError(
-                f"{name}: expected {self.dtype} {shape} without gaps in its "
+                f"{name}: expected {self.dtype} {shape}, aligned and without gaps in its "
                 f"{'rows' if rows else 'memory'}, got {array.dtype} {array.shape}."
             )
 

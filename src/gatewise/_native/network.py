@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from typing import Any
 
+from gatewise._native import _core
 from gatewise.cell import Cell
+from gatewise.errors import ShapeError
 
 
 def parameter_names(cell: Cell, projection: int = 0) -> tuple[str, ...]:
@@ -45,4 +46,22 @@ def parameter_shapes(
 
 def cell_fields(cell: Cell) -> tuple[Any, ...]:
     """Return a cell as the compiled module takes it."""
-    return () if cell.is_default else astuple(cell)
+    return () if cell.is_default else cell.as_tuple()
+
+
+def check_sizes(
+    L: int, D: int, I: int, H: int, projection: int = 0, T: int = 0, B: int = 0
+) -> None:
+    """Refuse sizes that the core cannot run, before anything is allocated.
+
+    Raises:
+        ShapeError: one is out of its range, or a product of them overflows.
+    """
+    if not all(abs(n) < 2**63 for n in (L, D, I, H, projection, T, B)) or not _core.check(
+        L, D, I, H, projection, T, B
+    ):
+        raise ShapeError(
+            f"An LSTM of L={L} layers, D={D} directions, input_size={I}, hidden_size={H} and "
+            f"proj_size={projection} over T={T} steps of B={B} rows cannot be run: expected "
+            "positive sizes, proj_size below hidden_size, and products that fit the memory."
+        )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gatewise.cell import SITES, Cell
+from gatewise.cell import SITES, Activation, Cell
 from gatewise.errors import ShapeError
 from gatewise.reference import EPSILON
 
@@ -208,6 +208,9 @@ def _at(z: float | Tensor, t: int) -> float | Tensor:
 
 def _function(cell: Cell, site: str) -> Callable[[Tensor], Tensor]:
     value = getattr(cell, site)
+    if isinstance(value, Activation):
+        own = ACTIVATIONS[value.name]
+        return lambda x: value.scale * own(value.slope * x) + value.shift
     return ACTIVATIONS[value] if isinstance(value, str) else _checked(value, site)
 
 

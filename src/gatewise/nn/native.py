@@ -132,8 +132,8 @@ def forward(
     tape = _tape(weights, T, B, every, ragged, dtype) if keep else None
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     weights.forward(
-        T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
-        h_n.data_ptr(), c_n.data_ptr(), _address(tape), every, ragged, _noise(options.noise),
+        _call(options, T, B, x, h0, c0, every),
+        y=_rows(y), h_n=h_n.data_ptr(), c_n=c_n.data_ptr(), tape=_address(tape),
     )  # fmt: skip
     return y, h_n, c_n, tape, weights
 
@@ -144,11 +144,26 @@ def _steps_and_rows(x: Tensor, options: Options) -> tuple[int, int]:
     return (x.shape[0], x.shape[1]) if ragged is None else (ragged.T, ragged.B)
 
 
-def _noise(noise: Noise | None) -> tuple[float, ...] | None:
+def _call(
+    options: Options, T: int, B: int, x: Tensor, h0: Tensor | None, c0: Tensor | None, every: int
+) -> _native.Call:
+    """What forward and backward share, as the core takes it."""
+    return _native.Call(
+        T=T, B=B, threads=torch.get_num_threads(), x=_rows(x), h0=_address(h0), c0=_address(c0),
+        checkpoint_every=every, ragged=options.ragged, noise=_noise(options.noise),
+    )  # fmt: skip
+
+
+def _noise(noise: Noise | None) -> _native.Noise | None:
     if noise is None:
         return None
-    masks = (noise.recurrent, noise.zoneout_h, noise.zoneout_c)
-    return (*map(_address, masks), *noise.rates)
+    return _native.Noise(
+        recurrent_mask=_address(noise.recurrent),
+        zoneout_h=_address(noise.zoneout_h),
+        zoneout_c=_address(noise.zoneout_c),
+        rate_h=noise.rates[0],
+        rate_c=noise.rates[1],
+    )
 
 
 def _tape(
@@ -196,10 +211,10 @@ def backward(
         found.append([w_ih.new_empty(shape) for shape in shapes])
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     weights.backward(
-        T, B, torch.get_num_threads(), *_rows(x), _address(h0), _address(c0), *_rows(y),
-        tape.data_ptr(), *_rows(dy), _address(dh_n), _address(dc_n), *_rows(dx), dh0.data_ptr(),
-        dc0.data_ptr(), tuple([g.data_ptr() for own in found for g in own]),
-        options.checkpoint_every, options.ragged, _noise(options.noise),
+        _call(options, T, B, x, h0, c0, options.checkpoint_every),
+        y=_rows(y), tape=tape.data_ptr(), dy=_rows(dy), dh_n=_address(dh_n), dc_n=_address(dc_n),
+        dx=_rows(dx), dh0=dh0.data_ptr(), dc0=dc0.data_ptr(),
+        gradients=tuple([g.data_ptr() for own in found for g in own]),
     )  # fmt: skip
     d_parameters: list[Tensor | None] = []
     for k, (dw_ih, dw_hh, db, *others) in enumerate(found):

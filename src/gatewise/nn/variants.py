@@ -38,7 +38,7 @@ def checked_cell(cell: Any) -> Cell:
             f"cell is a {type(cell).__name__}: expected gatewise.Cell. Pass cell=Cell(...)."
         )
     for site in SITES:
-        if not isinstance(getattr(cell, site), str):
+        if callable(getattr(cell, site)):
             _warn_of_the_cost(getattr(cell, site))
     return cell
 

@@ -90,7 +90,7 @@ class Model:
             h, c = (np.empty((core.L * core.D, B, size), self.dtype) for size in (core.P, core.H))
             threads = _native.thread_count()
             apart = out is None or not np.may_share_memory(x, out)
-            if apart and core.weights.run(x, y, h, c, threads):
+            if apart and core.weights.try_run(x, y, h, c, threads):
                 return y, (h, c)
         rows = self._checked(x, "x")
         if rows.ndim not in (2, 3) or rows.shape[-1] != config.input_size:

@@ -84,7 +84,8 @@ class Stream:
         True
         """
         # The core looks at the arrays itself; what it does not take as it is goes the long way.
-        if out is not None and self._core is not None and self._core.step(x, out, self._threads):
+        core = self._core
+        if out is not None and core is not None and core.try_step(x, out, self._threads):
             return out
         return self._step_checked(x, out)
 
