@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-
-from gatewise import _native, native_info
 from tests.fuzz import draws, oracle
 from tests.fuzz.draws import Rng, chance, pick
 from tests.parity import networks
+
+from gatewise import _native, native_info
 
 
 def run(rng: Rng, number: int) -> str:

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from tests.fuzz import draws, oracle, watch
+from tests.fuzz.draws import Laid, Rng, Sizes, chance, pick
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from gatewise import _native, native_info
 from gatewise.nn import LSTM, masks
-from tests.fuzz import draws, oracle
-from tests.fuzz.draws import Laid, Rng, Sizes, chance, pick
 
 HAS_REGULARISERS = 0.15
 LAYOUT_DRAWS = ("padded", "padded", "packed", "sorted packed", "lengths")
@@ -101,12 +101,13 @@ class Case:
         torch.manual_seed(self.number)
         torch.set_num_threads(threads)
         try:
-            with torch.set_grad_enabled(self.training):
+            with watch.one_call(), torch.set_grad_enabled(self.training):
                 y, (h, c) = lstm(input, hx, **extra)
             if isinstance(y, PackedSequence):
                 y = pad_packed_sequence(y, self.options["batch_first"], 0.0, self.sizes.T)[0]
             if self.training:
-                torch.autograd.backward((y, h, c), [seen[n] for n in ("dy", "dh", "dc")])
+                with watch.one_call():
+                    torch.autograd.backward((y, h, c), [seen[n] for n in ("dy", "dh", "dc")])
         finally:
             torch.set_num_threads(1)
         oracle.check_same_bits(leaves, before, "after the call, which must only read it")
@@ -121,7 +122,8 @@ class Case:
         """The same by the reference, in float64, with the gradients of the leaves."""
         s, D, lstm = self.sizes, self.sizes.D, self.lstm
         leaves = {n: torch.from_numpy(off(a.leaf.double().numpy())) for n, a in self.arrays.items()}
-        leaves["x"].requires_grad_()
+        if self.kind == "subnormal":  # the core flushes them
+            leaves |= {n: torch.zeros_like(leaves[n]) for n in ("x", "h0")}
         seen = {n: a.view(leaves[n]) for n, a in self.arrays.items()}
         if self.unbatched:
             seen = {n: t.unsqueeze(1) for n, t in seen.items()}
@@ -223,6 +225,8 @@ def check(case: Case) -> str:
     with np.errstate(all="ignore"):
         expected = case.expected()
         if case.kind in ("nan", "inf"):
+            if oracle.is_unbounded(case.cell):
+                return "bits"
             expected = {n: expected[n] for n in ("y", "h_n", "c_n")}
         elif oracle.is_wild(expected):
             return "bits"

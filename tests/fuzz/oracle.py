@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatewise import reference
+from gatewise import Cell, reference
+from gatewise.cell import SITES
 from gatewise.weights import PARAMETER_NAMES, parameter_suffix
 
 Array = NDArray[Any]
@@ -105,6 +106,11 @@ def is_wild(expected: Results) -> bool:
         not np.abs(a).max(initial=0) <= WILD["outputs" if n in ("y", "h_n", "c_n") else "gradients"]
         for n, a in expected.items()
     )
+
+
+def is_unbounded(cell: Cell) -> bool:
+    """Whether infinities may meet in it: then the sign of a rounding decides where NaN stands."""
+    return any(getattr(cell, site) in ("identity", "relu") for site in SITES)
 
 
 def check_near(

@@ -24,7 +24,6 @@ def call_of(seed: int, only: str | None) -> Callable[[int], str]:
     """Return the function that runs the call of a number."""
     import numpy as np
     import torch
-
     from tests.fuzz import core_calls, nn_calls, refused_calls, runtime_calls
 
     kinds = {
@@ -43,7 +42,7 @@ def call_of(seed: int, only: str | None) -> Callable[[int], str]:
 
 
 def main() -> int:
-    from tests.fuzz import workers
+    from tests.fuzz import watch, workers
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -51,7 +50,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=50_000, help="calls to make")
     parser.add_argument("--seed", type=int, default=1, help="seed of all of them")
     parser.add_argument("--first", type=int, default=0, help="number of the first call")
-    parser.add_argument("--jobs", type=int, default=workers.cores(), help="processes at a time")
+    parser.add_argument("--jobs", type=int, default=watch.cores(), help="processes at a time")
     parser.add_argument("--only", choices=("nn", "runtime", "core", "refused"), help="one kind")
     parser.add_argument("--step", type=int, default=0, help=argparse.SUPPRESS)  # be a worker
     a = parser.parse_args()

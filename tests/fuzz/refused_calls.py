@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from tests.fuzz import oracle
+from tests.fuzz.draws import Rng, chance, pick, unaligned
+from tests.fuzz.oracle import WrongResult
 from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
@@ -20,9 +23,6 @@ from gatewise._native import arrays
 from gatewise.nn import LSTM
 from gatewise.runtime import Model
 from gatewise.weights import from_module
-from tests.fuzz import oracle
-from tests.fuzz.draws import Rng, chance, pick, unaligned
-from tests.fuzz.oracle import WrongResult
 
 Call = Callable[[Any], Any]
 HUGE = (2**44, 2**58, 2**61, 2**62, sys.maxsize)

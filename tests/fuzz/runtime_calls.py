@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from tests.fuzz import draws, oracle, watch
+from tests.fuzz.draws import Rng, Sizes, chance, pick
+from tests.fuzz.oracle import WrongResult
 
 from gatewise import _native, native_info
 from gatewise.nn import LSTM, masks
 from gatewise.runtime import Model
 from gatewise.weights import from_module
-from tests.fuzz import draws, oracle
-from tests.fuzz.draws import Rng, Sizes, chance, pick
-from tests.fuzz.oracle import WrongResult
 
 Array = Any
 
@@ -86,7 +86,8 @@ def _whole(
     hx = None if state is None else tuple(odd(rng, a) for a in state)
     torch.set_num_threads(threads)
     try:
-        y, (h, c) = model.run(rows, lengths, hx, out=out)
+        with watch.one_call():
+            y, (h, c) = model.run(rows, lengths, hx, out=out)
     finally:
         torch.set_num_threads(1)
     if out is not None and y is not out:
@@ -114,7 +115,8 @@ def _stepped(
             if chance(rng, 0.6):
                 out = np.full((s.P,) if single else (s.B, s.P), np.nan, model.dtype)
                 out = draws.unaligned(out) if chance(rng, 0.3) else out
-            y = stream.step(row, out=out)
+            with watch.one_call():
+                y = stream.step(row, out=out)
             if out is not None and y is not out:
                 raise WrongResult("step returned another array than out")
             ys.append(y.reshape(s.B, s.P).copy())
@@ -130,7 +132,7 @@ def _stepped(
 
 def odd(rng: Rng, a: Array) -> Array:
     """The same numbers as they may lie in memory: flipped, with gaps, columns first, unaligned."""
-    kind = pick(rng, ("dense",) * 4 + ("flipped", "gaps", "columns first", "unaligned", "list"))
+    kind = pick(rng, ("dense",) * 4 + ("flipped", "gaps", "columns first", "unaligned"))
     if kind == "flipped":
         axes = tuple(k for k in range(a.ndim) if chance(rng, 0.5))
         return np.flip(np.ascontiguousarray(np.flip(a, axes)), axes)
@@ -148,6 +150,8 @@ def odd(rng: Rng, a: Array) -> Array:
 def _compare(
     lstm: LSTM, s: Sizes, x: Array, state: Any, lengths: Any, got: Any, kind: str, precision: str
 ) -> str:
+    if kind == "subnormal":  # the core flushes them
+        x = np.zeros_like(x)
     T = s.T if lengths is None else int(lengths.max())
     drawn = masks.draw(lstm, T, s.B) if lstm.is_regularised else None
 
@@ -159,7 +163,7 @@ def _compare(
 
     with np.errstate(all="ignore"):
         exact = expected()
-        if kind not in ("nan", "inf") and oracle.is_wild(exact):
+        if oracle.is_unbounded(lstm.cell) if kind in ("nan", "inf") else oracle.is_wild(exact):
             return "bits"
         otherwise = [oracle.off_by_half_units(k, x.dtype) for k in range(3)]
         tolerance = oracle.BFLOAT16_TOLERANCE if precision == "bfloat16" else None

@@ -17,9 +17,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.fuzz import watch
+
 ROOT = Path(__file__).parents[2]
 START_S, SILENT_S = 120, 30
-SLOW_S = 2.0
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Of the oracle; calls of gatewise ask for their own."""
 
 
 @dataclass
@@ -105,7 +109,7 @@ async def _one_worker(
     errors = asyncio.subprocess.PIPE if tally else asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=errors,
-        limit=1 << 20,
+        limit=1 << 20, env=os.environ | ONE_THREAD,
     )  # fmt: skip
     assert process.stdout
     log = asyncio.create_task(process.stderr.read()) if process.stderr else None
@@ -147,18 +151,15 @@ def serve(numbers: Iterable[int], call: Callable[[int], str]) -> None:
 
 
 def _timed(number: int, call: Callable[[int], str]) -> str:
-    for attempt in range(2):  # the machine may have been busy with something else
-        began = time.perf_counter()
+    spent = 0.0
+    for _ in range(2):  # the machine may have been busy with something else
+        watch.longest_s()
         try:
             outcome = call(number)
         except Exception as error:
             text = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
             return f"fault\tWRONG: --first {number} --count 1\n{text}".replace("\n", "\\n")
-        spent = time.perf_counter() - began
-        if spent <= SLOW_S:
+        spent = watch.longest_s()
+        if spent <= watch.SLOW_S:
             return outcome
     return f"fault\tSLOW, {spent:.1f} s: --first {number} --count 1"
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
