@@ -14,7 +14,7 @@ def run(rng: Rng, number: int) -> str:
     """Forward and backward of one drawn network, all room full of NaN before.
 
     Raises:
-        WrongResult: it is not what it must be.
+        WrongResultError: it is not what it must be.
     """
     s = draws.sizes(rng)
     setup = networks.Setup(

@@ -1,4 +1,4 @@
-"""What a random call is made of: sizes, cells, values, lengths, and arrays that lie oddly in memory.
+"""What a random call is made of: sizes, cells, values, lengths, arrays that lie oddly in memory.
 
 Everything is drawn from one `numpy.random.Generator`, so a number repeats its call.
 """
@@ -36,7 +36,7 @@ class Sizes(NamedTuple):
     proj: int
 
     @property
-    def P(self) -> int:
+    def P(self) -> int:  # noqa: N802
         """Size of h."""
         return self.proj or self.H
 
@@ -51,20 +51,20 @@ def chance(rng: Rng, p: float) -> bool:
 
 
 def sizes(rng: Rng, directions: int = 2) -> Sizes:
-    """Mostly small; one call in six has the work that the core shares out over threads.
+    """Mostly small; one call in ten has the work that the core shares out over threads.
 
     The core gives a thread 1e7 operations at least (`useful_threads` in native/src/sharing.h).
     """
     D = int(rng.integers(1, directions + 1))
-    if chance(rng, 1 / 6):
-        T, B = int(rng.integers(20, 120)), int(rng.integers(1, 17))
+    if chance(rng, 0.1):
+        T, B = int(rng.integers(20, 80)), int(rng.integers(1, 17))
         I, H, L = pick(rng, (1, 5, 64)), pick(rng, (48, 64, 96)), 1
         if chance(rng, 0.2):  # steps long enough to share out the hidden units of each
             T, B, H = int(rng.integers(4, 16)), int(rng.integers(1, 4)), 250
     else:
-        T, B = pick(rng, (1, 2, 3, 5, 8, 13, 20)), pick(rng, (1, 1, 2, 3, 4, 7, 12, 13, 16))
-        I, H, L = pick(rng, WIDTHS[:11]), pick(rng, WIDTHS), int(rng.integers(1, 4))
-        if chance(rng, 0.03):
+        T, B = pick(rng, (1, 1, 2, 3, 4, 5, 8, 13)), pick(rng, (1, 1, 2, 3, 4, 7, 12, 13, 16))
+        I, H, L = pick(rng, WIDTHS[:11]), pick(rng, WIDTHS), pick(rng, (1, 1, 1, 2, 3))
+        if chance(rng, 0.01):
             T = 140  # more than one block of 128 rows of checkpoints
     proj = int(rng.integers(1, H)) if H > 1 and chance(rng, 0.2) else 0
     return Sizes(T, B, I, H, L, D, proj)

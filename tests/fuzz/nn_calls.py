@@ -201,7 +201,7 @@ def run(rng: Rng, number: int) -> str:
     """One call; returns what was compared.
 
     Raises:
-        WrongResult: it is not what it must be.
+        WrongResultError: it is not what it must be.
     """
     case = Case(rng, number)
     _native.select_isa(case.isa)
@@ -225,7 +225,9 @@ def check(case: Case) -> str:
     with np.errstate(all="ignore"):
         expected = case.expected()
         if case.kind in ("nan", "inf"):
-            if oracle.is_unbounded(case.cell):
+            # The reference multiplies by masks, where the core chooses: 0 times infinity is NaN.
+            masked = case.lengths is not None or case.lstm.is_regularised
+            if masked or oracle.is_unbounded(case.cell):
                 return "bits"
             expected = {n: expected[n] for n in ("y", "h_n", "c_n")}
         elif oracle.is_wild(expected):

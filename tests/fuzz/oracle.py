@@ -31,7 +31,7 @@ WILD = {"outputs": 100.0, "gradients": 1e4}
 KINKED = {"hard_sigmoid", "hard_tanh", "relu"}
 
 
-class WrongResult(AssertionError):
+class WrongResultError(AssertionError):
     """A call returned something else than it must."""
 
 
@@ -65,7 +65,8 @@ def by_reference(
         for d in range(D):
             k = layer * D + d
             own = {n: off(v.detach().double().numpy())
-                   for n, v in vars(lstm.layer_weights(layer, d)).items() if v is not None}  # fmt: skip
+                   for n, v in vars(lstm.layer_weights(layer, d)).items()
+                   if v is not None}  # fmt: skip
             masks = drawn[k] if drawn else None
             if masks and masks.weight is not None:
                 own["w_hh"] = own["w_hh"] * masks.weight.numpy()
@@ -123,7 +124,7 @@ def check_near(
     """Compare each array that both have.
 
     Raises:
-        WrongResult: one is further off than the bound.
+        WrongResultError: one is further off than the bound.
     """
     otherwise: list[Results] | None = None
     allowed = TOLERANCE[np.dtype(dtype)] if tolerance is None else tolerance
@@ -137,14 +138,16 @@ def check_near(
         # Unlike `error`, a NaN in here fails.
         more = ROUNDINGS * max((difference(o[name], value) for o in otherwise), default=0.0)
         if not error <= allowed + more:
-            raise WrongResult(f"{name}: relative error {error:.1e}, allowed {allowed + more:.1e}")
+            raise WrongResultError(
+                f"{name}: relative error {error:.1e}, allowed {allowed + more:.1e}"
+            )
 
 
 def difference(got: Any, expected: Any) -> float:
     """The largest, as a part of the largest finite magnitude; infinite where only one is NaN."""
     got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     if got.shape != expected.shape:
-        raise WrongResult(f"shape {got.shape} instead of {expected.shape}")
+        raise WrongResultError(f"shape {got.shape} instead of {expected.shape}")
     if not np.array_equal(np.isnan(got), np.isnan(expected)):
         return float("inf")
     equal = (got == expected) | np.isnan(expected)
@@ -157,13 +160,13 @@ def check_same_bits(got: Results, expected: Results, what: str) -> None:
     """Compare bit by bit; one NaN is as good as another.
 
     Raises:
-        WrongResult: they differ.
+        WrongResultError: they differ.
     """
     if got.keys() != expected.keys():
-        raise WrongResult(f"{what}: {sorted(got)} instead of {sorted(expected)}")
+        raise WrongResultError(f"{what}: {sorted(got)} instead of {sorted(expected)}")
     for name, value in expected.items():
         if not same_bits(got[name], value):
-            raise WrongResult(f"{name} has other bits {what}")
+            raise WrongResultError(f"{name} has other bits {what}")
 
 
 def same_bits(a: Any, b: Any) -> bool:

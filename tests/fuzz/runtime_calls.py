@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tests.fuzz import draws, oracle, watch
 from tests.fuzz.draws import Rng, Sizes, chance, pick
-from tests.fuzz.oracle import WrongResult
+from tests.fuzz.oracle import WrongResultError
 
 from gatewise import _native, native_info
 from gatewise.nn import LSTM, masks
@@ -23,7 +23,7 @@ def run(rng: Rng, number: int) -> str:
     """One model, run whole and streamed.
 
     Raises:
-        WrongResult: a result is not what it must be.
+        WrongResultError: a result is not what it must be.
     """
     streams = chance(rng, 0.5)
     s = draws.sizes(rng, directions=1 if streams else 2)
@@ -91,7 +91,7 @@ def _whole(
     finally:
         torch.set_num_threads(1)
     if out is not None and y is not out:
-        raise WrongResult("run returned another array than out")
+        raise WrongResultError("run returned another array than out")
     oracle.check_same_bits({"x": rows}, {"x": before}, "after the call, which must only read it")
     return {"y": y.swapaxes(0, 1) if batch_first else y, "h_n": h, "c_n": c}
 
@@ -118,7 +118,7 @@ def _stepped(
             with watch.one_call():
                 y = stream.step(row, out=out)
             if out is not None and y is not out:
-                raise WrongResult("step returned another array than out")
+                raise WrongResultError("step returned another array than out")
             ys.append(y.reshape(s.B, s.P).copy())
             if chance(rng, 0.2):
                 saved = stream.state
@@ -163,7 +163,11 @@ def _compare(
 
     with np.errstate(all="ignore"):
         exact = expected()
-        if oracle.is_unbounded(lstm.cell) if kind in ("nan", "inf") else oracle.is_wild(exact):
+        if kind in ("nan", "inf"):
+            # The reference multiplies by masks, where the core chooses: 0 times infinity is NaN.
+            if lengths is not None or drawn or oracle.is_unbounded(lstm.cell):
+                return "bits"
+        elif oracle.is_wild(exact):
             return "bits"
         otherwise = [oracle.off_by_half_units(k, x.dtype) for k in range(3)]
         tolerance = oracle.BFLOAT16_TOLERANCE if precision == "bfloat16" else None

@@ -37,8 +37,8 @@ def weights(request):
 
 
 def test_a_sign_and_its_echo_at_any_distance_are_noticed(isa, weights):
-    # Of a mix by xor, an odd factor and a shift by 29, the top bit comes out as these two bits, with
-    # certainty; a word that meets them later takes them away again.
+    # Of a mix by xor, an odd factor and a shift by 29, the top bit comes out as these two bits for
+    # certain; a word that meets them later takes them away again.
     lstm, x, words = weights
     missed = [
         distance
