@@ -34,7 +34,8 @@ from gatewise.weights import from_module
 THREADS = 8
 """Of each call, beside as many Python threads: more than most machines have cores."""
 CHILD_S = 10.0
-SIZES = ((1, 1, 64, 128), (4, 3, 64, 128), (60, 16, 32, 64), (20, 1, 64, 256), (300, 4, 5, 64))
+SIZES = ((1, 1, 64, 128), (4, 3, 64, 128), (60, 16, 32, 64), (20, 1, 64, 256), (300, 4, 5, 64),
+         (1, 1, 64, 400), (1, 1, 64, 400))  # fmt: skip
 
 
 class Crowd:
@@ -42,7 +43,7 @@ class Crowd:
 
     def __init__(self, seed: int) -> None:
         self.draw = random.Random(seed)
-        sys.setswitchinterval(self.draw.choice((5e-3, 1e-5)))
+        sys.setswitchinterval(self.draw.choice((5e-3, 1e-4, 1e-5)))
         self.stop = threading.Event()
         self.faults: list[str] = []
         self.calls: Counter[str] = Counter()
@@ -165,7 +166,9 @@ class Crowd:
         """Run all of them for this time, interrupts in between."""
         tasks = [self.read, self.read, self.read, self.write, self.stream, self.run, self.train,
                  self.fork]  # fmt: skip
-        if hasattr(gatewise, "release_memory"):
+        if self.draw.random() < 0.4:  # fewer, so that reads and writes meet more often
+            tasks = [self.read, self.read, self.write, self.fork]
+        elif hasattr(gatewise, "release_memory"):
             tasks[2] = self.release
         threads = [
             threading.Thread(target=self._repeat, args=(task, self.draw.random()), daemon=True)
