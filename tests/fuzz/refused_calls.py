@@ -44,6 +44,11 @@ def run(rng: Rng, number: int) -> str:
     return "refused"
 
 
+def one_refused(rng: Rng, calls: list[Callable[[], Any]], what: str) -> None:
+    number = int(rng.integers(len(calls)))
+    refused(calls[number], f"{what}, call {number} of its list,")
+
+
 def refused(call: Callable[[], Any], what: str) -> None:
     try:
         call()
@@ -70,7 +75,7 @@ def _module(rng: Rng) -> tuple[dict[str, Any], LSTM]:
 _OTHER = Cell(candidate="softsign", peephole=True)
 
 
-def judged(rng: Rng, make: Callable[[Rng, LSTM], tuple[Call, bool]]) -> None:
+def judged(rng: Rng, make: Callable[[Rng, LSTM], tuple[Call, str, bool]]) -> None:
     """Call with a fault; compare with PyTorch where it has the same LSTM."""
     options, lstm = _module(rng)
     lstm.train(chance(rng, 0.5))
@@ -78,24 +83,25 @@ def judged(rng: Rng, make: Callable[[Rng, LSTM], tuple[Call, bool]]) -> None:
     with torch.no_grad():
         before = lstm(good)[0] if chance(rng, 0.7) else None
     saved = {n: p.detach().clone() for n, p in lstm.state_dict().items()}
-    call, mutates = make(rng, lstm)
+    call, what, mutates = make(rng, lstm)
     twin = None
     if lstm.cell.is_default and not lstm.learn_initial_state:
         twin = torch.nn.LSTM(4, 8, **options)
         twin.load_state_dict(saved)
+    what = f"{what} of {lstm}"
     outcome = _outcome(call, lstm)
     if isinstance(outcome, Exception):
         if not str(outcome):
-            raise WrongResultError(f"{type(outcome).__name__} without a word")
+            raise WrongResultError(f"{what}: {type(outcome).__name__} without a word")
     elif twin is None:
-        raise WrongResultError("was taken")
+        raise WrongResultError(f"{what} was taken")
     else:
         theirs = _outcome(call, twin)
         if isinstance(theirs, Exception):
-            raise WrongResultError(f"was taken, where PyTorch says: {theirs}")
+            raise WrongResultError(f"{what} was taken, where PyTorch says: {theirs}")
         for a, b in zip(_flat(outcome), _flat(theirs), strict=True):
             if oracle.difference(a, b.double()) > oracle.TOLERANCE[np.dtype(np.float32)]:
-                raise WrongResultError("is computed otherwise than by PyTorch")
+                raise WrongResultError(f"{what} is computed otherwise than by PyTorch")
     if mutates:
         return
     oracle.check_same_bits(dict(lstm.state_dict()), saved, "after a refused call")
@@ -117,7 +123,15 @@ def _flat(result: Any) -> list[torch.Tensor]:
     return [y.data if isinstance(y, PackedSequence) else y, *states]
 
 
-def _bad_input(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_shown, value))})"
+    if isinstance(value, torch.Tensor):
+        return f"{tuple(value.shape)} {value.dtype} {value.layout} {value.device}"
+    return f"{type(value).__name__} {value!r:.40}"
+
+
+def _bad_input(rng: Rng, lstm: LSTM) -> tuple[Call, str, bool]:
     x = pick(rng, (
         torch.randn(5, 2, 3), torch.randn(5, 2, 0), torch.randn(4), torch.randn(1, 5, 2, 4),
         torch.randn(5, 2, 4).long(), torch.randn(5, 2, 4) > 0, torch.randn(5, 2, 4).double(),
@@ -125,20 +139,20 @@ def _bad_input(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
         torch.randn(5, 2, 4).to_sparse(), torch.randn(5, 2, 4, device="meta"),
         torch.zeros(0, 2, 4), torch.randn(()), None, [[1.0] * 4], np.zeros((5, 2, 4), np.float32),
     ))  # fmt: skip
-    return lambda m: m(x), False
+    return lambda m: m(x), f"input {_shown(x)}", False
 
 
-def _huge_input(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
+def _huge_input(rng: Rng, lstm: LSTM) -> tuple[Call, str, bool]:
     n = pick(rng, HUGE)
     shape = pick(rng, ((n, 1, 4), (1, n, 4), (n, 4)))
     try:
         x = torch.empty(()).expand(shape)
     except RuntimeError:
         x = torch.empty(()).expand(2**44, 1, 4)
-    return lambda m: m(x), False
+    return lambda m: m(x), f"input {_shown(x)}", False
 
 
-def _bad_state(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
+def _bad_state(rng: Rng, lstm: LSTM) -> tuple[Call, str, bool]:
     k, P = lstm.num_layers * lstm.directions, lstm.proj_size or 8
     h, c = torch.zeros(k, 2, P), torch.zeros(k, 2, 8)
     if lstm.batch_first:
@@ -150,7 +164,7 @@ def _bad_state(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
         (torch.zeros(0), torch.zeros(0)), (h.to("meta"), c), (h.to_sparse(), c), (),
     ))  # fmt: skip
     x = torch.randn(5, 2, 4)
-    return lambda m: m(x, hx), False
+    return lambda m: m(x, hx), f"state {_shown(hx)}", False
 
 
 SIZES = (
@@ -159,7 +173,7 @@ SIZES = (
 )  # fmt: skip
 
 
-def _bad_packed(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
+def _bad_packed(rng: Rng, lstm: LSTM) -> tuple[Call, str, bool]:
     rows, sizes = pick(rng, SIZES)
     batch = torch.tensor(sizes, dtype=torch.int64)
     if chance(rng, 0.2):
@@ -170,10 +184,10 @@ def _bad_packed(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
         wrong = pick(rng, ([0, 1, 7], [0, 1, -9], [0], [0, 1, 2, 2**62]))
         indices = (torch.tensor(wrong), torch.tensor(wrong))
     packed = PackedSequence(torch.randn(rows, 4), batch, *indices)
-    return lambda m: m(packed), False
+    return lambda m: m(packed), f"{rows} rows, batch_sizes {batch}, indices {indices[0]}", False
 
 
-def _bad_lengths(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
+def _bad_lengths(rng: Rng, lstm: LSTM) -> tuple[Call, str, bool]:
     T, B = (2, 5) if lstm.batch_first else (5, 2)
     fine = [T] * B
     wrong = pick(rng, (
@@ -188,10 +202,10 @@ def _bad_lengths(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
             raise ValueError("PyTorch has no lengths")
         return m(x, lengths=wrong)
 
-    return call, False
+    return call, f"lengths {wrong}", False
 
 
-def _false_attributes(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
+def _false_attributes(rng: Rng, lstm: LSTM) -> tuple[Call, str, bool]:
     """Attributes that no longer tell what the parameters are, as structured pruning leaves them."""
     name, value = pick(rng, (
         ("input_size", 3), ("input_size", 9), ("hidden_size", 5), ("hidden_size", 20),
@@ -204,10 +218,10 @@ def _false_attributes(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
         setattr(m, name, value)
         return m(torch.ones(5, 2, I))
 
-    return call, True
+    return call, f"{name} set to {value}", True
 
 
-def _false_parameters(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
+def _false_parameters(rng: Rng, lstm: LSTM) -> tuple[Call, str, bool]:
     """A parameter of another shape or dtype in the place of one."""
     name = pick(rng, [n for n, _ in lstm.named_parameters() if not n.startswith(("h_", "c_"))])
     shape = list(getattr(lstm, name).shape)
@@ -223,7 +237,7 @@ def _false_parameters(rng: Rng, lstm: LSTM) -> tuple[Call, bool]:
         setattr(m, name, Parameter(made.double() if how == "double" else made))
         return m(torch.ones(5, 2, 4))
 
-    return call, True
+    return call, f"{name} replaced ({how}, axis {axis})", True
 
 
 CONSTRUCTIONS: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
@@ -273,7 +287,7 @@ def _runtime(rng: Rng) -> None:
         lambda: model.run(x, state=(state[..., :7], state)), lambda: model.run(x, state=state),
         lambda: model.run(x, state=(state > 0, state)),
     ]  # fmt: skip
-    refused(pick(rng, calls), "run")
+    one_refused(rng, calls, "run")
     oracle.check_same_bits({"y": model.run(x)[0]}, {"y": before}, "after a refused run")
 
 
@@ -297,7 +311,7 @@ def _stream(rng: Rng) -> None:
         lambda: setattr(stream, "state", (zeros, zeros.astype(str))),
         lambda: model.stream(0), lambda: model.stream(-1), lambda: model.stream(-(2**62)),
     ]  # fmt: skip
-    refused(pick(rng, calls), "step")
+    one_refused(rng, calls, "step")
     for name, a, b in zip("hc", stream.state, before, strict=True):
         oracle.check_same_bits({name: a}, {name: b}, "after a refused step")
 
@@ -336,7 +350,7 @@ def _network(rng: Rng) -> None:
         lambda: net.tape(n, 2), lambda: net.tape(2, n), lambda: net.tape(n, n),
         lambda: net.tape(-1, 2), lambda: net.tape(2, -5),
     ]  # fmt: skip
-    refused(pick(rng, calls), "the core's call")
+    one_refused(rng, calls, "the core")
 
 
 KINDS: dict[str, Callable[[Rng], None]] = {
