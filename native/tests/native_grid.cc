@@ -23,7 +23,8 @@ namespace {
 struct Setup {
   int64_t T = 0, B = 0;
   gatewise::Network net = {};
-  std::vector<int64_t> lengths;  // of the rows, the longest first; empty: all run through T steps
+  std::vector<int64_t> lengths =
+      {};  // of the rows, the longest first; empty: all run through T steps
   bool training = true, states = true, noise = false, wants_dx = true;
   int64_t checkpoint_every = 0;
 };
