@@ -12,7 +12,7 @@ CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
 .PHONY: install demo test check clean format stubs docs bench bench-cells \
         bench-forecast test-exhaustive test-variants test-calibration test-leaks test-sanitize \
-        test-valgrind test-neon
+        test-valgrind test-neon fuzz
 
 install: $(STAMP)  ## set up only
 
@@ -101,24 +101,42 @@ test-calibration: install  ## false claims on random walks, signs of planted dri
 test-leaks: install  ## a million streaming steps, a thousand training steps: memory stays flat
 	$(BIN)/python -m pytest -m slow tests/unit/test_flat_memory.py
 
-test-sanitize: install  ## the core under AddressSanitizer and ThreadSanitizer
-	for kind in address thread; do \
+FUZZ_SEED    ?= 1
+FUZZ_CALLS   ?= 50000
+FUZZ_FILES   ?= 20000
+FUZZ_MINUTES ?= 10
+
+# All of it runs, whatever fails: one fault should not hide another.
+fuzz: install  ## random calls, mutated files, threads and forks, the whole grid of splits
+	failed=; \
+	$(BIN)/python -m tests.fuzz.random_calls --count $(FUZZ_CALLS) --seed $(FUZZ_SEED) || failed=1; \
+	$(BIN)/python -m tests.fuzz.mutate_files --count $(FUZZ_FILES) --seed $(FUZZ_SEED) || failed=1; \
+	$(BIN)/python -m tests.fuzz.threads_and_forks --minutes $(FUZZ_MINUTES) --seed $(FUZZ_SEED) || failed=1; \
+	GATEWISE_GRID=full $(BIN)/python -m pytest tests/parity/test_splits.py || failed=1; \
+	test -z "$$failed"
+
+test-sanitize: install  ## the core under Address-, UndefinedBehavior- and ThreadSanitizer
+	for kind in address,undefined thread; do \
 	  $(BIN)/cmake -G Ninja -S . -B build/$$kind -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
-	    -DCMAKE_CXX_FLAGS="-fsanitize=$$kind -g" -DGATEWISE_OPTIMIZE=-O1 && \
-	  $(BIN)/cmake --build build/$$kind --target native_smoke && build/$$kind/native_smoke || exit 1; \
+	    -DCMAKE_CXX_FLAGS="-fsanitize=$$kind -fno-sanitize-recover=all -g" \
+	    -DGATEWISE_OPTIMIZE=-O1 && \
+	  $(BIN)/cmake --build build/$$kind --target native_smoke native_grid && \
+	  build/$$kind/native_smoke && build/$$kind/native_grid || exit 1; \
 	done
 
 test-valgrind: install  ## the core under memcheck (needs valgrind, which knows no AVX-512)
 	$(BIN)/cmake -G Ninja -S . -B build/valgrind -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
-	$(BIN)/cmake --build build/valgrind --target native_smoke
+	$(BIN)/cmake --build build/valgrind --target native_smoke native_grid
 	valgrind --quiet --error-exitcode=1 build/valgrind/native_smoke small
+	valgrind --quiet --error-exitcode=1 build/valgrind/native_grid small
 
 test-neon: install  ## the core under qemu (needs g++-aarch64-linux-gnu and qemu-user-static)
 	$(BIN)/cmake -G Ninja -S . -B build/neon -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
 	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
 	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static
-	$(BIN)/cmake --build build/neon --target native_smoke
+	$(BIN)/cmake --build build/neon --target native_smoke native_grid
 	qemu-aarch64-static build/neon/native_smoke small
+	qemu-aarch64-static build/neon/native_grid small
 
 clean:
 	rm -rf build out .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis

@@ -175,7 +175,6 @@ def forward(
     keep_h, keep_c = _kept(zoneout, ended, (T, B, P), (T, B, H))
     steps = tuple(reversed(range(T)) if reverse else range(T))
     sigma_i, sigma_f, phi, sigma_o, psi = (cell.activation(site).function for site in SITES)
-    p_i, p_f, p_o = np.zeros((3, H)) if w.peephole is None else w.peephole
     used = np.repeat(cell.used_gates, H)
 
     y = np.empty((T, B, P))
@@ -188,12 +187,13 @@ def forward(
         from_x, norm_x = _normalise(x[t] @ w.w_ih.T, w.norm_ih, used)
         from_h, norm_h = _normalise((h if mask is None else h * mask) @ w.w_hh.T, w.norm_hh, used)
         pre = (from_x + from_h + w.b_ih + w.b_hh).reshape(B, 4, H)
-        pre[:, 0] += p_i * c
-        pre[:, 1] += p_f * c
+        if w.peephole is not None:  # 0 times an infinite c would be NaN
+            pre[:, :2] += w.peephole[:2] * c[:, None]
         i, g = sigma_i(pre[:, 0]), phi(pre[:, 2])
         f = 1 - i if cell.coupled else sigma_f(pre[:, 1])
         c_new = f * c + i * g
-        pre[:, 3] += p_o * c_new
+        if w.peephole is not None:
+            pre[:, 3] += w.peephole[2] * c_new
         o = sigma_o(pre[:, 3])
         seen, norm_c = _normalise(c_new, w.norm_c)
         m = psi(seen)
