@@ -57,7 +57,7 @@ def test_models_are_never_unpickled(path):
 
 @pytest.mark.parametrize("name", ["GATE_ORDER", "SITES", "EPSILON", "PARAMETER_NAMES", "FORMAT"])
 def test_a_fact_of_the_cell_is_defined_once(name):
-    layers = ("cell.py", "reference.py", "weights.py", "_native", "nn", "runtime", "trace")
+    layers = ("cell.py", "reference.py", "weights", "_native", "nn", "runtime", "trace")
     files = [p for p in PACKAGE.rglob("*.py") if p.relative_to(PACKAGE).parts[0] in layers]
     pattern = re.compile(rf"^{name}\b[^=\n]*=[^=]", re.MULTILINE)
     assert len([p for p in files if pattern.search(p.read_text())]) == 1
@@ -69,7 +69,7 @@ def test_the_names_of_parameters_are_written_once():
         for p in PACKAGE.rglob("*.py")
         if re.search(r"\"w_ih\": \"weight_ih\"", p.read_text())
     ]
-    assert holders == ["weights.py"]
+    assert holders == ["weights/config.py"]
 
 
 def test_the_bound_on_the_activations_is_the_header_s():

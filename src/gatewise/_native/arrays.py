@@ -180,9 +180,10 @@ class Network:
             return
         unit = array.strides[-1] == array.itemsize or array.shape[-1] <= 1
         dense = unit if rows else array.flags.c_contiguous
-        if array.shape != shape or array.dtype != self.dtype or (array.size and not dense):
+        fits = array.shape == shape and array.dtype == self.dtype and array.flags.aligned
+        if not fits or (array.size and not dense):
             raise ValueError(
-                f"{name}: expected {self.dtype} {shape} without gaps in its "
+                f"{name}: expected aligned {self.dtype} {shape} without gaps in its "
                 f"{'rows' if rows else 'memory'}, got {array.dtype} {array.shape}."
             )
 

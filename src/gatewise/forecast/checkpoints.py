@@ -25,7 +25,7 @@ from gatewise.files import write_atomically
 from gatewise.forecast.config import Config
 from gatewise.forecast.folds import Benchmark, Fold, FoldForecast, forecast_folds
 from gatewise.forecast.panel import Panel
-from gatewise.forecast.sealed import SealError, seal, unseal
+from gatewise.sealed import SealError, seal, unseal
 
 FORMAT: Final = "gatewise-backtest"
 VERSION: Final = 2

@@ -21,7 +21,7 @@ from gatewise.forecast.calendar import Calendar
 from gatewise.forecast.config import Config
 from gatewise.forecast.fitting import Fitted
 from gatewise.forecast.panel import Columns, Panel, Series
-from gatewise.forecast.sealed import SealError, seal, unseal
+from gatewise.sealed import SealError, seal, unseal
 from gatewise.forecast.states import describe, restore, tuples
 from gatewise.forecast.timestamps import TimeStyle
 

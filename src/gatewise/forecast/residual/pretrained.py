@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gatewise.errors import ModelFileError
 from gatewise.files import write_atomically
 from gatewise.forecast.residual.network import Network, Shape
-from gatewise.forecast.sealed import seal, unseal
+from gatewise.sealed import seal, unseal
 
 _FILE: Final = "pretrained.safetensors"
 _KIND: Final = "gatewise-pretrained"
