@@ -84,13 +84,13 @@ _SHORT: Final = _Short()
 
 
 def shortened(text: object, limit: int = LONGEST) -> str:
-    """Return foreign text in one printable line, its end cut off if it is too long.
+    r"""Return foreign text in one printable line, its end cut off if it is too long.
 
     Args:
         text: the message of another library's exception, for example.
         limit: characters at most.
 
-    >>> shortened("line 1\\nline 2", 10)
+    >>> shortened("line 1\nline 2", 10)
     'line 1 ...'
     """
     start = str(text)[: 4 * limit]

@@ -91,8 +91,10 @@ def verified(header: Header, arrays: Arrays, version: int) -> Header:
     found = header["version"]
     if type(found) is not int or found != version:
         raise SealError(f"has format version {shown(found)}: expected {version}")
+    if "sha256" not in header:
+        raise SealError("has a damaged header: it has no sha256")
     signed = {key: value for key, value in header.items() if key != "sha256"}
-    if header.get("sha256") != _digest(arrays, signed):
+    if header["sha256"] != _digest(arrays, signed):
         raise SealError("was altered: its arrays or header do not match their SHA-256")
     del signed["version"]
     return signed

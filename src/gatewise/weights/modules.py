@@ -51,9 +51,7 @@ class LSTMWeights:
         config, found = self.config, {k: v.shape for k, v in self.arrays.items()}
         # Before shapes are made for layers that are not there.
         if config.num_layers * config.directions * 2 > len(found):
-            raise ShapeError(
-                f"{config.num_layers} layers expected, got {len(found)} parameters"
-            )
+            raise ShapeError(f"{config.num_layers} layers expected, got {len(found)} parameters")
         expected = expected_shapes(config)
         wrong = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
         if wrong:

@@ -1,7 +1,7 @@
 """LSTMs in safetensors files: tensors, and a JSON header that says what they are.
 
-Tensors keep their dtype. In format 2 (the one written) every field of the header stands there, none
-besides, and a SHA-256 covers header and tensors. Format 1, of earlier releases, has no checksum; its
+Tensors keep their dtype. In format 2 (the one written) the header holds every field and nothing
+else, and a SHA-256 covers header and tensors. Format 1, of earlier releases, has no checksum; its
 header may lack the fields that came later, and no other.
 """
 
@@ -12,8 +12,6 @@ import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
 
 from gatewise.cell import SITES, Cell, Site
 from gatewise.errors import (
