@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import ConfigError, nearest
+from gatewise.errors import ConfigError, nearest, shown
 
 GATE_ORDER: Final = ("i", "f", "g", "o")
 """Order of the four gates in every stacked weight, bias and trace (PyTorch's order)."""
@@ -176,13 +176,15 @@ class Cell:
             value = getattr(self, site)
             if not _is_function(value) and (not isinstance(value, str) or value not in ACTIVATIONS):
                 raise ConfigError(
-                    f"{site} has no activation {value!r}: expected one of "
+                    f"{site} has no activation {shown(value)}: expected one of "
                     f"{', '.join(ACTIVATIONS)}, or a function of a tensor. "
                     f"{nearest(str(value), list(ACTIVATIONS))}"
                 )
         for switch in ("peephole", "coupled", "layer_norm"):
             if not isinstance(getattr(self, switch), bool):
-                raise ConfigError(f"{switch} is {getattr(self, switch)!r}: expected True or False.")
+                raise ConfigError(
+                    f"{switch} is {shown(getattr(self, switch))}: expected True or False."
+                )
 
     def activation(self, site: str) -> Activation:
         """Return the `Activation` at a site.
@@ -194,7 +196,7 @@ class Cell:
             ConfigError: there is no such site, or a Python function stands there.
         """
         if site not in SITES:
-            raise ConfigError(f"The cell has no site {site!r}. {nearest(site, list(SITES))}")
+            raise ConfigError(f"The cell has no site {shown(site)}. {nearest(site, list(SITES))}")
         value = getattr(self, site)
         if not isinstance(value, str):
             raise ConfigError(

@@ -73,7 +73,8 @@ class _Short(reprlib.Repr):
 
     def __init__(self) -> None:
         super().__init__()
-        self.maxstring = self.maxother = self.maxlong = LONGEST
+        self.maxstring = self.maxother = LONGEST
+        self.maxlist = self.maxtuple = 10
 
     def repr_int(self, x: int, level: int) -> str:
         # Python refuses to write integers of thousands of digits.
