@@ -93,3 +93,19 @@ def test_the_stub_of_the_core_is_current(tmp_path):
     header, found = STUB.read_text().split("\n\n", 1)
     assert all(line.startswith("#") for line in header.splitlines())
     assert found == fresh.read_text()
+
+
+def test_a_value_that_holds_arrays_is_not_compared_field_by_field():
+    # Arrays compare element by element: the __eq__ that a dataclass makes would raise.
+    def holds_arrays(annotation):
+        kinds = r"\b(Array|NDArray|Tensor|Dataset|DataFrame)\b"
+        return re.search(kinds, annotation) and not annotation.startswith("Callable")
+
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            decorators = [d for d in map(ast.unparse, node.decorator_list) if "dataclass" in d]
+            fields = [ast.unparse(f.annotation) for f in node.body if isinstance(f, ast.AnnAssign)]
+            if decorators and any(map(holds_arrays, fields)):
+                assert "eq=False" in decorators[0], f"{path.name}: {node.name}"

@@ -76,19 +76,20 @@ def supervise(seed: int, cases: range) -> tuple[collections.Counter[str], list[s
         command = [sys.executable, "-m", "tests.fuzz.mutate_files", "--seed", str(seed),
                    "--work", str(next_case), str(cases.stop)]  # fmt: skip
         with tempfile.TemporaryFile("w+") as complaints:
-            worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, text=True)
-            assert worker.stdout is not None
             started, what = next_case, "starting"
-            for line in worker.stdout:
-                word, _, rest = line.rstrip("\n").partition(" ")
-                if word == "begin":
-                    case, what = rest.split(" ", 1)
-                    started, next_case = int(case), int(case) + 1
-                elif word == "failed":
-                    failures.append(rest)
-                else:
-                    counts[rest] += 1
-            if worker.wait() != 0:
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=complaints, text=True
+            ) as worker:
+                for line in worker.stdout or ():
+                    word, _, rest = line.rstrip("\n").partition(" ")
+                    if word == "begin":
+                        case, what = rest.split(" ", 1)
+                        started, next_case = int(case), int(case) + 1
+                    elif word == "failed":
+                        failures.append(rest)
+                    else:
+                        counts[rest] += 1
+            if worker.returncode != 0:
                 complaints.seek(0)
                 failures.append(
                     f"case {started} ({what}): the process ended with {worker.returncode}\n"

@@ -54,6 +54,8 @@ class Network:
         w_ih = parameters[0][0]
         assert w_ih is not None
         self.dtype = w_ih.dtype
+        if self.dtype not in (np.float32, np.float64):
+            raise ValueError(f"w_ih: expected float32 or float64, got {self.dtype}.")
         self.L, self.D = len(parameters) // directions, directions
         self.H, self.I = w_ih.shape[0] // 4, w_ih.shape[1]
         self.P = projection or self.H

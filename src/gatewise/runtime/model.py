@@ -38,7 +38,6 @@ def load(path: str | os.PathLike[str], precision: _native.Precision = "full") ->
         ModelFileError: the file is missing, damaged, or not an LSTM of ours.
         ConfigError: `precision` is another.
     """
-    _native.check_precision(precision)
     return Model(load_lstm(path), precision)
 
 
@@ -52,10 +51,18 @@ class Model:
     Args:
         weights: parameters and configuration.
         precision: see `load`.
+
+    Raises:
+        ShapeError, DtypeError: the arrays are not those of the weights' configuration, or are not
+            float32 or float64 throughout.
     """
 
     weights: LSTMWeights
     precision: _native.Precision = "full"
+
+    def __post_init__(self) -> None:
+        _native.check_precision(self.precision)
+        self.weights.check()
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -88,13 +95,7 @@ class Model:
         """
         config, core = self.weights.config, self.network
         plain = lengths is None and state is None and not config.batch_first
-        if (
-            plain
-            and self._starts_at_zero
-            and isinstance(x, np.ndarray)
-            and x.ndim == 3
-            and config.fits(*x.shape[:2])
-        ):
+        if plain and self._starts_at_zero and isinstance(x, np.ndarray) and x.ndim == 3:
             # The core looks at the arrays itself; what it does not take goes the long way.
             T, B, _ = x.shape
             y = np.empty((T, B, core.D * core.P), self.dtype) if out is None else out
@@ -108,11 +109,6 @@ class Model:
             raise ShapeError(
                 f"x has shape {rows.shape}: expected [T, B, I] or [T, I] with last axis "
                 f"input_size={config.input_size}."
-            )
-        if not config.fits(int(np.prod(rows.shape[:-1], dtype=object)), 1):
-            raise ShapeError(
-                f"x has shape {rows.shape}: expected steps and rows whose outputs can be "
-                "addressed. Run fewer rows at once."
             )
         y = self._room_for(rows, out)
         if np.may_share_memory(rows, y):
@@ -161,7 +157,10 @@ class Model:
             for layer in range(config.num_layers)
             for direction in range(config.directions)
         ]
-        parameters = [[own.get(name) for name in names] for own in layers]
+        parameters = [
+            [np.require(own[name], None, ("C", "A")) if name in own else None for name in names]
+            for own in layers
+        ]
         rounds = not (config.cell.layer_norm or config.proj_size or any(config.zoneout))
         bfloat16 = rounds and self.precision == "bfloat16"
         return arrays.Network(

@@ -40,7 +40,7 @@ class Stream:
         if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
             raise ConfigError(f"batch is {shown(batch)}: expected a whole number of at least 1.")
         config, batch = model.weights.config, int(batch)
-        if not config.fits(1, batch):
+        if not config.fits(batch):
             raise ConfigError(
                 f"batch is {shown(batch)}: expected rows whose states can be addressed. "
                 "Choose fewer."

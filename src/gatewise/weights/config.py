@@ -76,7 +76,7 @@ class LSTMConfig:
             raise ConfigError(
                 f"zoneout is {shown(rates)}: expected two rates from 0 to below 1, as floats."
             )
-        if not self.fits(1, 1):
+        if not self.fits(1):
             raise ConfigError(
                 f"input_size is {shown(self.input_size)}, hidden_size {shown(self.hidden_size)} "
                 f"and num_layers {shown(self.num_layers)}: expected parameters that can be "
@@ -88,19 +88,18 @@ class LSTMConfig:
         """Number of directions D."""
         return 2 if self.bidirectional else 1
 
-    def fits(self, T: int, B: int) -> bool:
-        """Whether all arrays for T steps of B rows can be addressed, those of the parameters too.
+    def fits(self, rows: int) -> bool:
+        """Whether arrays for so many rows can be addressed, and those of the parameters.
 
         The one place where sizes are multiplied: Python's integers do not overflow, the core's do.
 
-        >>> LSTMConfig(8, 16).fits(1000, 32), LSTMConfig(8, 16).fits(2**30, 2**30)
+        >>> LSTMConfig(8, 16).fits(1000), LSTMConfig(8, 16).fits(2**60)
         (True, False)
         """
         widest = max(self.input_size, self.directions * self.hidden_size)
         gates = self.num_layers * self.directions * 4 * self.hidden_size
-        return _BYTES * gates * max(widest + 4, T * B) <= sys.maxsize and (
-            _BYTES * T * B * widest <= sys.maxsize
-        )
+        largest = max(gates * (widest + 4), gates * rows, widest * rows)
+        return _BYTES * largest <= sys.maxsize
 
 
 def parameter_suffix(layer: int, direction: int) -> str:

@@ -51,20 +51,23 @@ class LSTMWeights:
         config, found = self.config, {k: v.shape for k, v in self.arrays.items()}
         # Before shapes are made for layers that are not there.
         if config.num_layers * config.directions * 2 > len(found):
-            raise ShapeError(f"{config.num_layers} layers expected, got {len(found)} parameters")
+            raise ShapeError(
+                f"The arrays are not those of the configuration: {config.num_layers} layers "
+                f"expected, got {len(found)} parameters."
+            )
         expected = expected_shapes(config)
         wrong = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
         if wrong:
             name = wrong[0]
             raise ShapeError(
-                f"{shortened(name)} expected {expected.get(name, 'absent')}, got "
-                f"{shortened(found.get(name, 'absent'))}"
+                f"The arrays are not those of the configuration: {shortened(name)} expected "
+                f"{expected.get(name, 'absent')}, got {shortened(found.get(name, 'absent'))}."
             )
         dtypes = {a.dtype for a in self.arrays.values()}
         if len(dtypes) != 1 or not dtypes <= {np.dtype(np.float32), np.dtype(np.float64)}:
             raise DtypeError(
-                f"parameters of dtype {', '.join(sorted(map(str, dtypes)))}: expected float32 or "
-                "float64 throughout. Convert the module before saving it"
+                f"The parameters have dtype {', '.join(sorted(map(str, dtypes)))}: expected "
+                "float32 or float64 throughout. Convert the module first, as with module.float()."
             )
 
     def __eq__(self, other: object) -> bool:

@@ -82,10 +82,8 @@ def load_lstm(path: str | os.PathLike[str]) -> LSTMWeights:
         ) from None
     try:
         weights.check()
-    except ShapeError as error:
-        raise ModelFileError(f"{name} does not hold what its header says: {error}.") from None
-    except DtypeError as error:
-        raise ModelFileError(f"{name} holds {error}.") from None
+    except (ShapeError, DtypeError) as error:
+        raise ModelFileError(f"{name} does not hold what its header says. {error}") from None
     return weights
 
 
