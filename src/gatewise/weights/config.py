@@ -98,7 +98,7 @@ class LSTMConfig:
         """
         widest = max(self.input_size, self.directions * self.hidden_size)
         gates = self.num_layers * self.directions * 4 * self.hidden_size
-        largest = max(gates * (widest + 4), gates * rows, widest * rows)
+        largest = max(gates * (2 * widest + 8), gates * rows, widest * rows)
         return _BYTES * largest <= sys.maxsize
 
 

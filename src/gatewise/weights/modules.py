@@ -87,7 +87,8 @@ def from_module(module: Any) -> LSTMWeights:
     """Read the weights of a `torch.nn.LSTM` or `gatewise.nn.LSTM`, without copying where possible.
 
     Args:
-        module: the LSTM itself, not a module that holds one.
+        module: the LSTM itself, not a module that holds one. What it holds besides an LSTM's
+            parameters is among the arrays, too.
 
     Raises:
         ModuleError: it is something else, or its parameters are not those of an LSTM.
@@ -97,22 +98,16 @@ def from_module(module: Any) -> LSTMWeights:
     if fault:
         raise ModuleError(fault)
     config = _config(module)
-    arrays = {}
-    for name, value in module.state_dict().items():
-        arrays[name] = _array(name, value)
-    expected = expected_shapes(config)
-    wrong = expected.keys() ^ arrays.keys() or {
-        name for name, shape in expected.items() if arrays[name].shape != shape
-    }
-    if wrong:
-        name = min(wrong)
+    arrays = {name: _array(name, value) for name, value in module.state_dict().items()}
+    for name, shape in expected_shapes(config).items():
         got = arrays[name].shape if name in arrays else "absent"
-        raise ModuleError(
-            f"{_kind(module)} has other parameters than its sizes say: {shortened(name)} expected "
-            f"{expected.get(name, 'absent')}, got {got}. Undo what replaced them, such as a "
-            "parametrization (torch.nn.utils.parametrize.remove_parametrizations) or pruning "
-            "(torch.nn.utils.prune.remove)."
-        )
+        if got != shape:
+            raise ModuleError(
+                f"{_kind(module)} has other parameters than its sizes say: {name} expected {shape}, "
+                f"got {got}. Undo what replaced them, such as a parametrization "
+                "(torch.nn.utils.parametrize.remove_parametrizations) or pruning "
+                "(torch.nn.utils.prune.remove)."
+            )
     return LSTMWeights(config, arrays)
 
 
