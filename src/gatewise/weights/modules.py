@@ -103,8 +103,8 @@ def from_module(module: Any) -> LSTMWeights:
         got = arrays[name].shape if name in arrays else "absent"
         if got != shape:
             raise ModuleError(
-                f"{_kind(module)} has other parameters than its sizes say: {name} expected {shape}, "
-                f"got {got}. Undo what replaced them, such as a parametrization "
+                f"{_kind(module)} has other parameters than its sizes say: {name} expected "
+                f"{shape}, got {got}. Undo what replaced them, such as a parametrization "
                 "(torch.nn.utils.parametrize.remove_parametrizations) or pruning "
                 "(torch.nn.utils.prune.remove)."
             )
