@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import ConfigError, nearest
+from gatewise.errors import ConfigError, nearest, shown
 
 GATE_ORDER: Final = ("i", "f", "g", "o")
 """Order of the four gates in every stacked weight, bias and trace (PyTorch's order)."""
@@ -141,7 +141,7 @@ class Activation:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.name not in _FUNCTIONS:
             raise ConfigError(
-                f"There is no activation {self.name!r}: expected one of {', '.join(_FUNCTIONS)}. "
+                f"There is no activation {shown(self.name)}: expected one of {', '.join(_FUNCTIONS)}. "
                 f"{nearest(str(self.name), list(_FUNCTIONS))}"
             )
         for field, lowest in (("scale", "not 0"), ("slope", "not 0"), ("shift", "")):
@@ -149,7 +149,7 @@ class Activation:
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not np.isfinite(value) or (lowest and value == 0):
                 raise ConfigError(
-                    f"{field} of the activation {self.name!r} is {value!r}: expected a finite "
+                    f"{field} of the activation {self.name!r} is {shown(value)}: expected a finite "
                     f"number{' other than 0' if lowest else ''}. A constant is the activation 'one'."
                 )
             object.__setattr__(self, field, float(value))
@@ -260,13 +260,15 @@ class Cell:
                 not isinstance(value, str) or value not in ACTIVATIONS
             ):
                 raise ConfigError(
-                    f"{site} has no activation {value!r}: expected one of "
+                    f"{site} has no activation {shown(value)}: expected one of "
                     f"{', '.join(ACTIVATIONS)}, an Activation, or a function of a tensor. "
                     f"{nearest(str(value), list(ACTIVATIONS))}"
                 )
         for switch in ("peephole", "coupled", "layer_norm"):
             if not isinstance(getattr(self, switch), bool):
-                raise ConfigError(f"{switch} is {getattr(self, switch)!r}: expected True or False.")
+                raise ConfigError(
+                    f"{switch} is {shown(getattr(self, switch))}: expected True or False."
+                )
 
     def activation(self, site: str) -> Activation:
         """Return the `Activation` at a site.
@@ -278,7 +280,7 @@ class Cell:
             ConfigError: there is no such site, or a Python function stands there.
         """
         if site not in SITES:
-            raise ConfigError(f"The cell has no site {site!r}. {nearest(site, list(SITES))}")
+            raise ConfigError(f"The cell has no site {shown(site)}. {nearest(site, list(SITES))}")
         value = getattr(self, site)
         if isinstance(value, Activation):
             return value

@@ -6,6 +6,10 @@ Each class derives from `GatewiseError` and from the builtin that a caller would
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Sequence
+from typing import Final
+
 
 class GatewiseError(Exception):
     """Base of every error that gatewise raises on purpose."""
@@ -43,6 +47,10 @@ class BenchmarkError(GatewiseError, RuntimeError):
     """A peer in a benchmark failed, or computed something else than PyTorch."""
 
 
+class ModuleError(GatewiseError, TypeError):
+    """An object is not the LSTM that was asked for."""
+
+
 class MissingExtraError(GatewiseError, ImportError):
     """An optional dependency is not installed."""
 
@@ -53,15 +61,66 @@ class MissingExtraError(GatewiseError, ImportError):
         )
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """Return a hint naming the known word closest to `name`, or all of them if none is close.
+LONGEST: Final = 200
+"""Characters of foreign text that a message quotes at most."""
+
+_LISTED: Final = 20
+_COMPARED: Final = 1000
+
+
+class _Short(reprlib.Repr):
+    """`repr` that looks at no more of a value than it shows, and never fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = LONGEST
+        self.maxlist = self.maxtuple = 10
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write integers of thousands of digits.
+        return repr(x) if x.bit_length() < LONGEST else f"an integer of {x.bit_length()} bits"
+
+
+_SHORT: Final = _Short()
+
+
+def shortened(text: object, limit: int = LONGEST) -> str:
+    r"""Return foreign text in one printable line, its end cut off if it is too long.
+
+    Args:
+        text: the message of another library's exception, for example.
+        limit: characters at most.
+
+    >>> shortened("line 1\nline 2", 10)
+    'line 1 ...'
+    """
+    start = str(text)[: 4 * limit]
+    line = " ".join("".join(c if c.isprintable() else " " for c in start).split())
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+def shown(value: object, limit: int = LONGEST) -> str:
+    """Return `repr(value)` as messages quote it: one line, and a part of long values.
+
+    >>> shown("volume"), shown("x" * 3_000_000, 12)
+    ("'volume'", "'xxxxxxxx...")
+    """
+    return shortened(_SHORT.repr(value), limit)
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return a hint naming the known word closest to `name`, or the first of them if none is close.
 
     >>> nearest("clsoe", ["open", "close", "volume"])
     "Did you mean 'close'?"
     """
     import difflib
 
-    match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    # Comparing takes time by the square of the length, and what is so long is near to nothing.
+    match = []
+    if len(name) <= LONGEST:
+        match = difflib.get_close_matches(name, known[:_COMPARED], n=1, cutoff=0.5)
     if match:
-        return f"Did you mean {match[0]!r}?"
-    return f"Known: {', '.join(map(repr, known))}."
+        return f"Did you mean {shown(match[0])}?"
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"Known: {', '.join(shown(word, 40) for word in known[:_LISTED])}{more}."

@@ -1,13 +1,48 @@
-"""Files are written whole or not at all."""
+"""Files are read whole, and written whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def read_whole(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a regular file, as they are now.
+
+    Not a map of it: another program may cut the file short while the map is in use, which ends
+    the process.
+
+    Args:
+        path: the file, or a link to one.
+
+    Raises:
+        OSError: there is no such file, it cannot be read or is larger than the memory; or a
+            folder, pipe or device stands there (it is not waited for).
+    """
+    # Without O_NONBLOCK, opening a pipe waits for someone to write to it.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags)
+    except ValueError as error:  # the path holds a null byte
+        raise FileNotFoundError(errno.ENOENT, str(error), os.fspath(path)) from None
+    try:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "It is a folder", os.fspath(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "It is a pipe or a device", os.fspath(path))
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
+    except MemoryError:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), os.fspath(path)) from None
+    finally:
+        os.close(handle)
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:

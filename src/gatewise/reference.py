@@ -25,7 +25,7 @@ EPSILON: Final = 1e-5
 """Added to the variance in layer normalisation (PyTorch's default)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weights:
     """Parameters of one layer and direction; gates are stacked in the order i, f, g, o.
 
@@ -74,7 +74,7 @@ def weights(w_ih: ArrayLike, w_hh: ArrayLike, b_ih: ArrayLike | None = None,
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Forward:
     """What a forward pass leaves: outputs, and everything that `backward` and a trace need.
 
@@ -102,7 +102,7 @@ class Forward:
     norms: list[tuple[_Norm | None, _Norm | None, _Norm | None]] = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gradients:
     """Gradients of a scalar loss, each of the shape of what it belongs to."""
 
@@ -277,7 +277,7 @@ def backward(
     return Gradients(dx, dh_t, dc_t, Weights(**dw))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Inputs:
     """What `forward` was given, as arrays; None stands for what changes nothing."""
 
@@ -325,7 +325,7 @@ def _unhold(d: Array, keep: Array | None, t: int) -> tuple[Array, Array]:
     return (d, np.zeros_like(d)) if keep is None else ((1 - keep[t]) * d, keep[t] * d)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Norm:
     """One layer norm: the normalised value, the inverse standard deviation, which columns count."""
 

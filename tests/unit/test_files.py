@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are read whole, and written whole or not at all."""
 
 import os
 import stat
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gatewise import files
-from gatewise.files import write_atomically
+from gatewise.files import read_whole, write_atomically
 
 
 @pytest.mark.parametrize("content", ["grüß\n", b"\x00\xff", "", b""])
@@ -70,3 +70,21 @@ def test_a_folder_in_the_place_of_the_file_is_an_os_error(tmp_path):
     with pytest.raises(IsADirectoryError):
         write_atomically(tmp_path / "f", "x")
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_file_is_read_whole(tmp_path):
+    (tmp_path / "f").write_bytes(b"\0bytes\n")
+    (tmp_path / "link").symlink_to("f")
+    assert read_whole(tmp_path / "f") == read_whole(str(tmp_path / "link")) == b"\0bytes\n"
+
+
+def test_what_is_no_file_is_an_os_error_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for path, error in ((tmp_path, IsADirectoryError), (tmp_path / "pipe", OSError),
+                        (tmp_path / "loop", OSError), (tmp_path / "no", FileNotFoundError),
+                        ("a\0b", FileNotFoundError), ("/dev/zero", OSError)):  # fmt: skip
+        before = len([*Path("/proc/self/fd").iterdir()])
+        with pytest.raises(error):
+            read_whole(path)
+        assert len([*Path("/proc/self/fd").iterdir()]) == before

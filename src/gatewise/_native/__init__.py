@@ -31,7 +31,7 @@ from gatewise._native.network import (
     parameter_names,
     parameter_shapes,
 )
-from gatewise.errors import ConfigError
+from gatewise.errors import ConfigError, shown
 
 __all__ = [
     "MAX_ACTIVATION_ULP",
@@ -68,7 +68,7 @@ def check_precision(precision: str) -> None:
     """
     if precision not in get_args(Precision):
         raise ConfigError(
-            f"precision is {precision!r}: expected one of {', '.join(get_args(Precision))}."
+            f"precision is {shown(precision)}: expected one of {', '.join(get_args(Precision))}."
         )
 
 
@@ -83,7 +83,7 @@ def select_isa(name: str) -> None:
     """
     if not _core.isa_select(name):
         raise ConfigError(
-            f"Instruction set {name!r} is not available: this build and machine run "
+            f"Instruction set {shown(name)} is not available: this build and machine run "
             f"{_core.isa_available()}. Unset GATEWISE_ISA or name one of those."
         )
 

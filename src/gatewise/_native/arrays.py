@@ -59,6 +59,8 @@ class Network:
         w_ih = parameters[0][0]
         assert w_ih is not None
         self.dtype = w_ih.dtype
+        if self.dtype not in (np.float32, np.float64):
+            raise ValueError(f"w_ih: expected float32 or float64, got {self.dtype}.")
         self.L, self.D = len(parameters) // directions, directions
         self.H, self.I = w_ih.shape[0] // 4, w_ih.shape[1]
         self.P = projection or self.H
@@ -229,10 +231,11 @@ class Network:
         if array is None:
             return
         unit = array.strides[-1] == array.itemsize or array.shape[-1] <= 1
-        dense = (unit if rows else array.flags.c_contiguous) and array.flags.aligned
-        if array.shape != shape or array.dtype != self.dtype or (array.size and not dense):
+        dense = unit if rows else array.flags.c_contiguous
+        fits = array.shape == shape and array.dtype == self.dtype and array.flags.aligned
+        if not fits or (array.size and not dense):
             raise ValueError(
-                f"{name}: expected {self.dtype} {shape}, aligned and without gaps in its "
+                f"{name}: expected aligned {self.dtype} {shape} without gaps in its "
                 f"{'rows' if rows else 'memory'}, got {array.dtype} {array.shape}."
             )
 

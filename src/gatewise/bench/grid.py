@@ -11,7 +11,7 @@ import numpy as np
 
 from gatewise.bench.cells import cell_name
 from gatewise.cell import Cell
-from gatewise.errors import ConfigError, nearest
+from gatewise.errors import ConfigError, nearest, shown
 
 Dtype = Literal["float32", "float64"]
 Mode = Literal["inference", "training", "streaming", "training-step"]
@@ -50,8 +50,8 @@ class Shape:
         sizes = [int(size) for size in found.groups(default="1")[:5]] if found else [0]
         if found is None or min(sizes) < 1:
             raise ConfigError(
-                f"Shape {text!r}: expected BxTxIxH of positive sizes, such as 32x100x16x64, with "
-                "-l2 for two layers and -bi for both directions."
+                f"Shape {shown(text)}: expected BxTxIxH of positive sizes, such as 32x100x16x64, "
+                "with -l2 for two layers and -bi for both directions."
             )
         return cls(*sizes, bidirectional=found[6] is not None)
 
@@ -197,7 +197,7 @@ def cases(
     found: list[Case] = []
     for mode in modes:
         if mode not in MODES:
-            raise ConfigError(f"There is no mode {mode!r}. {nearest(mode, list(MODES))}")
+            raise ConfigError(f"There is no mode {shown(mode)}. {nearest(mode, list(MODES))}")
         known = cast(Mode, mode)
         chosen = shapes or grid[known]
         if known == "streaming":

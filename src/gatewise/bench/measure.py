@@ -24,7 +24,7 @@ from gatewise.bench.problem import Array
 from gatewise.bench.timing import spread
 from gatewise.bench.worker import Worker, child_settings
 from gatewise.cell import SITES
-from gatewise.errors import BenchmarkError, ConfigError, MissingExtraError, nearest
+from gatewise.errors import BenchmarkError, ConfigError, MissingExtraError, nearest, shown
 
 Progress = Callable[[str, int, int], None]
 
@@ -56,7 +56,7 @@ class Plan:
     def __post_init__(self) -> None:
         for peer in self.peers:
             if peer not in PEERS | CELL_PEERS:
-                raise ConfigError(f"There is no peer {peer!r}. {nearest(peer, list(PEERS))}")
+                raise ConfigError(f"There is no peer {shown(peer)}. {nearest(peer, list(PEERS))}")
         if not set(self.peers) & set(OURS):
             raise ConfigError(f"peers are {self.peers}: expected one of ours among them: {OURS}.")
         if CELL_REFERENCE not in self.peers and any(not c.cell.is_default for c in self.cases):

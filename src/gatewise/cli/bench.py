@@ -9,7 +9,7 @@ import typer
 
 from gatewise.cli import source as s
 from gatewise.cli.progress import Bars
-from gatewise.errors import BenchmarkError, ConfigError
+from gatewise.errors import BenchmarkError, ConfigError, shown
 from gatewise.files import write_atomically
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def bench(
 
     plan = _plan(shapes, modes, threads, peers, quick)
     if out is not None and not out.parent.is_dir():
-        raise ConfigError(f"There is no folder {str(out.parent)!r} to write {out.name!r} to.")
+        raise ConfigError(
+            f"There is no folder {shown(str(out.parent))} to write {shown(out.name)} to."
+        )
     with Bars() as bars:
         result = run(plan, s.command_line(), bars)
     if out is not None:
@@ -87,7 +89,7 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(int(word) for word in s.split_names(text))
     except ValueError:
         raise ConfigError(
-            f"--threads is {text!r}: expected numbers separated by commas, such as 1,2."
+            f"--threads is {shown(text)}: expected numbers separated by commas, such as 1,2."
         ) from None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gatewise.cli import source as s
-from gatewise.errors import ConfigError
+from gatewise.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from gatewise.export import Signature
@@ -46,7 +46,9 @@ def export(
     from gatewise.weights import load_lstm
 
     if not out.parent.is_dir():
-        raise ConfigError(f"There is no folder {str(out.parent)!r} to write {out.name!r} to.")
+        raise ConfigError(
+            f"There is no folder {shown(str(out.parent))} to write {shown(out.name)} to."
+        )
     made = to_onnx(
         load_lstm(model), out, opset=opset, lengths=lengths, state=not no_state, float32=float32
     )

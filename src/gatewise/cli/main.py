@@ -14,7 +14,7 @@ from gatewise.cli.export import export
 from gatewise.cli.forecast import forecast
 from gatewise.cli.progress import Interrupted
 from gatewise.cli.tune import tune
-from gatewise.errors import GatewiseError
+from gatewise.errors import GatewiseError, shown
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -81,7 +81,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        where = f" {error.filename!r}" if error.filename else ""
+        where = f" {shown(error.filename)}" if error.filename else ""
         return _fail(f"Cannot use{where}: {error.strerror or error}.", FAILED)
     return 0
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from gatewise.cli import source as s
-from gatewise.errors import ConfigError
+from gatewise.errors import ConfigError, shortened, shown
 
 if TYPE_CHECKING:
     from gatewise.forecast import Forecaster
@@ -124,7 +124,7 @@ class ModelOptions:
             return Forecaster(self.horizon, s.split_levels(self.levels), self.seed, **asked)
         except TypeError as error:  # text where a number should be
             raise ConfigError(
-                f"An option in {str(self.options)!r} has no such value: {error}."
+                f"An option in {shown(str(self.options))} has no such value: {shortened(error)}."
             ) from None
 
 
@@ -139,19 +139,20 @@ def read_options(path: Path) -> dict[str, Any]:
         ConfigError: the file does not exist, or is no such file.
     """
     if not path.is_file():
-        raise ConfigError(f"There is no file of options {str(path)!r}.")
+        raise ConfigError(f"There is no file of options {shown(str(path))}.")
     try:
         options = json.loads(path.read_text("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         options = None
     if not isinstance(options, dict):
         raise ConfigError(
-            f"{path.name!r} is no file of options: expected one JSON object, as `gatewise tune "
-            "--out` writes it."
+            f"{shown(path.name)} is no file of options: expected one JSON object, as `gatewise "
+            "tune --out` writes it."
         )
     for name in OWN:
         if name in options:
             raise ConfigError(
-                f"{path.name!r} holds {name!r}: expected it on the command line. Remove it."
+                f"{shown(path.name)} holds {shown(name)}: expected it on the command line. "
+                "Remove it."
             )
     return options

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatewise.errors import ConfigError, TableError
+from gatewise.errors import ConfigError, TableError, shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -140,7 +140,7 @@ def split_levels(text: str) -> tuple[float, ...]:
         return tuple(float(level) for level in split_names(text))
     except ValueError:
         raise ConfigError(
-            f"--levels is {text!r}: expected percentages separated by commas, such as 80,95."
+            f"--levels is {shown(text)}: expected percentages separated by commas, such as 80,95."
         ) from None
 
 
@@ -170,7 +170,7 @@ def _only_dates(table: pl.DataFrame, notes: list[str]) -> str:
             f"Cannot tell the time column among {', '.join(map(repr, table.columns))}. "
             "Name it with --time."
         )
-    notes.append(f"Time column: {found[0]!r}.")
+    notes.append(f"Time column: {shown(found[0])}.")
     return found[0]
 
 

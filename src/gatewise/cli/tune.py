@@ -11,7 +11,7 @@ import typer
 from gatewise.cli import source as s
 from gatewise.cli.options import ModelOptions, TableOptions, expanded
 from gatewise.cli.progress import Bars
-from gatewise.errors import ConfigError
+from gatewise.errors import ConfigError, shown
 from gatewise.files import write_atomically
 
 
@@ -41,7 +41,9 @@ def tune(
     from gatewise.forecast import tune as run
 
     if out is not None and not out.parent.is_dir():
-        raise ConfigError(f"There is no folder {str(out.parent)!r} to write {out.name!r} to.")
+        raise ConfigError(
+            f"There is no folder {shown(str(out.parent))} to write {shown(out.name)} to."
+        )
     forecaster, given = model.forecaster(), source.open()
     with Bars() as bars:
         found = run(

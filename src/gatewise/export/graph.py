@@ -14,7 +14,7 @@ from gatewise.weights import INITIAL_STATE_NAMES, LSTMConfig, LSTMWeights
 _STATES = ("h0", "c0")
 
 
-@dataclass
+@dataclass(eq=False)
 class Graph:
     """Nodes in the order in which they run, and the constants that they read.
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gatewise.errors import ConfigError, DtypeError, MissingExtraError
+from gatewise.errors import ConfigError, DtypeError, MissingExtraError, shown
 from gatewise.export import operator
 from gatewise.export.graph import Graph
 from gatewise.files import write_atomically
@@ -103,7 +103,7 @@ def _imported() -> Any:
 def _check(weights: LSTMWeights, opset: int, newest: int) -> None:
     if type(opset) is not int or not _OLDEST_OPSET <= opset <= newest:
         raise ConfigError(
-            f"opset is {opset!r}: expected {_OLDEST_OPSET} to {newest}, the newest that the "
+            f"opset is {shown(opset)}: expected {_OLDEST_OPSET} to {newest}, the newest that the "
             "installed onnx knows."
         )
     dtypes = {a.dtype for a in weights.arrays.values()}

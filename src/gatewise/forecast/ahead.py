@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import ConfigError, TableError
+from gatewise.errors import ConfigError, TableError, shown
 from gatewise.forecast.calendar import Calendar, observe_all
 from gatewise.forecast.fitting import Fitted
 from gatewise.forecast.panel import Array, Panel, Series
@@ -84,8 +84,8 @@ def check_frequency(fitted: Fitted, panel: Panel) -> None:
     if dates[0] != dates[1]:
         kinds = ["dates" if is_date else "integers" for is_date in dates]
         raise TableError(
-            f"Time column {name!r} holds {kinds[1]}, and the forecaster was fitted on {kinds[0]}: "
-            f"expected {kinds[0]}. Convert the column, or fit again."
+            f"Time column {shown(name)} holds {kinds[1]}, and the forecaster was fitted on "
+            f"{kinds[0]}: expected {kinds[0]}. Convert the column, or fit again."
         )
     before, now = _distances(learnt), _distances(given)
     if not len(before) or not len(now):
@@ -113,12 +113,14 @@ def _calendars(fitted: Fitted, panel: Panel) -> list[Calendar]:
 
 def _rows_after(series: Series, ahead: Series | None, h: int) -> tuple[NDArray[Any], Array]:
     if ahead is None:
-        raise TableError(f"The future table has no rows of series {series.name!r}: expected {h}.")
+        raise TableError(
+            f"The future table has no rows of series {shown(series.name)}: expected {h}."
+        )
     after = ahead.time > series.time[-1]
     if after.sum() < h:
         raise TableError(
             f"The future table has {after.sum()} rows after {series.time[-1]}"
-            f"{f' of series {series.name!r}' if series.name != '' else ''}: expected {h}."
+            f"{f' of series {shown(series.name)}' if series.name != '' else ''}: expected {h}."
         )
     return ahead.time[after][:h], ahead.future[after][:h]
 

@@ -20,15 +20,15 @@ from typing import Any, Final
 import numpy as np
 
 from gatewise import _native
-from gatewise.errors import CheckpointError
-from gatewise.files import write_atomically
+from gatewise.errors import CheckpointError, shortened, shown
+from gatewise.files import read_whole, write_atomically
 from gatewise.forecast.config import Config
 from gatewise.forecast.folds import Benchmark, Fold, FoldForecast, forecast_folds
 from gatewise.forecast.panel import Panel
-from gatewise.forecast.sealed import SealError, seal, unseal
+from gatewise.sealed import SealError, seal, unseal
 
 FORMAT: Final = "gatewise-backtest"
-VERSION: Final = 2
+VERSION: Final = 3
 
 _PACKAGES: Final = ("gatewise", "numpy", "torch", "statsforecast")
 
@@ -89,13 +89,13 @@ def resumed_folds(
     """`forecast_folds`, read from the folder where it is there, written to it where it is not.
 
     Raises:
-        CheckpointError: the group's file is damaged or foreign.
+        CheckpointError: the group's file cannot be read, is damaged or foreign.
         OSError: the file cannot be written.
     """
     if checkpoints is None:
         return forecast_folds(config, panel, group, benchmark)
     file = checkpoints.file(group)
-    if file.exists():
+    if os.path.lexists(file):
         return _read(file, group)
     made = forecast_folds(config, panel, group, benchmark)
     write_atomically(file, _packed(file.stem, made))
@@ -120,7 +120,7 @@ def _packed(name: str, made: Sequence[FoldForecast]) -> bytes:
 
 def _read(file: Path, group: Sequence[Fold]) -> list[FoldForecast]:
     try:
-        header, arrays = unseal(file.read_bytes(), FORMAT, VERSION)
+        header, arrays = unseal(read_whole(file), FORMAT, VERSION)
         if header["name"] != file.stem:
             raise SealError("was altered: its name does not match its header")
         return [
@@ -136,9 +136,11 @@ def _read(file: Path, group: Sequence[Fold]) -> list[FoldForecast]:
         ]
     except SealError as error:
         fault = str(error)
+    except OSError as error:
+        fault = f"cannot be read ({shortened(error.strerror or error)})"
     except (KeyError, TypeError, ValueError, AttributeError):
         fault = "has a damaged header"
     raise CheckpointError(
-        f"{str(file)!r} {fault}: expected folds of an earlier backtest. Delete it, and the folds "
-        "are computed again."
+        f"{shown(str(file))} {fault}: expected folds of an earlier backtest. Delete it, and the "
+        "folds are computed again."
     )

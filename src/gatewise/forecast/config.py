@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
-from gatewise.errors import ConfigError, nearest
+from gatewise.errors import ConfigError, nearest, shown
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total); the package itself never prints."""
@@ -118,14 +118,18 @@ class Config:
             )
         _at_least("max_epochs", self.max_epochs, 0)
         if self.dropout is not None and not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout is {self.dropout!r}: expected a number in [0, 1).")
+            raise ConfigError(f"dropout is {shown(self.dropout)}: expected a number in [0, 1).")
         if self.learning_rate is not None and not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate is {self.learning_rate!r}: expected more than 0.")
+            raise ConfigError(
+                f"learning_rate is {shown(self.learning_rate)}: expected more than 0."
+            )
         _one_of("transform", self.transform, TRANSFORMS)
         _one_of("model", self.model, MODELS)
         _one_of("distribution", self.distribution, DISTRIBUTIONS)
         if not self.levels or not all(0 < level < 100 for level in self.levels):
-            raise ConfigError(f"levels is {self.levels!r}: expected percentages between 0 and 100.")
+            raise ConfigError(
+                f"levels is {shown(self.levels)}: expected percentages between 0 and 100."
+            )
 
     @property
     def probabilities(self) -> tuple[float, ...]:
@@ -146,12 +150,12 @@ class Config:
 
 def _at_least(name: str, value: object, low: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ConfigError(f"{name} is {value!r}: expected a whole number of at least {low}.")
+        raise ConfigError(f"{name} is {shown(value)}: expected a whole number of at least {low}.")
 
 
 def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ConfigError(
-            f"{name} is {value!r}: expected one of {', '.join(known)}. "
+            f"{name} is {shown(value)}: expected one of {', '.join(known)}. "
             f"{nearest(str(value), list(known))}"
         )

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatewise.errors import MissingExtraError, TableError
+from gatewise.errors import MissingExtraError, TableError, shortened, shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,9 +40,11 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
             table = pl.read_parquet(io.BytesIO(file.read_bytes()))
         else:
             if not start.strip():
-                raise TableError(f"File {file.name!r} is empty: expected a header line and rows.")
+                raise TableError(
+                    f"File {shown(file.name)} is empty: expected a header line and rows."
+                )
             if b"\0" in start:
-                raise TableError(f"File {file.name!r} is binary: expected CSV or Parquet.")
+                raise TableError(f"File {shown(file.name)} is binary: expected CSV or Parquet.")
             table = pl.read_csv(
                 io.BytesIO(file.read_bytes()),  # a path may not be text in this locale
                 separator=_separator(start),
@@ -51,22 +53,22 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
                 null_values=["", "NA", "NaN", "nan", "null", "."],
             )
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = shortened(str(error).strip().splitlines()[0])
         raise TableError(
-            f"File {file.name!r} is not a table ({reason}): expected CSV or Parquet."
+            f"File {shown(file.name)} is not a table ({reason}): expected CSV or Parquet."
         ) from None
     twice = [re.sub(r"_duplicated_\d+$", "", name) for name in table.columns]
     repeated = next((name for name in twice if twice.count(name) > 1), None)
     if repeated is not None:
         raise TableError(
-            f"File {file.name!r} has two columns {repeated!r}: expected one. Rename it."
+            f"File {shown(file.name)} has two columns {shown(repeated)}: expected one. Rename it."
         )
     if not len(table):
-        raise TableError(f"File {file.name!r} has no rows: expected a header line and rows.")
+        raise TableError(f"File {shown(file.name)} has no rows: expected a header line and rows.")
     if table.width < 2:
         raise TableError(
-            f"File {file.name!r} has the one column {table.columns[0][:60]!r}: expected at least "
-            "a time and a target column."
+            f"File {shown(file.name)} has the one column {shown(table.columns[0], 60)}: expected "
+            "at least a time and a target column."
         )
     return table
 
@@ -85,7 +87,7 @@ def _start(file: Path) -> bytes:
         what = "does not exist"
         if file.exists():
             what = "is a folder" if file.is_dir() else "is not a regular file"
-        raise TableError(f"File {str(file)!r} {what}: expected a CSV or Parquet file.")
+        raise TableError(f"File {shown(str(file))} {what}: expected a CSV or Parquet file.")
     with file.open("rb") as opened:
         return opened.read(65_536)
 

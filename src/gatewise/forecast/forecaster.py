@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import ConfigError, NotFittedError, TableError
+from gatewise.errors import ConfigError, NotFittedError, TableError, shown
 from gatewise.forecast import storage, streams
 from gatewise.forecast.ahead import check_frequency, read_future, rows_ahead
 from gatewise.forecast.config import Config, Options, Progress
@@ -74,7 +74,9 @@ class Forecaster:
         known = Config.__dataclass_fields__
         for name in options:
             if name not in known:
-                raise ConfigError(f"Unknown option {name!r}: expected one of {', '.join(known)}.")
+                raise ConfigError(
+                    f"Unknown option {shown(name)}: expected one of {', '.join(known)}."
+                )
         self._config = Config(prediction_length, tuple(levels), seed, **options)
         self._fitted: Fitted | None = None
 
@@ -243,7 +245,9 @@ class Forecaster:
         panel = self._start(history) if history is not None else (fitted.panel or fitted.tail)
         names = [s.name for s in panel.series]
         if series is not None and series not in names:
-            raise TableError(f"There is no series {series!r}: expected one of {names[:10]}.")
+            raise TableError(
+                f"There is no series {shown(series)}: expected one of {shown(names[:10])}."
+            )
         which = 0 if series is None else names.index(series)
         end = len(panel.series[which]) if rows is None else rows
         x, steps, feature_names = fitted.model.lstm_input(panel, which, end)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import TableError
+from gatewise.errors import TableError, shown
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -107,12 +107,12 @@ def _check_names(column: str, codes: NDArray[np.intp], names: list[Any]) -> None
     missing = (codes < 0) | np.isin(codes, nowhere) if nowhere else codes < 0
     if missing.any():
         raise TableError(
-            f"Series column {column!r} has no value in row {int(missing.argmax())}: expected a "
-            "name in each row."
+            f"Series column {shown(column)} has no value in row {int(missing.argmax())}: expected "
+            "a name in each row."
         )
     for i, name in enumerate(names):
         if not isinstance(name, (str, int, float)):
             raise TableError(
-                f"Series column {column!r} holds {name!r} in row {int((codes == i).argmax())}: "
-                "expected text or numbers."
+                f"Series column {shown(column)} holds {shown(name)} in row "
+                f"{int((codes == i).argmax())}: expected text or numbers."
             )

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from gatewise.errors import shown
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.features import fit_encoder
 from gatewise.forecast.fitting import fit_panel, forecast_at
@@ -174,8 +175,8 @@ def too_good(panel: Panel, ratio: float, own: float, unit: str = "none") -> Leak
     }
     strongest = max(strengths, key=lambda driver: strengths[driver], default="")
     seen = (
-        f"Past driver {strongest!r} in row t correlates {strengths.get(strongest, 0):.2f} with the "
-        "target's change in row t + 1"
+        f"Past driver {shown(strongest)} in row t correlates {strengths.get(strongest, 0):.2f} "
+        "with the target's change in row t + 1"
     )
     strict = strengths and unit == "log-return"
     if strengths and strengths[strongest] > (_OF_PRICES if strict else _SETTLES):

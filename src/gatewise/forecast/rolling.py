@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import ConfigError
+from gatewise.errors import ConfigError, shown
 from gatewise.forecast import leaks, metrics, scoring, workers
 from gatewise.forecast import season as seasons
 from gatewise.forecast.baselines import LINEAR
@@ -89,7 +89,7 @@ def backtest(
     """
     for name, value in (("folds", folds), ("refit_every", refit_every), ("step", step)):
         if value is not None and (not isinstance(value, int) or value < 1):
-            raise ConfigError(f"{name} is {value!r}: expected a whole number of at least 1.")
+            raise ConfigError(f"{name} is {shown(value)}: expected a whole number of at least 1.")
     config = f.config
     columns = choose_columns(
         table, time=time, target=target, series=series, past=past, future=future, static=static

@@ -15,18 +15,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import ModelFileError
+from gatewise.errors import ModelFileError, shortened, shown
 from gatewise.files import write_atomically
 from gatewise.forecast.calendar import Calendar
 from gatewise.forecast.config import Config
 from gatewise.forecast.fitting import Fitted
 from gatewise.forecast.panel import Columns, Panel, Series
-from gatewise.forecast.sealed import SealError, seal, unseal
 from gatewise.forecast.states import describe, restore, tuples
 from gatewise.forecast.timestamps import TimeStyle
+from gatewise.sealed import SealError, model_content, seal, unseal
 
 FORMAT: Final = "gatewise-forecaster"
-VERSION: Final = 5
+VERSION: Final = 6
 
 
 def save_fitted(fitted: Fitted, path: str | os.PathLike[str]) -> None:
@@ -54,20 +54,19 @@ def load_fitted(path: str | os.PathLike[str]) -> Fitted:
     Raises:
         ModelFileError: the file is missing, damaged, or not a gatewise forecaster.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise ModelFileError(f"There is no model file {str(file)!r}.")
+    content, name = model_content(path), shown(Path(path).name)
     try:
-        header, arrays = unseal(file.read_bytes(), FORMAT, VERSION)
+        header, arrays = unseal(content, FORMAT, VERSION)
         return _restore(header, arrays)
     except SealError as error:
         raise ModelFileError(
-            f"{file.name!r} {error}: expected a file as Forecaster.save writes it. Fit and save "
-            "again, or use the release that wrote it."
+            f"{name} {error}: expected a file as Forecaster.save writes it. Fit and save again, or "
+            "use the release that wrote it."
         ) from None
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelFileError(f"{file.name!r} has a damaged header: {reason[:200]}.") from None
+    except (
+        ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError
+    ) as error:  # fmt: skip
+        raise ModelFileError(f"{name} has a damaged header: {shortened(error)}.") from None
 
 
 def _header(fitted: Fitted, calendars: list[Calendar]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gatewise.errors import MissingExtraError, TableError, nearest
+from gatewise.errors import MissingExtraError, TableError, nearest, shown
 from gatewise.files import staged_file
 from gatewise.forecast.files import is_parquet, read_table
 from gatewise.forecast.panel import Columns
@@ -57,7 +57,7 @@ def scan(source: Any) -> pl.LazyFrame:
     if path.is_dir():
         files = sorted(path.rglob("*.parquet"))
         if not files:
-            raise TableError(f"Folder {str(path)!r} has no Parquet file: expected some.")
+            raise TableError(f"Folder {shown(str(path))} has no Parquet file: expected some.")
         return pl.scan_parquet(files)
     return pl.scan_parquet(path) if is_parquet(path) else read_table(path).lazy()
 
@@ -132,7 +132,9 @@ def open_stream(rows: pl.LazyFrame, columns: Columns) -> Stream:
     series, schema = columns.series, rows.collect_schema()
     for name in [*used, series] if series else used:
         if name not in schema:
-            raise TableError(f"The table has no column {name!r}. {nearest(name, schema.names())}")
+            raise TableError(
+                f"The table has no column {shown(name)}. {nearest(name, schema.names())}"
+            )
     if series is None:
         rows = rows.select(used)
         return Stream(rows, None, rows.select(pl.len()).collect(engine="streaming"))
@@ -143,7 +145,7 @@ def open_stream(rows: pl.LazyFrame, columns: Columns) -> Stream:
     names = counts[series]
     if names.null_count() or (names.dtype.is_float() and names.is_nan().any()):
         raise TableError(
-            f"Series column {series!r} has rows without a value: expected a name in each row."
+            f"Series column {shown(series)} has rows without a value: expected a name in each row."
         )
     return Stream(rows, series, counts)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import ConfigError, MissingExtraError, TableError, nearest
+from gatewise.errors import ConfigError, MissingExtraError, TableError, nearest, shown
 from gatewise.forecast.grouping import Grouping, factorise, group
 from gatewise.forecast.panel import Array, Columns, Kind, Panel, Series
 from gatewise.forecast.timestamps import parse
@@ -96,13 +96,15 @@ def choose_columns(
         series = None
     for role, names in (("past", past), ("future", future), ("static", static)):
         if isinstance(names, str):
-            raise ConfigError(f"{role} is {names!r}: expected a list of columns, [{names!r}].")
+            raise ConfigError(
+                f"{role} is {shown(names)}: expected a list of columns, [{shown(names)}]."
+            )
     columns = Columns(time, target, series, tuple(past), tuple(future), tuple(static))
     for role, name in (("time", time), ("series", series)):
         if name in RESULT_NAMES or str(name).startswith(("lo-", "hi-")):
             raise ConfigError(
-                f"The {role} column is called {name!r}, as a column of the results is: expected "
-                "another name. Rename it."
+                f"The {role} column is called {shown(name)}, as a column of the results is: "
+                "expected another name. Rename it."
             )
     roles = [("time", time), ("target", target)] + ([("series", series)] if series else [])
     roles += [("past", c) for c in past] + [("future", c) for c in future]
@@ -111,12 +113,13 @@ def choose_columns(
     for role, name in roles:
         if name in seen:
             raise ConfigError(
-                f"Column {name!r} is given as {seen[name]} and as {role}: expected one role each."
+                f"Column {shown(name)} is given as {seen[name]} and as {role}: expected one role "
+                "each."
             )
         seen[name] = role
         if name not in known:
             raise TableError(
-                f"The table has no column {name!r} ({role}). {nearest(str(name), list(known))}"
+                f"The table has no column {shown(name)} ({role}). {nearest(str(name), list(known))}"
             )
     return columns
 
@@ -142,7 +145,7 @@ def read_panel(
     for name in needed:
         if name not in frame.columns:
             raise TableError(
-                f"The table has no column {name!r}. {nearest(name, list(frame.columns))}"
+                f"The table has no column {shown(name)}. {nearest(name, list(frame.columns))}"
             )
     wall, instant, style = parse(frame[columns.time])
     groups = group(None if columns.series is None else frame[columns.series], instant)
@@ -205,26 +208,26 @@ def _numbers(column: nw.Series[Any], role: str) -> Array:
         for row, value in enumerate(cells):
             if value is not None and not isinstance(value, (int, float)) and not _is_number(value):
                 raise TableError(
-                    f"Column {column.name!r} ({role}) holds {value!r} in row {row}: expected "
-                    "numbers with a decimal point. Convert the column, or leave cells without a "
-                    "value empty."
+                    f"Column {shown(column.name)} ({role}) holds {shown(value)} in row {row}: "
+                    "expected numbers with a decimal point. Convert the column, or leave cells "
+                    "without a value empty."
                 )
         if any(isinstance(v, str) for v in cells):
             raise TableError(
-                f"Column {column.name!r} ({role}) holds numbers as text: expected numbers. "
+                f"Column {shown(column.name)} ({role}) holds numbers as text: expected numbers. "
                 "Convert the column."
             )
         values = np.array([np.nan if v is None else v for v in cells], dtype=np.float64)
     if np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values))[0])
         raise TableError(
-            f"Column {column.name!r} ({role}) is infinite in row {row}: expected finite numbers. "
-            "Leave the cell empty if the value is not known."
+            f"Column {shown(column.name)} ({role}) is infinite in row {row}: expected finite "
+            "numbers. Leave the cell empty if the value is not known."
         )
     if max(np.fmax.reduce(values, initial=0.0), -np.fmin.reduce(values, initial=0.0)) > _LARGEST:
         row = int(np.nanargmax(np.abs(values)))
         raise TableError(
-            f"Column {column.name!r} ({role}) holds {values[row]:g} in row {row}: expected "
+            f"Column {shown(column.name)} ({role}) holds {values[row]:g} in row {row}: expected "
             f"magnitudes below {_LARGEST:g}. Correct the value, or rescale the column."
         )
     return values
@@ -263,9 +266,9 @@ def _static(column: nw.Series[Any], groups: Grouping) -> list[float | str]:
     if len(changed):
         row = int(changed[0])
         raise TableError(
-            f"Static column {column.name!r} changes within series "
-            f"{groups.names[groups.of(row)]!r} ({value(row)!r}, then {value(row + 1)!r}): expected "
-            "one value. Give it as past or future instead."
+            f"Static column {shown(column.name)} changes within series "
+            f"{shown(groups.names[groups.of(row)])} ({shown(value(row))}, then "
+            f"{shown(value(row + 1))}): expected one value. Give it as past or future instead."
         )
     return [value(row) for row in groups.bounds[:-1]]
 
@@ -276,7 +279,7 @@ def _no_duplicates(
     same = np.flatnonzero((instant[1:] == instant[:-1]) & groups.same())
     if len(same):
         row = int(same[0])
-        of = f" of series {groups.names[groups.of(row)]!r}" if columns.series else ""
+        of = f" of series {shown(groups.names[groups.of(row)])}" if columns.series else ""
         hint = "Remove one." if columns.series else "Remove one, or name the series column."
         raise TableError(
             f"Time {wall[row]}{of} stands in two rows: expected each time once. {hint}"
@@ -288,16 +291,16 @@ def _check_target(target: Array, groups: Grouping, columns: Columns, to_learn: b
     low, high = np.fmin.reduceat(target, first), np.fmax.reduceat(target, first)
     empty = np.flatnonzero(np.isnan(low))
     if len(empty) == len(low):
-        raise TableError(f"Target {name!r} has no number in any row: expected some values.")
+        raise TableError(f"Target {shown(name)} has no number in any row: expected some values.")
     if len(empty):
         more = f" (and of {len(empty) - 1} more)" if len(empty) > 1 else ""
         raise TableError(
-            f"Target {name!r} of series {groups.names[empty[0]]!r}{more} has no value: drop "
-            f"{'those' if more else 'that'} series."
+            f"Target {shown(name)} of series {shown(groups.names[empty[0]])}{more} has no value: "
+            f"drop {'those' if more else 'that'} series."
         )
     if to_learn and (low == high).all():
         raise TableError(
-            f"Target {name!r} is {low[0]:g} in every row: expected values that change. "
+            f"Target {shown(name)} is {low[0]:g} in every row: expected values that change. "
             "There is nothing to forecast."
         )
 
@@ -307,5 +310,6 @@ def _check_drivers(columns: Columns, past: Array, future: Array) -> None:
         for i, name in enumerate(names):
             if np.isnan(values[:, i]).all():
                 raise TableError(
-                    f"Driver {name!r} is missing in every row: expected some values. Leave it out."
+                    f"Driver {shown(name)} is missing in every row: expected some values. "
+                    "Leave it out."
                 )

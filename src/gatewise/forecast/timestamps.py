@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import TableError
+from gatewise.errors import TableError, shown
 from gatewise.forecast.grouping import factorise
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def parse(column: nw.Series[Any]) -> tuple[NDArray[Any], NDArray[Any], TimeStyle
     if column.is_null().any():
         row = int(np.flatnonzero(column.is_null().to_numpy())[0])
         raise TableError(
-            f"Time column {name!r} has no value in row {row}: expected a date or an integer in "
-            "every row. Remove the rows without a time."
+            f"Time column {shown(name)} has no value in row {row}: expected a date or an integer "
+            "in every row. Remove the rows without a time."
         )
     if dtype.is_integer():
         time = column.cast(nw.Int64).to_numpy().astype(np.int64)
@@ -112,7 +112,7 @@ def _from_text(value: object, row: int, name: str) -> np.datetime64:
         stamp = dt.datetime.fromisoformat(str(value).strip())
     except ValueError:
         raise TableError(
-            f"Time column {name!r} has {value!r} in row {row}: expected a date, an integer or ISO "
-            "text such as 2024-01-31 or 2024-01-31 09:30. Parse the column first."
+            f"Time column {shown(name)} has {shown(value)} in row {row}: expected a date, an "
+            "integer or ISO text such as 2024-01-31 or 2024-01-31 09:30. Parse the column first."
         ) from None
     return np.datetime64(stamp.replace(tzinfo=None), "us")

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from gatewise.errors import TableError
+from gatewise.errors import TableError, shown
 from gatewise.forecast.panel import Array, forward_fill
 from gatewise.forecast.season import autocorrelation
 
@@ -56,7 +56,8 @@ def choose(
     if wanted == "log-return" and not positive:
         lowest = min(v.min() for v in seen if len(v))
         raise TableError(
-            f"Column {name!r} goes down to {lowest:g}: expected positive values for log-returns. "
+            f"Column {shown(name)} goes down to {lowest:g}: expected positive values for "
+            "log-returns. "
             'Use transform="difference".'
         )
     if wanted != "auto":

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gatewise.errors import ConfigError, MissingExtraError, TableError
+from gatewise.errors import ConfigError, MissingExtraError, TableError, shown
 from gatewise.forecast import metrics, scoring
 from gatewise.forecast import season as seasons
 from gatewise.forecast.config import INNER, Config, Progress
@@ -143,9 +143,11 @@ def tune(
     """
     for name, value, low in (("trials", trials, 1), ("folds", folds, 1), ("holdout", holdout, 0)):
         if not isinstance(value, int) or value < low:
-            raise ConfigError(f"{name} is {value!r}: expected a whole number of at least {low}.")
+            raise ConfigError(
+                f"{name} is {shown(value)}: expected a whole number of at least {low}."
+            )
     if timeout_s is not None and not timeout_s > 0:
-        raise ConfigError(f"timeout_s is {timeout_s!r}: expected more than 0 seconds.")
+        raise ConfigError(f"timeout_s is {shown(timeout_s)}: expected more than 0 seconds.")
     study = _study(seed)  # first: a missing Optuna is known before long work
     columns = choose_columns(
         table, time=time, target=target, series=series, past=past, future=future, static=static

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import TableError
+from gatewise.errors import TableError, shown
 from gatewise.forecast import model
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.features import Encoder, fit_encoder
@@ -124,7 +124,7 @@ class WindowModel:
     def notes(self, panel: Panel) -> list[str]:
         """What people should know of the choices made."""
         notes = [
-            f"{name!r} is read as {kind}s."
+            f"{shown(name)} is read as {kind}s."
             for name, kind in self.transforms.items()
             if kind != "none"
         ]
@@ -156,7 +156,9 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Windo
         )
     for s in panel.series:
         if len(s) < 2:
-            raise TableError(f"Series {s.name!r} has 1 row: expected at least 2. Drop that series.")
+            raise TableError(
+                f"Series {shown(s.name)} has 1 row: expected at least 2. Drop that series."
+            )
     encoder = fit_encoder(panel, config.transform, config.season, tame=True)
     rows_of = encoder.encode(panel)
     context_length = config.context_length or _context_length(encoder, h)

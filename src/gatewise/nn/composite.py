@@ -35,7 +35,7 @@ Zoneout = tuple[float | Tensor, float | Tensor]
 """(z_h, z_c): how much of h and of c a step leaves as it was."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerWeights:
     """Parameters of one layer and direction; see `gatewise.reference.Weights` for the shapes."""
 
@@ -50,7 +50,7 @@ class LayerWeights:
     norm_c: Tensor | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Masks:
     """What one layer and direction is multiplied with in one call; None changes nothing.
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gatewise import _native, reference
 from gatewise._native import arrays
-from gatewise.errors import DtypeError, ShapeError
+from gatewise.errors import DtypeError, ShapeError, shortened
 from gatewise.weights import INITIAL_STATE_NAMES, LSTMWeights, load_lstm
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from gatewise.runtime.stream import Stream
+
+_PACKED: Final = "_packed"
+"""Where a model keeps its packed weights: no field of it, so no part of what it equals."""
 
 Array = NDArray[Any]
 State = tuple[Array, Array]
@@ -36,7 +38,6 @@ def load(path: str | os.PathLike[str], precision: _native.Precision = "full") ->
         ModelFileError: the file is missing, damaged, or not an LSTM of ours.
         ConfigError: `precision` is another.
     """
-    _native.check_precision(precision)
     return Model(load_lstm(path), precision)
 
 
@@ -44,13 +45,24 @@ def load(path: str | os.PathLike[str], precision: _native.Precision = "full") ->
 class Model:
     """An LSTM ready to run; immutable, so threads may share it.
 
+    Two are equal if their weights and precision are. Copies and pickles hold the weights alone and
+    pack them again.
+
     Args:
         weights: parameters and configuration.
         precision: see `load`.
+
+    Raises:
+        ShapeError, DtypeError: the arrays are not those of the weights' configuration, or are not
+            float32 or float64 throughout.
     """
 
     weights: LSTMWeights
     precision: _native.Precision = "full"
+
+    def __post_init__(self) -> None:
+        _native.check_precision(self.precision)
+        self.weights.check()
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -83,7 +95,7 @@ class Model:
         """
         config, core = self.weights.config, self.network
         plain = lengths is None and state is None and not config.batch_first
-        if plain and core and self._starts_at_zero and isinstance(x, np.ndarray) and x.ndim == 3:
+        if plain and self._starts_at_zero and isinstance(x, np.ndarray) and x.ndim == 3:
             # The core looks at the arrays itself; what it does not take goes the long way.
             T, B, _ = x.shape
             y = np.empty((T, B, core.D * core.P), self.dtype) if out is None else out
@@ -108,7 +120,7 @@ class Model:
         batched = rows.ndim == 3
         h, c = self._checked_state(state, x_steps.shape[1], batched)
         ends = None if lengths is None else self._checked_lengths(lengths, x_steps)
-        if ends is None or self.network is None or not rows.size:
+        if ends is None or not rows.size:
             h, c = self._run_layers(x_steps, h, c, y_steps)
         else:
             h, c = self._run_ragged(x_steps, ends, h, c, y_steps)
@@ -124,19 +136,31 @@ class Model:
 
         return Stream(self, batch)
 
-    @cached_property
-    def network(self) -> arrays.Network | None:
-        """The packed weights; None for an LSTM without hidden units."""
+    @property
+    def network(self) -> arrays.Network:
+        """The weights, packed at the first use.
+
+        Threads that come here at once may each pack them, and all use those of the first: a lock
+        held meanwhile would stay locked for ever in a process forked then.
+        """
+        found = self.__dict__.get(_PACKED)
+        return found or self.__dict__.setdefault(_PACKED, self._pack())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != _PACKED}
+
+    def _pack(self) -> arrays.Network:
         config = self.weights.config
-        if not config.hidden_size:
-            return None
         names = _native.parameter_names(config.cell, config.proj_size)
         layers = [
             self.weights.layer(layer, direction)
             for layer in range(config.num_layers)
             for direction in range(config.directions)
         ]
-        parameters = [[own.get(name) for name in names] for own in layers]
+        parameters = [
+            [np.require(own[name], None, ("C", "A")) if name in own else None for name in names]
+            for own in layers
+        ]
         rounds = not (config.cell.layer_norm or config.proj_size or any(config.zoneout))
         bfloat16 = rounds and self.precision == "bfloat16"
         return arrays.Network(
@@ -151,7 +175,6 @@ class Model:
 
     def _run_core(self, x: Array, h: Array, c: Array, y: Array, sizes: Array | None) -> State:
         core, rates = self.network, self.weights.config.zoneout
-        assert core is not None
         h_n, c_n = np.empty_like(h), np.empty_like(c)
         noise = arrays.Noise(rates=rates) if any(rates) else arrays.NO_NOISE
         threads = _native.thread_count()
@@ -160,7 +183,7 @@ class Model:
 
     def _run_layers(self, x: Array, h: Array, c: Array, y: Array) -> State:
         """Fill y; return the states after the last step."""
-        if self.network is not None and x.size:
+        if x.size:
             return self._run_core(x, h, c, y, None)
         h_n, c_n = np.empty_like(h), np.empty_like(c)
         config = self.weights.config
@@ -208,21 +231,27 @@ class Model:
                 f"out is {getattr(out, 'dtype', type(out).__name__)}: expected an array of "
                 f"{self.dtype}."
             )
-        if out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
+        if out.shape != shape or not out.flags.carray:
             raise ShapeError(
-                f"out has shape {out.shape}: expected {shape}, C-contiguous and writeable. "
+                f"out has shape {out.shape}: expected {shape}, aligned, C-contiguous and "
+                f"writeable, got {_layout(out)}. "
                 f"Pass np.empty({shape}, {str(self.dtype)!r})."
             )
         return out
 
     def _checked(self, a: ArrayLike, name: str) -> Array:
-        array = np.asarray(a)
+        try:
+            array = np.asarray(a)
+        except ValueError as error:  # lists of different lengths
+            raise ShapeError(
+                f"{name} is no array ({shortened(error)}): expected rows of one length."
+            ) from None
         if array.dtype.kind not in "fiu":
             raise DtypeError(
                 f"{name} has dtype {array.dtype}: expected real numbers. "
                 f"Convert it to {self.dtype}."
             )
-        return np.ascontiguousarray(array, self.dtype)
+        return np.require(array, self.dtype, ("C", "A"))
 
     def _checked_state(self, state: State | None, B: int, batched: bool) -> State:
         config = self.weights.config
@@ -230,8 +259,9 @@ class Model:
         sizes = (config.proj_size or H, H)
         if state is None:
             return self._initial_state(B)
-        if len(state) != 2:
-            raise ShapeError(f"state has {len(state)} parts: expected the pair (h, c).")
+        parts = len(state) if isinstance(state, (tuple, list)) else 0
+        if parts != 2:
+            raise ShapeError(f"state has {parts} parts: expected the pair (h, c).")
         checked = []
         for name, value, size in zip(("h", "c"), state, sizes, strict=True):
             array = self._checked(value, name)
@@ -266,6 +296,13 @@ class Model:
                 "Drop empty rows."
             )
         return array.astype(np.int64)
+
+
+def _layout(a: Array) -> str:
+    """What the core asks of an array's memory and this one has not."""
+    wanted = {"C-contiguous": a.flags.c_contiguous, "aligned": a.flags.aligned}
+    missing = [word for word, has in (wanted | {"writeable": a.flags.writeable}).items() if not has]
+    return f"one that is not {' nor '.join(missing)}" if missing else "another shape"
 
 
 def _time_first(a: Array, batch_first: bool) -> Array:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gatewise import _native
-from gatewise.errors import ConfigError, ShapeError
+from gatewise.errors import ConfigError, ShapeError, shown
 
 if TYPE_CHECKING:
     from gatewise.runtime.model import Model, State
@@ -17,7 +18,8 @@ class Stream:
     """An LSTM in motion: each `step` takes one input and returns one output.
 
     Not for two threads at once; make one stream per thread from the same `Model`. With `out`, and
-    an input of the model's dtype, a step takes no memory and makes no copy.
+    an input of the model's dtype, a step takes no memory and makes no copy. A copy of a stream
+    (`copy.copy`, `copy.deepcopy`) is another stream with the same state.
 
     Args:
         model: the LSTM.
@@ -27,7 +29,7 @@ class Stream:
         ConfigError: the LSTM is bidirectional, or `batch` is below 1.
     """
 
-    __slots__ = ("_batch", "_core", "_model", "_state", "_threads")
+    __slots__ = ("_batch", "_core", "_model", "_threads")
 
     def __init__(self, model: Model, batch: int = 1) -> None:
         if model.weights.config.bidirectional:
@@ -35,18 +37,28 @@ class Stream:
                 "A bidirectional LSTM cannot stream: its output at a step needs the steps after "
                 "it. Use run() on whole sequences."
             )
-        if batch < 1:
-            raise ConfigError(f"batch is {batch}: expected at least 1.")
+        if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
+            raise ConfigError(f"batch is {shown(batch)}: expected a whole number of at least 1.")
+        config, batch = model.weights.config, int(batch)
+        if not config.fits(batch):
+            raise ConfigError(
+                f"batch is {shown(batch)}: expected rows whose states can be addressed. "
+                "Choose fewer."
+            )
         self._model, self._batch, self._threads = model, batch, _native.thread_count()
-        rates = model.weights.config.zoneout
-        self._core: Any = model.network and model.network.weights.stream(batch, *rates)
+        self._core: Any = model.network.weights.stream(batch, *config.zoneout)
         self.reset()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy is a stream of its own, with the same state; so is what a pickle gives.
+        return Stream, (self._model, self._batch), self.state
+
+    def __setstate__(self, state: State) -> None:
+        self.state = state
 
     @property
     def state(self) -> State:
         """(h [L, B, P], c [L, B, H]) after the last step; assign to continue from another."""
-        if self._core is None:
-            return self._state[0].copy(), self._state[1].copy()
         h, c = self._model._initial_state(self._batch)
         self._core.get_state(h.ctypes.data, c.ctypes.data)
         return h, c
@@ -54,10 +66,7 @@ class Stream:
     @state.setter
     def state(self, value: State) -> None:
         h, c = self._model._checked_state(value, self._batch, True)
-        if self._core is None:
-            self._state = h.copy(), c.copy()
-        else:
-            self._core.set_state(h.ctypes.data, c.ctypes.data)
+        self._core.set_state(h.ctypes.data, c.ctypes.data)
 
     def reset(self) -> None:
         """Start again from a zero state, or from what the LSTM has learnt to start from."""
@@ -84,8 +93,7 @@ class Stream:
         True
         """
         # The core looks at the arrays itself; what it does not take as it is goes the long way.
-        core = self._core
-        if out is not None and core is not None and core.try_step(x, out, self._threads):
+        if out is not None and self._core.try_step(x, out, self._threads):
             return out
         return self._step_checked(x, out)
 
@@ -97,10 +105,5 @@ class Stream:
         if not single and rows.shape != (self._batch, I):
             raise ShapeError(f"x has shape {rows.shape}: expected ({self._batch}, {I}).")
         y = model._room_for(rows, out)
-        if self._core is None:
-            h, c = self._state
-            rows, found = rows.reshape(1, self._batch, I), y.reshape(1, self._batch, -1)
-            self._state = model._run_layers(rows, h, c, found)
-        else:
-            self._core.step(rows, y, self._threads)
+        self._core.step(rows, y, self._threads)
         return y

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gatewise.errors import ConfigError, nearest
+from gatewise.errors import ConfigError, nearest, shown
 from gatewise.trace.recording import Trace
 
 if TYPE_CHECKING:
@@ -83,5 +83,5 @@ def variable(trace: Trace, name: str) -> xr.DataArray:
     """
     if name not in trace.data:
         known = [str(k) for k in trace.data.data_vars]
-        raise ConfigError(f"A trace has no variable {name!r}. {nearest(name, known)}")
+        raise ConfigError(f"A trace has no variable {shown(name)}. {nearest(name, known)}")
     return trace.data[name]

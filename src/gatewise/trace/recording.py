@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gatewise import reference
 from gatewise.cell import GATE_ORDER, Cell
-from gatewise.errors import MissingExtraError, ShapeError
+from gatewise.errors import DtypeError, MissingExtraError, ShapeError, shortened
 from gatewise.weights import INITIAL_STATE_NAMES, LSTMConfig, LSTMWeights, from_module
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ _GATES = ("input_gate", "forget_gate", "candidate", "output_gate")
 _DIMS = ("layer", "direction", "time", "batch", "hidden")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
-    """Everything a cell did.
+    """Everything a cell did; two are equal if their cells, labels and numbers are.
 
     Attributes:
         data: an `xarray.Dataset` with the dimensions layer, direction, time, batch and hidden, and
@@ -35,6 +35,14 @@ class Trace:
 
     data: xr.Dataset
     cell: Cell
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Trace):
+            return NotImplemented
+        return self.cell == other.cell and self.data.identical(other.data)
+
+    def __hash__(self) -> int:
+        return hash((self.cell, tuple(self.data.sizes.items())))
 
 
 def record(
@@ -58,7 +66,8 @@ def record(
         A `Trace`. In the reverse direction, entry t is the step that read x_t.
 
     Raises:
-        ShapeError: x, state or time does not fit the LSTM.
+        ModuleError: `lstm` is another module, or none.
+        ShapeError, DtypeError: x, state or time does not fit the LSTM.
         MissingExtraError: xarray is not installed.
     """
     try:
@@ -67,8 +76,7 @@ def record(
         raise MissingExtraError("Tracing", "trace") from None
     weights = lstm if isinstance(lstm, LSTMWeights) else from_module(lstm)
     config = weights.config
-    detach = getattr(x, "detach", None)  # a tensor's
-    rows = np.asarray(detach().cpu() if detach else x, dtype=np.float64)
+    rows = _numbers(x, "x")
     if rows.ndim not in (2, 3) or rows.shape[-1] != config.input_size:
         raise ShapeError(
             f"x has shape {rows.shape}: expected [T, B, I] or [T, I] with last axis "
@@ -122,18 +130,32 @@ def _checked_states(
 ) -> list[NDArray[Any]] | None:
     if state is None:
         return None
-    if len(state) != 2:
-        raise ShapeError(f"state has {len(state)} parts: expected the pair (h0, c0).")
+    parts = len(state) if isinstance(state, (tuple, list)) else 0
+    if parts != 2:
+        raise ShapeError(f"state has {parts} parts: expected the pair (h0, c0).")
     checked = []
     sizes = (config.proj_size or config.hidden_size, config.hidden_size)
     for name, value, size in zip(("h0", "c0"), state, sizes, strict=True):
-        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        array = _numbers(value, name)
         k = config.num_layers * config.directions
         expected = (k, B, size) if batched else (k, size)
         if array.shape != expected:
             raise ShapeError(f"{name} has shape {array.shape}: expected {expected}.")
         checked.append(array.reshape(k, B, size))
     return checked
+
+
+def _numbers(value: Any, name: str) -> NDArray[np.float64]:
+    """An array or a tensor, of real numbers, as float64."""
+    detach = getattr(value, "detach", None)  # a tensor's
+    try:
+        array = np.asarray(detach().cpu() if detach else value)
+        if array.dtype.kind in "biuf":
+            return array.astype(np.float64)
+        got = array.dtype
+    except (TypeError, ValueError) as error:
+        got = shortened(error)
+    raise DtypeError(f"{name} is {got}: expected an array of real numbers. Convert it first.")
 
 
 def _variables(run: reference.Forward, order: slice) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def test_a_bidirectional_lstm_cannot_stream(tmp_path):
 
 @pytest.mark.parametrize("batch", [0, -1])
 def test_a_batch_below_one_is_refused(model, batch):
-    with pytest.raises(ConfigError, match=f"batch is {batch}: expected at least 1"):
+    with pytest.raises(ConfigError, match=f"batch is {batch}: expected a whole number"):
         model.stream(batch)
 
 

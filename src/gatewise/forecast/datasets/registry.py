@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from gatewise.errors import ConfigError, nearest
+from gatewise.errors import ConfigError, nearest, shown
 from gatewise.forecast.datasets import competitions, public
 from gatewise.forecast.datasets.dataset import Dataset
 from gatewise.forecast.datasets.electricity import epf, nordpool
@@ -54,7 +54,7 @@ def load(name: str) -> Dataset:
     52
     """
     if name not in _LOADERS:
-        raise ConfigError(f"There is no data set {name!r}. {nearest(name, list(_LOADERS))}")
+        raise ConfigError(f"There is no data set {shown(name)}. {nearest(name, list(_LOADERS))}")
     return _LOADERS[name]()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatewise.errors import TableError
+from gatewise.errors import TableError, shown
 from gatewise.forecast import season as seasons
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.conformal import residual_quantiles
@@ -161,8 +161,8 @@ class ResidualModel:
         season += f" and one of {longer}" if longer > 1 else ""
         scale = "logarithm" if self.ensemble.plan.scale == "log" else "values"
         notes = [
-            f"{len(self.networks)} networks forecast what a baseline leaves of {self.target!r} "
-            f"(its {scale}, {season})."
+            f"{len(self.networks)} networks forecast what a baseline leaves of "
+            f"{shown(self.target)} (its {scale}, {season})."
         ]
         if self.ensemble.errors.trust < 1:
             share = f"{self.ensemble.errors.trust:.0%}".replace("%", " %")
@@ -238,7 +238,7 @@ def _distribution(config: Config, targets: Sequence[Array], name: str) -> Distri
             wrong = y[~np.isnan(y) & ((y < 0) | (y != np.round(y)))]
             if len(wrong):
                 raise TableError(
-                    f"Target {name!r} holds {wrong[0]:g}: expected counts, 0, 1, 2, ..., for "
+                    f"Target {shown(name)} holds {wrong[0]:g}: expected counts, 0, 1, 2, ..., for "
                     'distribution="negative-binomial". Use "student-t" or "empirical".'
                 )
     return cast(Distribution, config.distribution)
@@ -267,8 +267,8 @@ def _seasonal(panel: Panel) -> Seasonal:
     targets, season = targets_of(panel), seasons.find(panel)
     if choose_scale(targets) != "log":
         raise TableError(
-            f"A related table's {panel.columns.target!r} is negative or often 0: expected positive "
-            "values. Leave that table out."
+            f"A related table's {shown(panel.columns.target)} is negative or often 0: expected "
+            "positive values. Leave that table out."
         )
     return flatten(targets, season), season, seasons.find_longer(panel, season)
 

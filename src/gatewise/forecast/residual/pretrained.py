@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatewise.errors import ModelFileError
+from gatewise.errors import ModelFileError, shortened, shown
 from gatewise.files import write_atomically
 from gatewise.forecast.residual.network import Network, Shape
-from gatewise.forecast.sealed import seal, unseal
+from gatewise.sealed import model_content, seal, unseal
 
 _FILE: Final = "pretrained.safetensors"
 _KIND: Final = "gatewise-pretrained"
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 def networks(path: str | None = None) -> tuple[Network, ...]:
@@ -38,11 +38,12 @@ def networks(path: str | None = None) -> tuple[Network, ...]:
         told, arrays = unseal(_content(path), _KIND, _VERSION)
         shapes = [Shape(**shape) for shape in told["shapes"]]
         return tuple(_restored(shape, arrays, f"{i}.") for i, shape in enumerate(shapes))
+    except ModelFileError:
+        raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise ModelFileError(
-            f"{path!r} holds no pretrained networks ({reason}): expected a file written by "
-            "python -m gatewise.forecast.residual.pretraining."
+            f"{shown(path)} holds no pretrained networks ({shortened(error)}): expected a file "
+            "written by python -m gatewise.forecast.residual.pretraining."
         ) from None
 
 
@@ -54,9 +55,7 @@ def header(path: str | None = None) -> dict[str, Any]:
 def _content(path: str | None) -> bytes:
     if path is None:
         return files("gatewise.forecast.residual").joinpath(_FILE).read_bytes()
-    if not Path(path).is_file():
-        raise ModelFileError(f"There is no file of networks {path!r}.")
-    return Path(path).read_bytes()
+    return model_content(path)
 
 
 def _restored(shape: Shape, arrays: dict[str, NDArray[Any]], prefix: str) -> Network:

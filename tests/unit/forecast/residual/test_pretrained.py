@@ -51,7 +51,7 @@ def test_a_table_with_negative_values_and_one_series_will_do(tmp_path):
 def test_drivers_and_other_files_are_refused(tmp_path):
     with pytest.raises(ConfigError, match='model="pretrained" takes no drivers'):
         Forecaster.pretrained(2).fit(table(seasonal(1)).with_columns(x=pl.col("y")), past=["x"])
-    with pytest.raises(ModelFileError, match="no file of networks"):
+    with pytest.raises(ModelFileError, match="no model file"):
         Forecaster.pretrained(2, tmp_path / "none").fit(table(seasonal(1)))
     (tmp_path / "other").write_bytes(b"x" * 100)
     with pytest.raises(ModelFileError, match="holds no pretrained networks"):
