@@ -27,6 +27,7 @@ from gatewise.nn import native
 from gatewise.nn.engine import Engine
 from gatewise.nn.native import Options
 from gatewise.nn.noise import Noise
+from gatewise.nn.spec import Spec
 
 Maybe = Tensor | None
 
@@ -43,32 +44,30 @@ torch.library.define(
 
 
 def run(
-    engine: Engine,
+    spec: Spec,
     x: Tensor,
     h0: Maybe,
     c0: Maybe,
     parameters: list[Maybe],
     options: Options,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run the layers of an engine: as one operator where a graph is being made, else at once.
+    """Run layers as one operator.
 
-    Compiled, it keeps a tape where gradients are wanted. An exported program keeps none: training
-    one runs forward twice. Neither has second derivatives.
+    It keeps a tape where gradients are wanted. An exported program keeps none: training one runs
+    forward twice. Neither has second derivatives.
 
     Args:
-        engine, x, h0, c0, parameters, options: as in `native.run`.
+        spec: what the layers are.
+        x, h0, c0, parameters, options: as in `native.run`, of a padded batch.
 
     Returns:
         y, h_n, c_n as from `native.run`.
     """
-    if not torch.compiler.is_compiling():
-        return native.run(engine, x, h0, c0, parameters, options)
     keep = not torch.compiler.is_exporting() and _wants_gradients(x, h0, c0, *parameters)
     noise, rates = ([], None) if options.noise is None else (options.noise[:3], options.noise.rates)
     # PyTorch's compiler takes constants apart, but no dataclass.
-    cell = tuple(getattr(engine.cell, name) for name in _CELL_FIELDS)
-    kind = (engine.sizes, engine.bfloat16, cell, engine.projection)
-    config = _encoded(kind, options._replace(noise=None), rates)
+    cell = tuple(getattr(spec.cell, name) for name in _CELL_FIELDS)
+    config = _encoded((*spec[:-1], cell), options._replace(noise=None), rates)
     y, h_n, c_n, _ = torch.ops.gatewise.lstm(x, h0, c0, parameters, noise, config, keep)
     return y, h_n, c_n
 
@@ -80,10 +79,7 @@ def _wants_gradients(*tensors: Maybe) -> bool:
 class _Config(NamedTuple):
     """What a call is made of beside tensors."""
 
-    sizes: tuple[int, int, int, int]
-    bfloat16: bool
-    cell: Cell
-    projection: int
+    spec: Spec
     options: Options  # but for the noise
     rates: tuple[float, float] | None
 
@@ -97,17 +93,17 @@ class _Config(NamedTuple):
 
 @torch.compiler.assume_constant_result
 def _encoded(
-    kind: tuple[Any, ...], options: Options, rates: tuple[float, float] | None = None
+    spec: tuple[Any, ...], options: Options, rates: tuple[float, float] | None = None
 ) -> str:
-    sizes, bfloat16, cell, projection = kind
-    return json.dumps([sizes, bfloat16, cell, projection, options, rates])
+    """A call's `_Config` as JSON; the spec's last field is the cell, as a tuple."""
+    return json.dumps([spec, options, rates])
 
 
 @cache
 def _decoded(config: str) -> _Config:
-    sizes, bfloat16, cell, projection, options, rates = json.loads(config)
+    (*sizes, cell), options, rates = json.loads(config)
     rates = None if rates is None else tuple(rates)
-    return _Config(tuple(sizes), bfloat16, Cell(*cell), projection, Options(*options), rates)
+    return _Config(Spec(*sizes, cell=Cell(*cell)), Options(*options), rates)
 
 
 _engines: dict[tuple[int, str], tuple[StorageWeakRef, Engine]] = {}
@@ -118,7 +114,6 @@ def _engine(parameters: list[Maybe], config: str) -> Engine:
 
     What it holds packed need not be these parameters: `Engine.pack` looks at their bits.
     """
-    sizes, bfloat16, cell, projection, _, _ = _decoded(config)
     first = parameters[0]
     assert first is not None  # the biases may be missing, w_ih never is
     memory = StorageWeakRef(first.untyped_storage())
@@ -128,7 +123,7 @@ def _engine(parameters: list[Maybe], config: str) -> Engine:
         for old, (owner, _) in list(_engines.items()):
             if owner.expired():
                 _engines.pop(old, None)
-        found = _engines.setdefault(key, (memory, Engine(*sizes, bfloat16, cell, projection)))
+        found = _engines.setdefault(key, (memory, Engine(_decoded(config).spec)))
     return found[1]
 
 
@@ -148,8 +143,9 @@ def _forward_shapes(
     x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    (L, D, _, H), _, _, projection, options, _ = _decoded(config)
-    (T, B, _), P = x.shape, projection or H
+    spec, options, _ = _decoded(config)
+    L, D, H, P = spec.L, spec.D, spec.H, spec.P
+    T, B, _ = x.shape
     first, second = (B, T) if options.batch_first else (T, B)
     y = x.new_empty((first, second, D * P))
     h_n, c_n = (x.new_empty((L * D, B, size)) for size in (P, H))
