@@ -6,26 +6,35 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from gatewise.nn import ragged
+from gatewise.nn import paths
 from gatewise.nn.spec import Spec
 
 State = tuple[Tensor, Tensor]
 
+_IRREGULAR = "the input is empty, or input and state have shapes that this LSTM does not take"
+_TRACED = "the core's operator, which compilers and modes see, takes no packed sequences"
 
-def are_supported(
+
+def why_unfit(
     spec: Spec, batch_first: bool, input: Tensor | PackedSequence, hx: State | None
-) -> bool:
-    """Whether the core does this call; if not, PyTorch does it, or says what is wrong."""
+) -> str | None:
+    """Return what keeps the core from taking these; then PyTorch does, or says what is wrong.
+
+    Args:
+        spec: what the LSTM is.
+        batch_first: whether the batch comes before time.
+        input: of a `PackedSequence` the batch sizes are known to be good.
+        hx: the states, or None.
+    """
     if not isinstance(input, PackedSequence):
-        return are_regular(spec, batch_first, input, hx) and input.numel() > 0
-    if torch.compiler.is_compiling():
-        return False  # how many rows there are, stands in a tensor
-    data = input.data
-    if data.dim() != 2 or data.shape[1] != spec.I or not data.numel():
-        return False
-    if not ragged.is_well_packed(input):
-        return False
-    return hx is None or are_states(spec, hx, (int(input.batch_sizes[0]),))
+        fits = are_regular(spec, batch_first, input, hx) and input.numel() > 0
+        return None if fits else _IRREGULAR
+    if torch.compiler.is_compiling() or paths.are_modes_active():
+        return _TRACED
+    data, sizes = input.data, input.batch_sizes
+    if data.dim() != 2 or data.shape[1] != spec.I or not data.numel() or not paths.is_plain(sizes):
+        return _IRREGULAR
+    return None if are_states(spec, hx, (int(sizes[0]),)) else _IRREGULAR
 
 
 def are_regular(spec: Spec, batch_first: bool, input: Tensor, hx: State | None) -> bool:

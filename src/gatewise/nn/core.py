@@ -6,6 +6,7 @@ by PyTorch, so each layer is a call of its own.
 
 from __future__ import annotations
 
+from operator import is_
 from typing import Any
 
 import torch
@@ -13,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
-from gatewise.nn import native, ops
+from gatewise.nn import native, ops, paths
 from gatewise.nn.engine import Engine
-from gatewise.nn.native import Options
+from gatewise.nn.options import Options
 from gatewise.nn.spec import Spec
 
 State = tuple[Tensor, Tensor]
@@ -35,18 +36,27 @@ class Core:
         self.spec = spec
         self.frozen = frozen
         self.names = spec.registered_names()
+        base = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+        self._registered = {n for n in self.names if n}
+        self._flat_at = [k for k, n in enumerate(self.names) if n and n.startswith(base)]
         self._engines: dict[tuple[int, int, bool], Engine] = {}
 
-    def parameters_of(self, module: torch.nn.Module) -> list[Tensor | None]:
+    def parameters_of(self, module: torch.nn.LSTM) -> list[Any]:
         """Return a module's parameters as they are at this moment, parametrised or swapped too.
 
         `Spec.names` of each layer and direction; None for a bias that it does not have.
         """
         registered = module._parameters
-        return [
-            registered[n] if n in registered else None if n is None else getattr(module, n)
-            for n in self.names
-        ]
+        if torch.compiler.is_compiling() or not self._registered <= registered.keys():
+            return [None if n is None else getattr(module, n) for n in self.names]
+        found: list[Any] = [None if n is None else registered[n] for n in self.names]
+        flat = module._flat_weights
+        if len(flat) == len(self._flat_at):
+            own = [found[k] for k in self._flat_at]
+            if not all(map(is_, flat, own)) and _was_assigned(module, own):
+                for k, p in zip(self._flat_at, flat, strict=True):
+                    found[k] = p
+        return found
 
     def run(
         self,
@@ -138,13 +148,21 @@ class Core:
         parameters: list[Any],
         options: Options,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or paths.are_modes_active():
             spec = self.spec.of_layers(first, end, self.spec.bfloat16)
             return ops.run(spec, x, h0, c0, parameters, options)
         return native.run(self.engine(first, end), x, h0, c0, parameters, options)
 
     def __reduce__(self) -> Any:
         return Core, (self.spec, self.frozen)  # a copy or pickle of it starts afresh
+
+
+def _was_assigned(module: torch.nn.LSTM, registered: list[Any]) -> bool:
+    """Whether `_flat_weights` was set: PyTorch's LSTM goes by it while the parameters stay."""
+    refs = module._flat_weight_refs
+    return len(refs) == len(registered) and all(
+        ref is not None and ref() is p for ref, p in zip(refs, registered, strict=True)
+    )
 
 
 def _reordered(state: State, rows: Tensor) -> State:

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from gatewise import _native
-from gatewise.errors import ShapeError
 from gatewise.nn.spec import Spec
 
 
@@ -45,7 +44,7 @@ class Engine:
             ShapeError: one has another shape, or is missing.
         """
         if [p if p is None else p.shape for p in parameters] != self._shapes:
-            self._check_shapes(parameters)
+            self.spec.check(parameters)
         parameters = [p if p is None or p.is_contiguous() else p.contiguous() for p in parameters]
         packed = self._caches.get(dtype)
         if packed is None:
@@ -67,16 +66,6 @@ class Engine:
         storages = [None if p is None else p.untyped_storage() for p in parameters]
         self._seen = _Seen(now, weights, storages)
         return weights
-
-    def _check_shapes(self, parameters: list[Tensor | None]) -> None:
-        for k, (p, expected) in enumerate(zip(parameters, self._shapes, strict=True)):
-            name = self.names[k % len(self.names)]
-            got = None if p is None else tuple(p.shape)
-            if got != expected and not (got is None and name in ("b_ih", "b_hh")):
-                raise ShapeError(
-                    f"{name} of layer and direction {k // len(self.names)} has shape {got}: "
-                    f"expected {expected}. Assign a parameter of that shape."
-                )
 
     def __reduce__(self) -> Any:
         return Engine, (self.spec, self.frozen)

@@ -18,8 +18,8 @@ from gatewise.nn import arguments, composite, masks, paths, ragged
 from gatewise.nn.composite import LayerWeights
 from gatewise.nn.core import Core
 from gatewise.nn.init import torch_default_
-from gatewise.nn.native import Options, ragged_of
 from gatewise.nn.noise import disturbed
+from gatewise.nn.options import Options, ragged_of
 from gatewise.nn.spec import Spec
 from gatewise.nn.variants import checked_cell, register_parameters, warn_of_a_detour
 from gatewise.weights import INITIAL_STATE_NAMES, PARAMETER_NAMES, parameter_suffix
@@ -157,6 +157,8 @@ class LSTM(torch.nn.LSTM):
         """
         if lengths is not None:
             return self._forward_with_lengths(input, hx, lengths)
+        if isinstance(input, PackedSequence) and not torch.compiler.is_compiling():
+            ragged.check_packed(input)
         if hx is None and self.learn_initial_state:
             hx = self._learnt_state(input)
         core = self._core_of_now()
@@ -165,9 +167,10 @@ class LSTM(torch.nn.LSTM):
         x = input.data if isinstance(input, PackedSequence) else input
         tensors = [x, *given, *(() if hx is None else hx)]
         plain = self.cell.is_default and not self.is_regularised
-        supported = arguments.are_supported(core.spec, self.batch_first, input, hx)
-        path = paths.choose(None if plain else self.cell, tensors, supported)
+        unfit = arguments.why_unfit(core.spec, self.batch_first, input, hx)
+        path = paths.choose(None if plain else self.cell, tensors, unfit)
         if path == "torch":
+            self._check_for_torch(core, parameters, input, hx)
             return cast(Any, super().forward(input, hx))
         if path == "composite":
             paths.check_dtypes(tensors)
@@ -263,6 +266,27 @@ class LSTM(torch.nn.LSTM):
             core = self.__dict__["_core"] = Core(spec, self._weights_frozen)
         return core
 
+    def _check_for_torch(
+        self,
+        core: Core,
+        parameters: list[Any],
+        input: Tensor | PackedSequence,
+        hx: State | None,
+    ) -> None:
+        """Refuse what some of PyTorch's kernels take on trust: weights, packed states of any shape.
+
+        Raises:
+            ShapeError, RuntimeError: a parameter, the input or a state does not fit.
+        """
+        if torch.compiler.is_compiling() or paths.is_tracing():
+            return
+        core.spec.check_given(parameters)
+        if isinstance(input, PackedSequence):
+            if hx is None:
+                self.check_input(input.data, input.batch_sizes)
+            else:
+                self.check_forward_args(input.data, hx, input.batch_sizes)
+
     def _forward_with_lengths(
         self, input: Tensor | PackedSequence, hx: State | None, lengths: Tensor | Sequence[int]
     ) -> tuple[Tensor, State]:
@@ -328,12 +352,6 @@ class LSTM(torch.nn.LSTM):
 
         Rows stand in the caller's order here, that of the states and of the masks.
         """
-        if not torch.compiler.is_compiling() and not ragged.is_well_packed(input):
-            raise ShapeError(
-                f"input has {len(input.data)} rows and batch_sizes "
-                f"{input.batch_sizes.tolist()[:8]}: expected numbers from 1 on that never "
-                "rise and add up to the rows. Pack it with torch.nn.utils.rnn.pack_sequence."
-            )
         x, lengths = pad_packed_sequence(input)
         hx = hx or self._zeros(x.shape[1], x)
         self.check_forward_args(input.data, hx, input.batch_sizes)

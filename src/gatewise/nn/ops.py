@@ -19,14 +19,15 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils.flop_counter import register_flop_formula
 
 from gatewise.cell import Cell
-from gatewise.nn import native
+from gatewise.errors import DtypeError, ShapeError
+from gatewise.nn import differentiable, native, paths
 from gatewise.nn.engine import Engine
-from gatewise.nn.native import Options
 from gatewise.nn.noise import Noise
+from gatewise.nn.options import Options
 from gatewise.nn.spec import Spec
 
 Maybe = Tensor | None
@@ -54,7 +55,7 @@ def run(
     """Run layers as one operator.
 
     It keeps a tape where gradients are wanted. An exported program keeps none: training one runs
-    forward twice. Neither has second derivatives.
+    forward twice. Compiled, neither has second derivatives.
 
     Args:
         spec: what the layers are.
@@ -127,14 +128,45 @@ def _engine(parameters: list[Maybe], config: str) -> Engine:
     return found[1]
 
 
+_REMEDY = "Give the operator what forward had and gave."
+
+
+def _check(
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str
+) -> tuple[Spec, int, int]:
+    """Return spec, T and B of a call: anyone may call an operator, and the core trusts addresses.
+
+    Raises:
+        ShapeError, DtypeError: the tensors do not fit the configuration or each other.
+    """
+    spec, options, _ = _decoded(config)
+    if x.dtype not in paths.NATIVE_DTYPES:
+        raise DtypeError(f"x is {x.dtype}: expected float32 or float64. Convert x and the module.")
+    T, B, I = x.shape if x.dim() == 3 and x.numel() else (0, 0, 0)
+    if I != spec.I or options.batch_sizes is not None or options.ragged is not None:
+        raise ShapeError(
+            f"x has shape {tuple(x.shape)}: expected [T, B, {spec.I}], none of them 0. "
+            "The operator takes padded batches."
+        )
+    states = (spec.L * spec.D, B)
+    shapes = [x.shape, (*states, spec.P), (*states, spec.H), *spec.shapes]
+    native.check_tensors((x, h0, c0, *parameters), shapes, x.dtype, _REMEDY)
+    steps = (spec.L * spec.D, T, B)
+    masks = [(*states, spec.P), (*steps, spec.P), (*steps, spec.H)]
+    native.check_tensors(noise, masks[: len(noise)], x.dtype, _REMEDY)
+    return spec, T, B
+
+
 @torch.library.impl("gatewise::lstm", "CPU")
 @torch.compiler.disable
 def _forward(
     x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    engine, options = _engine(parameters, config), _decoded(config).with_noise(noise)
-    y, h_n, c_n, tape, _ = native.forward(engine, options, x, h0, c0, parameters, keep)
+    with paths.unseen():
+        _check(x, h0, c0, parameters, noise, config)
+        engine, options = _engine(parameters, config), _decoded(config).with_noise(noise)
+        y, h_n, c_n, tape, _ = native.forward(engine, options, x, h0, c0, parameters, keep)
     return y, h_n, c_n, x.new_empty(0) if tape is None else tape
 
 
@@ -146,12 +178,22 @@ def _forward_shapes(
     spec, options, _ = _decoded(config)
     L, D, H, P = spec.L, spec.D, spec.H, spec.P
     T, B, _ = x.shape
-    first, second = (B, T) if options.batch_first else (T, B)
-    y = x.new_empty((first, second, D * P))
     h_n, c_n = (x.new_empty((L * D, B, size)) for size in (P, H))
-    # How long a tape is, is the core's own affair.
-    size = torch.library.get_ctx().new_dynamic_size() if keep else 0
-    return y.transpose(0, 1) if options.batch_first else y, h_n, c_n, x.new_empty(size)
+    if options.batch_first:
+        y = x.new_empty_strided((T, B, D * P), (D * P, T * D * P, 1))
+    else:
+        y = x.new_empty((T, B, D * P))
+    return y, h_n, c_n, x.new_empty(_tape_size(spec, T, B) if keep else 0)
+
+
+def _tape_size(spec: Spec, T: Any, B: Any) -> Any:
+    """How long a tape is, is the core's own affair: a number that is not known yet."""
+    context = torch.library.get_ctx()
+    if context._shape_env is not None:
+        return context.new_dynamic_size()
+    return (
+        5 * spec.L * spec.D * T * B * spec.H
+    )  # as documented; FakeTensorMode alone has no symbols
 
 
 @torch.library.impl("gatewise::lstm_backward", "CPU")
@@ -159,11 +201,17 @@ def _backward(
     x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
     y: Tensor, tape: Tensor, dy: Maybe, dh_n: Maybe, dc_n: Maybe, want_dx: bool,
 ) -> list[Tensor]:  # fmt: skip
-    engine, options = _engine(parameters, config), _decoded(config).with_noise(noise)
-    weights = engine.pack(parameters, x.dtype)
-    found = native.backward(
-        engine, options, x, h0, c0, parameters, weights, y, tape, (dy, dh_n, dc_n), want_dx
-    )
+    with paths.unseen():
+        spec, T, B = _check(x, h0, c0, parameters, noise, config)
+        engine, options = _engine(parameters, config), _decoded(config).with_noise(noise)
+        weights = engine.pack(parameters, x.dtype)
+        rows, states = (T, B, spec.D * spec.P), (spec.L * spec.D, B)
+        size = weights.tape_size(T, B, options.checkpoint_every, None)
+        shapes = (rows, (size,), rows, (*states, spec.P), (*states, spec.H))
+        native.check_tensors((y, tape, dy, dh_n, dc_n), shapes, x.dtype, _REMEDY)
+        found = native.backward(
+            engine, options, x, h0, c0, parameters, weights, y, tape, (dy, dh_n, dc_n), want_dx
+        )
     return [g for g in found if g is not None]
 
 
@@ -187,23 +235,31 @@ class _LSTM(torch.autograd.Function):
         call = (x, h0, c0, list(parameters), noise, config)
         with torch._C._AutoDispatchBelowAutograd():
             y, h_n, c_n, tape = torch.ops.gatewise.lstm(*call, keep)
-        ctx.save_for_backward(x, h0, c0, y, tape, *parameters)
+        # A compiler's own tensors are not worked on in place.
+        kept, ctx.changes = native.without_count(y) if type(y) is Tensor else (y, None)
+        ctx.save_for_backward(x, h0, c0, kept, tape, *parameters)
         ctx.config, ctx.keep, ctx.noise = config, keep, noise
         ctx.mark_non_differentiable(tape)
         ctx.set_materialize_grads(False)
         return y, h_n, c_n, tape
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Maybe) -> tuple[Maybe, ...]:  # type: ignore[override]
         x, h0, c0, y, tape, *parameters = ctx.saved_tensors
+        needed = ctx.needs_input_grad[3:]
+        if torch.is_grad_enabled() or any(map(native.is_many, grads)):
+            spec, given = _decoded(ctx.config).spec, [x, h0, c0, *parameters]
+            options = _decoded(ctx.config).with_noise(ctx.noise)
+            found = differentiable.backward(spec, options, given, grads[:3], needed)
+            return None, None, None, *found
         call = (x, h0, c0, parameters, ctx.noise, ctx.config)
         if not ctx.keep:
             tape = torch.ops.gatewise.lstm(*call, True)[3]
-        want_dx = ctx.needs_input_grad[3]
-        found = iter(torch.ops.gatewise.lstm_backward(*call, y, tape, *grads[:3], want_dx))
-        dx = next(found) if want_dx else None
-        others = (None if t is None else next(found) for t in (h0, c0, *parameters))
+        if ctx.changes is not None and ctx.changes._version:
+            y = torch.ops.gatewise.lstm(*call, False)[0]
+        rest = iter(torch.ops.gatewise.lstm_backward(*call, y, tape, *grads[:3], needed[0]))
+        dx = next(rest) if needed[0] else None
+        others = (None if t is None else next(rest) for t in (h0, c0, *parameters))
         return None, None, None, dx, *others
 
 
@@ -216,3 +272,31 @@ def _with_autograd(
         return _LSTM.apply(config, keep, noise, x, h0, c0, *parameters)
     with torch._C._AutoDispatchBelowAutograd():
         return torch.ops.gatewise.lstm(x, h0, c0, parameters, noise, config, keep)
+
+
+@register_flop_formula(torch.ops.gatewise.lstm)
+def _forward_flops(
+    x: Any, h0: Any, c0: Any, parameters: Any, noise: Any, config: str, keep: bool, **_: Any
+) -> int:
+    """What `torch.utils.flop_counter` counts of PyTorch's operators: the products alone."""
+    return sum(_flops(x, config))
+
+
+@register_flop_formula(torch.ops.gatewise.lstm_backward)
+def _backward_flops(
+    x: Any, h0: Any, c0: Any, parameters: Any, noise: Any, config: str, y: Any, tape: Any, dy: Any,
+    dh_n: Any, dc_n: Any, want_dx: bool, **_: Any,
+) -> int:  # fmt: skip
+    """Each product of forward twice; no dx of the first layer unless wanted."""
+    found = _flops(x, config)
+    return 2 * sum(found) - (0 if want_dx else found[0])
+
+
+def _flops(x: Any, config: str) -> tuple[int, int]:
+    """Of the first layer's products with its input, and of all others."""
+    spec = _decoded(config).spec
+    T, B, _ = x
+    rows = 2 * T * B * spec.D * 4 * spec.H
+    above = (spec.L - 1) * spec.D * spec.P + spec.L * spec.P
+    projections = 2 * T * B * spec.D * spec.L * spec.H * spec.projection
+    return rows * spec.I, rows * above + projections

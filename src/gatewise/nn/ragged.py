@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from gatewise import _native
 from gatewise.errors import ConfigError, ShapeError
+from gatewise.nn import paths
 
 
 def packed_of_lengths(
@@ -55,16 +56,29 @@ def packed_like(input: PackedSequence, y: Tensor, lengths: Tensor) -> PackedSequ
     )
 
 
-def is_well_packed(input: PackedSequence) -> bool:
-    """Whether the sizes of the batch at each step are what they should be.
+def check_packed(input: PackedSequence) -> None:
+    """Refuse a batch whose sizes at each step are not what they should be.
 
-    PyTorch makes a `PackedSequence` of anything, and refuses it where it is used.
+    PyTorch makes a `PackedSequence` of anything, and some of its kernels take that on trust. Sizes
+    without numbers (of FakeTensorMode) pass.
+
+    Raises:
+        ShapeError: they are not.
     """
     sizes = input.batch_sizes
-    if sizes.dim() != 1 or sizes.dtype is not torch.int64 or not sizes.is_cpu:
-        return False
-    sizes = sizes.contiguous()
-    return _native.is_well_packed(sizes.data_ptr(), sizes.shape[0], input.data.shape[0])
+    if not paths.is_plain(sizes):
+        return
+    fits = sizes.dim() == 1 and sizes.dtype is torch.int64
+    if fits:
+        with paths.unseen():
+            sizes = sizes.contiguous()
+        fits = _native.is_well_packed(sizes.data_ptr(), sizes.shape[0], input.data.shape[0])
+    if not fits:
+        raise ShapeError(
+            f"input has {len(input.data)} rows and batch_sizes "
+            f"{sizes.tolist()[:8]} of {sizes.dtype}: expected int64 numbers from 1 on that never "
+            "rise and add up to the rows. Pack it with torch.nn.utils.rnn.pack_sequence."
+        )
 
 
 def checked_lengths(lengths: Tensor | Sequence[int], T: int, B: int) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from gatewise import _native
 from gatewise.cell import Cell
+from gatewise.errors import ShapeError
 from gatewise.weights import PARAMETER_NAMES, parameter_suffix
 
 Shape = tuple[int, ...]
@@ -67,3 +69,33 @@ class Spec(NamedTuple):
         """Return what the layers from `first` to before `end` are."""
         inputs = self.D * self.P if first else self.I
         return self._replace(L=end - first, I=inputs, bfloat16=bfloat16)
+
+    def check(self, parameters: Sequence[Any]) -> None:
+        """Refuse parameters of other shapes: `names` of each layer and direction.
+
+        Raises:
+            ShapeError: one has another shape, or is missing.
+        """
+        self.check_given(parameters)
+        for k, p in enumerate(parameters):
+            if p is None and self._name(k) not in ("b_ih", "b_hh"):
+                raise ShapeError(f"{self._place(k)} is missing. Assign a parameter.")
+
+    def check_given(self, parameters: Sequence[Any]) -> None:
+        """The same, but for those that are missing.
+
+        Raises:
+            ShapeError: one has another shape.
+        """
+        for k, (p, expected) in enumerate(zip(parameters, self.shapes, strict=True)):
+            if p is not None and tuple(p.shape) != expected:
+                raise ShapeError(
+                    f"{self._place(k)} has shape {tuple(p.shape)}: expected {expected}. "
+                    "Assign a parameter of that shape."
+                )
+
+    def _name(self, k: int) -> str:
+        return self.names[k % len(self.names)]
+
+    def _place(self, k: int) -> str:
+        return f"{self._name(k)} of layer and direction {k // len(self.names)}"
