@@ -26,6 +26,11 @@ def test_the_import_contracts_hold():
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
+def test_the_modules_of_nn_hide_no_import_of_each_other_from_the_contracts():
+    for path in (ROOT / "src/gatewise/nn").glob("*.py"):
+        assert "TYPE_CHECKING" not in path.read_text(), path
+
+
 def test_the_torch_free_part_leaves_torch_out():
     done = python(f"{TORCH_FREE}; import sys; print('torch' in sys.modules)")
     assert done.stdout.strip() == "False", done.stderr

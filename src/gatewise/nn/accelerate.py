@@ -6,7 +6,6 @@ from typing import TypeVar
 
 import torch
 
-from gatewise.cell import Cell
 from gatewise.nn.cell import LSTMCell
 from gatewise.nn.lstm import LSTM
 
@@ -36,5 +35,4 @@ def accelerate(module: M) -> M:
         native = _NATIVE.get(type(child))
         if native is not None:
             child.__class__ = native
-            child.__dict__["cell"] = Cell()
     return module

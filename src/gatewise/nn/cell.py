@@ -31,7 +31,7 @@ class LSTMCell(torch.nn.LSTMCell):
     (torch.Size([2, 3]), torch.Size([2, 3]))
     """
 
-    cell: Cell
+    cell: Cell = Cell()
 
     def __init__(self, *args: Any, cell: Cell = Cell(), **kwargs: Any) -> None:
         checked_cell(cell)
@@ -77,10 +77,6 @@ class LSTMCell(torch.nn.LSTMCell):
         """Show the cell where it is not PyTorch's."""
         shown = super().extra_repr()
         return shown if self.cell.is_default else f"{shown}, cell={self.cell}"
-
-    def __setstate__(self, d: dict[str, Any]) -> None:
-        d.setdefault("cell", Cell())
-        super().__setstate__(d)
 
     def _weights(self) -> LayerWeights:
         found = {k: getattr(self, name, None) for k, name in PARAMETER_NAMES.items()}

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from gatewise import _native
-from gatewise.cell import Cell
-from gatewise.errors import ShapeError
+from gatewise.nn.spec import Spec
 
 
 class Engine:
@@ -22,29 +21,19 @@ class Engine:
     `gatewise.nn.LSTM.freeze_weights`. A copy or pickle of it starts afresh. Threads may share it.
 
     Args:
-        L, D, I, H: layers, directions, input and hidden size.
-        bfloat16: round weights and what meets them (float32 only).
-        cell: which LSTM.
-        projection: proj_size, 0 for none.
+        spec: what the layers are.
+        frozen: trust PyTorch's count of changes.
     """
 
-    def __init__(
-        self,
-        L: int,
-        D: int,
-        I: int,
-        H: int,
-        bfloat16: bool = False,
-        cell: Cell = Cell(),
-        projection: int = 0,
-    ) -> None:
-        self.sizes = (L, D, I, H)
-        self.bfloat16 = bfloat16
-        self.cell = cell
-        self.projection = projection
-        self.names = _native.parameter_names(cell, projection)
-        self.frozen = False
-        self._shapes = _shapes(self)
+    def __init__(self, spec: Spec, frozen: bool = False) -> None:
+        self.spec = spec
+        self.frozen = frozen
+        # Read at each call, so taken apart once.
+        self.sizes = (spec.L, spec.D, spec.I, spec.H)
+        self.projection = spec.projection
+        self.cell = spec.cell
+        self.names = spec.names
+        self._shapes = spec.shapes
         self._caches: dict[torch.dtype, Any] = {}
         self._seen: _Seen | None = None
 
@@ -55,12 +44,12 @@ class Engine:
             ShapeError: one has another shape, or is missing.
         """
         if [p if p is None else p.shape for p in parameters] != self._shapes:
-            self._check_shapes(parameters)
+            self.spec.check(parameters)
         parameters = [p if p is None or p.is_contiguous() else p.contiguous() for p in parameters]
         packed = self._caches.get(dtype)
         if packed is None:
             made = _native.CacheF32 if dtype == torch.float32 else _native.CacheF64
-            bfloat16 = self.bfloat16 and dtype == torch.float32
+            bfloat16 = self.spec.bfloat16 and dtype == torch.float32
             cell = _native.cell_fields(self.cell)
             made_now = made(*self.sizes, bfloat16, cell, self.projection)
             packed = self._caches.setdefault(dtype, made_now)
@@ -78,29 +67,8 @@ class Engine:
         self._seen = _Seen(now, weights, storages)
         return weights
 
-    def _check_shapes(self, parameters: list[Tensor | None]) -> None:
-        for k, (p, expected) in enumerate(zip(parameters, self._shapes, strict=True)):
-            name = self.names[k % len(self.names)]
-            got = None if p is None else tuple(p.shape)
-            if got != expected and not (got is None and name in ("b_ih", "b_hh")):
-                raise ShapeError(
-                    f"{name} of layer and direction {k // len(self.names)} has shape {got}: "
-                    f"expected {expected}. Assign a parameter of that shape."
-                )
-
     def __reduce__(self) -> Any:
-        return _thawed, (self.sizes, self.bfloat16, self.cell, self.projection, self.frozen)
-
-
-def _shapes(engine: Engine) -> list[tuple[int, ...]]:
-    """Of all parameters."""
-    L, D, I, H = engine.sizes
-    inputs = [I if layer == 0 else D * (engine.projection or H) for layer in range(L)]
-    own = [
-        _native.parameter_shapes(engine.names, size, H, engine.projection).values()
-        for size in inputs
-    ]
-    return [shape for layer in own for _ in range(D) for shape in layer]
+        return Engine, (self.spec, self.frozen)
 
 
 class _Seen(NamedTuple):
@@ -115,12 +83,8 @@ class _Seen(NamedTuple):
     storages: list[Any]
 
 
-def _thawed(
-    sizes: tuple[int, int, int, int], bfloat16: bool, cell: Cell, projection: int, frozen: bool
-) -> Engine:
-    engine = Engine(*sizes, bfloat16, cell, projection)
-    engine.frozen = frozen
-    return engine
+def _thawed(*_: object) -> None:
+    """What pickles with a `gatewise.nn.whole._Kept` call; nothing in it is needed any more."""
 
 
 @cache

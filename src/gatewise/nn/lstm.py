@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -13,9 +14,13 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from gatewise._native import Precision, check_precision
 from gatewise.cell import Cell
 from gatewise.errors import ConfigError, ShapeError
-from gatewise.nn import composite, masks, paths, ragged, whole
+from gatewise.nn import arguments, composite, masks, paths, ragged
 from gatewise.nn.composite import LayerWeights
+from gatewise.nn.core import Core
 from gatewise.nn.init import torch_default_
+from gatewise.nn.noise import disturbed
+from gatewise.nn.options import Options, ragged_of
+from gatewise.nn.spec import Spec
 from gatewise.nn.variants import checked_cell, register_parameters, warn_of_a_detour
 from gatewise.weights import INITIAL_STATE_NAMES, PARAMETER_NAMES, parameter_suffix
 
@@ -74,13 +79,16 @@ class LSTM(torch.nn.LSTM):
     (torch.Size([5, 3, 16]), torch.Size([2, 3, 16]), torch.Size([2, 3, 16]))
     """
 
-    cell: Cell
+    weight_hh_l0: Tensor
+    cell: Cell = Cell()
     checkpoint_every: int = 0
     precision: Precision = "full"
     recurrent_dropout: float = 0.0
     weight_dropout: float = 0.0
     learn_initial_state: bool = False
     _zoneout: tuple[float, float] = (0.0, 0.0)
+    _weights_frozen: bool = False
+    _core: Core | None = None
 
     def __init__(
         self,
@@ -148,28 +156,33 @@ class LSTM(torch.nn.LSTM):
             ShapeError, ConfigError: `lengths` does not fit the input; else what PyTorch raises.
         """
         if lengths is not None:
-            return ragged.forward(self, input, hx, lengths)
+            return self._forward_with_lengths(input, hx, lengths)
+        if isinstance(input, PackedSequence) and not torch.compiler.is_compiling():
+            ragged.check_packed(input)
         if hx is None and self.learn_initial_state:
             hx = self._learnt_state(input)
-        parameters = whole.parameters_of(self)
+        core = self._core_of_now()
+        parameters = core.parameters_of(self)
         given = parameters if self.bias else [p for p in parameters if p is not None]
         x = input.data if isinstance(input, PackedSequence) else input
         tensors = [x, *given, *(() if hx is None else hx)]
         plain = self.cell.is_default and not self.is_regularised
-        supported = self._is_supported(input, hx)
-        path = paths.choose(None if plain else self.cell, tensors, supported)
+        unfit = arguments.why_unfit(core.spec, self.batch_first, input, hx)
+        path = paths.choose(None if plain else self.cell, tensors, unfit)
         if path == "torch":
+            self._check_for_torch(core, parameters, input, hx)
             return cast(Any, super().forward(input, hx))
         if path == "composite":
             paths.check_dtypes(tensors)
         if isinstance(input, PackedSequence):
             if path == "native":
-                return whole.run_packed(self, input, hx, parameters)
+                return self._run_packed(core, input, hx, parameters)
             return self._forward_packed(input, hx)
-        if not self._is_regular(input, hx):
+        if not arguments.are_regular(core.spec, self.batch_first, input, hx):
             super().forward(input, hx)  # raises: its messages are the ones that people know
             raise ShapeError(f"input has shape {tuple(input.shape)}, which this LSTM cannot take.")
-        return self._forward_padded(input, hx, parameters if path == "native" else None)
+        run = partial(self._run, core, parameters) if path == "native" else self._run_composite
+        return self._forward_padded(run, input, hx)
 
     def freeze_weights(self, frozen: bool = True) -> None:
         """Promise that the weights change only in ways that PyTorch counts.
@@ -182,7 +195,8 @@ class LSTM(torch.nn.LSTM):
         >>> lstm = LSTM(8, 16).eval()
         >>> lstm.freeze_weights()
         """
-        whole.freeze(self, frozen)
+        self._weights_frozen = frozen
+        self.__dict__.pop("_core", None)
 
     def reset_parameters(self) -> None:
         """Initialise as `torch.nn.LSTM` does; see `gatewise.nn.init.torch_default_`."""
@@ -218,9 +232,13 @@ class LSTM(torch.nn.LSTM):
         """Number of directions D."""
         return 2 if self.bidirectional else 1
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = cast(dict[str, Any], super().__getstate__())
+        state.pop("_core", None)  # a copy makes its own
+        return state
+
     def __setstate__(self, d: dict[str, Any]) -> None:
-        d.setdefault("cell", Cell())
-        super().__setstate__(d)
+        super().__setstate__({k: v for k, v in d.items() if k != "_kept_for_the_core"})
 
     @property
     def has_regularisers(self) -> bool:
@@ -232,43 +250,62 @@ class LSTM(torch.nn.LSTM):
         """Whether this call multiplies by masks or rates: outside training only zoneout's."""
         return self.has_regularisers and (self.training or any(self.zoneout))
 
-    def _is_supported(self, input: Tensor | PackedSequence, hx: State | None) -> bool:
-        """Whether the core does this call; if not, PyTorch does it, or says what is wrong."""
-        if not isinstance(input, PackedSequence):
-            return self._is_regular(input, hx) and input.numel() > 0
-        if torch.compiler.is_compiling():
-            return False  # how many rows there are, stands in a tensor
-        data = input.data
-        if data.dim() != 2 or data.shape[1] != self.input_size or not data.numel():
-            return False
-        if not ragged.is_well_packed(input):
-            return False
-        return hx is None or self._are_states(hx, (int(input.batch_sizes[0]),))
-
-    def _is_regular(self, input: Tensor, hx: State | None) -> bool:
-        """Whether input and state have the shapes that PyTorch takes."""
-        if not isinstance(input, Tensor) or input.is_nested or input.dim() not in (2, 3):
-            return False
-        time = 1 if self.batch_first and input.dim() == 3 else 0
-        if input.shape[-1] != self.input_size or input.shape[time] == 0:
-            return False
-        return self._are_states(hx, () if input.dim() == 2 else (input.shape[1 - time],))
-
-    def _are_states(self, hx: State | None, batch: tuple[int, ...]) -> bool:
-        """Whether the states, if given, are those of such a batch."""
-        if hx is None:
-            return True
-        states = self.num_layers * self.directions
-        sizes = (self.proj_size or self.hidden_size, self.hidden_size)
-        return len(hx) == 2 and all(
-            isinstance(s, Tensor) and s.shape == (states, *batch, size)
-            for s, size in zip(hx, sizes, strict=True)
+    def _core_of_now(self) -> Core:
+        """The core for what this module is now: sizes and cell may have changed since a call."""
+        bfloat16 = self.precision == "bfloat16" and not (
+            self.proj_size or self.cell.layer_norm or self.has_regularisers
         )
+        spec = Spec(
+            self.num_layers, self.directions, self.input_size, self.hidden_size, self.proj_size,
+            bool(self.bias), bfloat16, self.cell,
+        )  # fmt: skip
+        if torch.compiler.is_compiling():
+            return Core(spec)  # a graph needs to know what it is, no more
+        core = self.__dict__.get("_core")
+        if core is None or core.spec != spec:
+            core = self.__dict__["_core"] = Core(spec, self._weights_frozen)
+        return core
+
+    def _check_for_torch(
+        self,
+        core: Core,
+        parameters: list[Any],
+        input: Tensor | PackedSequence,
+        hx: State | None,
+    ) -> None:
+        """Refuse what some of PyTorch's kernels take on trust: weights, packed states of any shape.
+
+        Raises:
+            ShapeError, RuntimeError: a parameter, the input or a state does not fit.
+        """
+        if torch.compiler.is_compiling() or paths.is_tracing():
+            return
+        core.spec.check_given(parameters)
+        if isinstance(input, PackedSequence):
+            if hx is None:
+                self.check_input(input.data, input.batch_sizes)
+            else:
+                self.check_forward_args(input.data, hx, input.batch_sizes)
+
+    def _forward_with_lengths(
+        self, input: Tensor | PackedSequence, hx: State | None, lengths: Tensor | Sequence[int]
+    ) -> tuple[Tensor, State]:
+        packed = ragged.packed_of_lengths(input, lengths, self.batch_first)
+        padded = cast(Tensor, input)
+        if packed is None:
+            return cast(tuple[Tensor, State], self.forward(padded, hx))  # there are no rows
+        output, state = self.forward(packed, hx)
+        y, _ = pad_packed_sequence(
+            cast(PackedSequence, output),
+            self.batch_first,
+            total_length=padded.shape[1 if self.batch_first else 0],
+        )
+        return y, state
 
     def _forward_padded(
-        self, input: Tensor, hx: State | None, parameters: list[Any] | None
+        self, run: Callable[..., tuple[Tensor, Tensor, Tensor]], input: Tensor, hx: State | None
     ) -> tuple[Tensor, State]:
-        """On the native path with these parameters, or without on the composite one."""
+        """Run with time first and a batch, whatever the caller's layout."""
         batched = input.dim() == 3
         x = input if batched else input.unsqueeze(1)
         transposed = batched and self.batch_first
@@ -276,15 +313,37 @@ class LSTM(torch.nn.LSTM):
             x = x.transpose(0, 1)
         if hx is not None and not batched:
             hx = (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
-        if parameters is None:
-            y, h_n, c_n = self._run_composite(x, *(hx or self._zeros(x.shape[1], x)))
-        else:
-            y, h_n, c_n = whole.run(self, x, hx, parameters, transposed)
+        y, h_n, c_n = run(x, hx)
         if transposed:
             y = y.transpose(0, 1)
         if not batched:
             return y.squeeze(1), (h_n.squeeze(1), c_n.squeeze(1))
         return y, (h_n, c_n)
+
+    def _run(
+        self, core: Core, parameters: list[Any], x: Tensor, hx: State | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Run all layers on the core; x is [T, B, I]."""
+        options = Options(self.batch_first and x.dim() == 3, self.checkpoint_every)
+        if self.is_regularised:
+            drawn = masks.draw(self, x.shape[0], x.shape[1])
+            parameters, noise = disturbed(parameters, drawn, core.spec.names)
+            options = options._replace(noise=noise, checkpoint_every=0)
+        return core.run(x, hx, parameters, options, self.dropout if self.training else 0.0)
+
+    def _run_packed(
+        self, core: Core, input: PackedSequence, hx: State | None, parameters: list[Any]
+    ) -> tuple[PackedSequence, State]:
+        """Run all layers on the core, without padding."""
+        sizes = input.batch_sizes
+        batch = ragged_of(sizes)
+        options = Options(batch_sizes=sizes, ragged=batch)
+        if self.is_regularised:
+            drawn = masks.draw(self, batch.T, batch.B)
+            parameters, noise = disturbed(parameters, drawn, core.spec.names)
+            options = options._replace(noise=noise and noise.packed(input))
+        dropout = self.dropout if self.training else 0.0
+        return core.run_packed(input, hx, parameters, options, dropout)
 
     def _forward_packed(
         self, input: PackedSequence, hx: State | None
@@ -293,16 +352,10 @@ class LSTM(torch.nn.LSTM):
 
         Rows stand in the caller's order here, that of the states and of the masks.
         """
-        if not torch.compiler.is_compiling() and not ragged.is_well_packed(input):
-            raise ShapeError(
-                f"input has {len(input.data)} rows and batch_sizes "
-                f"{input.batch_sizes.tolist()[:8]}: expected numbers from 1 on that never "
-                "rise and add up to the rows. Pack it with torch.nn.utils.rnn.pack_sequence."
-            )
         x, lengths = pad_packed_sequence(input)
-        h0, c0 = hx or self._zeros(x.shape[1], x)
-        self.check_forward_args(input.data, (h0, c0), input.batch_sizes)
-        y, h_n, c_n = self._run_composite(x, h0, c0, lengths.to(x.device))
+        hx = hx or self._zeros(x.shape[1], x)
+        self.check_forward_args(input.data, hx, input.batch_sizes)
+        y, h_n, c_n = self._run_composite(x, hx, lengths.to(x.device))
         return ragged.packed_like(input, y, lengths), (h_n, c_n)
 
     def _learnt_state(self, input: Tensor | PackedSequence) -> State | None:
@@ -310,7 +363,7 @@ class LSTM(torch.nn.LSTM):
         h, c = (cast(Tensor, getattr(self, name)) for name in INITIAL_STATE_NAMES)
         if isinstance(input, PackedSequence):
             B = int(input.batch_sizes[0])
-        elif not self._is_regular(input, None):
+        elif not arguments.are_regular(self._core_of_now().spec, self.batch_first, input, None):
             return None
         elif input.dim() == 2:
             return h.squeeze(1), c.squeeze(1)
@@ -323,10 +376,11 @@ class LSTM(torch.nn.LSTM):
         return like.new_zeros(states, B, self.proj_size or H), like.new_zeros(states, B, H)
 
     def _run_composite(
-        self, x: Tensor, h0: Tensor, c0: Tensor, lengths: Tensor | None = None
+        self, x: Tensor, hx: State | None, lengths: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Run all layers as PyTorch operations; x is [T, B, I]."""
         T, B, _ = x.shape
+        h0, c0 = hx or self._zeros(B, x)
         if not self.cell.has_callables:  # of those was warned before
             warn_of_a_detour(x, ragged=lengths is not None)
         weights = [self.layer_weights(layer, d) for layer in range(self.num_layers)

@@ -13,7 +13,7 @@ only if its rate is not 0. PyTorch's own dropout between layers draws after them
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,11 +21,32 @@ from torch import Tensor
 from gatewise.errors import ConfigError
 from gatewise.nn.composite import Masks
 
-if TYPE_CHECKING:
-    from gatewise.nn.lstm import LSTM
+
+class Regularised(Protocol):
+    """What `draw` reads of a `gatewise.nn.LSTM`."""
+
+    training: bool
+    num_layers: int
+    hidden_size: int
+    recurrent_dropout: float
+    weight_dropout: float
+
+    weight_hh_l0: Tensor
+
+    @property
+    def zoneout(self) -> tuple[float, float]:
+        """Rates of h and of c."""
+        ...
+
+    @property
+    def directions(self) -> int:
+        """Number of directions."""
+        ...
 
 
-def draw(lstm: LSTM, T: int, B: int, generator: torch.Generator | None = None) -> list[Masks]:
+def draw(
+    lstm: Regularised, T: int, B: int, generator: torch.Generator | None = None
+) -> list[Masks]:
     """Draw the masks of one call.
 
     Args:
@@ -87,11 +108,11 @@ def checked_zoneout(value: Any) -> tuple[float, float]:
     return checked_rate(value[0], "zoneout of h"), checked_rate(value[1], "zoneout of c")
 
 
-def _draw_one(lstm: LSTM, T: int, B: int, generator: torch.Generator | None) -> Masks:
+def _draw_one(lstm: Regularised, T: int, B: int, generator: torch.Generator | None) -> Masks:
     z_h, z_c = lstm.zoneout
     if not lstm.training:
         return Masks(zoneout=(z_h, z_c) if z_h or z_c else None)
-    w_hh: Any = lstm.weight_hh_l0
+    w_hh = lstm.weight_hh_l0
     (rows, P), H = w_hh.shape, lstm.hidden_size
 
     def dropout(p: float, *shape: int) -> Tensor | None:

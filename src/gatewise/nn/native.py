@@ -6,44 +6,22 @@ What is handed to the core are addresses: a tensor's view as an array costs more
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from gatewise import _native
-from gatewise.nn import composite
-from gatewise.nn.composite import LayerWeights
+from gatewise.errors import ShapeError
+from gatewise.nn import differentiable, paths
 from gatewise.nn.engine import Engine
 from gatewise.nn.noise import Noise
+from gatewise.nn.options import Options
 
 _POOLED_SIZE = 1 << 18  # elements of a tape, from which on the core's own memory is worth its fee
+_OF_HOOKS = "A hook of saved tensors shall unpack what it was given to pack."
 _BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))
-
-
-class Options(NamedTuple):
-    """How to run; see `gatewise.nn.LSTM`.
-
-    Attributes:
-        batch_first: y lies in memory as [B, T, D*P].
-        checkpoint_every: as in `gatewise.nn.LSTM`; 0 where there is noise.
-        batch_sizes: [T] int64, of a `PackedSequence`: x and y hold the rows of all steps, [N, *].
-        ragged: the same as the core takes it, `ragged_of(batch_sizes)`.
-        noise: what disturbs the states.
-    """
-
-    batch_first: bool = False
-    checkpoint_every: int = 0
-    batch_sizes: Tensor | None = None
-    ragged: _native.Ragged | None = None
-    noise: Noise | None = None
-
-
-def ragged_of(batch_sizes: Tensor) -> _native.Ragged:
-    """Return the batch of these sizes, of a `gatewise.nn.ragged.is_well_packed` sequence."""
-    batch_sizes = batch_sizes.contiguous()
-    return _native.Ragged(batch_sizes.data_ptr(), batch_sizes.shape[0])
 
 
 def run(
@@ -93,18 +71,38 @@ class _Layers(torch.autograd.Function):
         y, h_n, c_n, tape, ctx.weights = forward(
             engine, options, x, h0, c0, list(parameters), keep=True
         )
-        ctx.save_for_backward(x, h0, c0, y, tape, *parameters)
-        ctx.engine, ctx.options = engine, options
+        kept, ctx.changes = without_count(y)
+        ctx.save_for_backward(x, h0, c0, kept, tape, *parameters)
+        ctx.shapes = [None if t is None else t.shape for t in (x, h0, c0, y, tape, *parameters)]
+        ctx.engine, ctx.options, ctx.dtype = engine, options, x.dtype
         ctx.set_materialize_grads(False)
         return y, h_n, c_n
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, h0, c0, y, tape, *parameters = ctx.saved_tensors
-        if torch.is_grad_enabled() or any(map(_is_batched, grads)):
-            return None, None, *_differentiable_backward(ctx, x, h0, c0, parameters, grads)
+        saved = ctx.saved_tensors  # once: checkpoint computes them here
+        x, h0, c0, y, tape, *parameters = saved
+        needed = ctx.needs_input_grad[2:]
+        if torch.is_grad_enabled() or paths.are_modes_active() or any(map(_is_odd, grads)):
+            spec, given = ctx.engine.spec, [x, h0, c0, *parameters]
+            return None, None, *differentiable.backward(spec, ctx.options, given, grads, needed)
+        check_tensors(saved, ctx.shapes, ctx.dtype, _OF_HOOKS)
         call = (ctx.engine, ctx.options, x, h0, c0, parameters)
-        return None, None, *backward(*call, ctx.weights, y, tape, grads, ctx.needs_input_grad[2])
+        if ctx.changes._version:
+            y = forward(*call, weights=ctx.weights)[0]
+        return None, None, *backward(*call, ctx.weights, y, tape, grads, needed[0])
+
+
+def without_count(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return an output as backward may keep it, and what counts the changes of the output.
+
+    PyTorch lets in-place work follow an operation whose backward does not need its output. Ours
+    needs y, but can compute it once more. So it keeps y's numbers under a count of their own, and
+    looks at the count of y, which an empty tensor shares. Neither leads back to the graph.
+    """
+    changes = y.detach()
+    changes.data = y.new_empty(0)
+    return y.data, changes
 
 
 def forward(
@@ -115,21 +113,25 @@ def forward(
     c0: Tensor | None,
     parameters: list[Tensor | None],
     keep: bool = False,
+    weights: Any = None,
 ) -> Any:
-    """Return y, h_n, c_n, the tape (None without `keep`), and the packed weights."""
+    """Return y, h_n, c_n, the tape (None without `keep`), and the packed weights.
+
+    Those are `weights` if given, else the parameters' of now.
+    """
     L, D, _, H = engine.sizes
     P, dtype = engine.projection or H, x.dtype
     T, B = _steps_and_rows(x, options)
     ragged = options.ragged
-    weights = engine.pack(parameters, dtype)
-    if options.batch_first:
-        y = x.new_empty((B, T, D * P)).transpose(0, 1)
+    weights = weights or engine.pack(parameters, dtype)
+    if options.batch_first:  # not a view, which could not be worked on in place
+        y = x.new_empty_strided((T, B, D * P), (D * P, T * D * P, 1))
     else:
         y = x.new_empty((*x.shape[:-1], D * P))
     h_n = x.new_empty((L * D, B, P))
     c_n = torch.empty_like(h_n) if P == H else x.new_empty((L * D, B, H))
     every = options.checkpoint_every if keep else 0
-    tape = _tape(weights, T, B, every, ragged, dtype) if keep else None
+    tape = _tape(weights, T, B, every, ragged, x) if keep else None
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     weights.forward(
         _call(options, T, B, x, h0, c0, every),
@@ -167,11 +169,11 @@ def _noise(noise: Noise | None) -> _native.Noise | None:
 
 
 def _tape(
-    weights: Any, T: int, B: int, every: int, ragged: _native.Ragged | None, dtype: torch.dtype
+    weights: Any, T: int, B: int, every: int, ragged: _native.Ragged | None, like: Tensor
 ) -> Tensor:
     size = weights.tape_size(T, B, every, ragged)
     if size < _POOLED_SIZE:
-        return torch.empty(size, dtype=dtype)
+        return like.new_empty(size)
     return weights.tape(T, B, every, ragged)
 
 
@@ -210,6 +212,7 @@ def backward(
         shapes = (w_ih.shape, w_hh.shape, (4 * H,), *(p.shape for p in others))
         found.append([w_ih.new_empty(shape) for shape in shapes])
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
+    y, tape = _with_dense_rows(y), tape.contiguous()  # hooks of saved tensors may have moved them
     weights.backward(
         _call(options, T, B, x, h0, c0, options.checkpoint_every),
         y=_rows(y), tape=tape.data_ptr(), dy=_rows(dy), dh_n=_address(dh_n), dc_n=_address(dc_n),
@@ -224,79 +227,36 @@ def backward(
     return [dx, None if h0 is None else dh0, None if c0 is None else dc0, *d_parameters]
 
 
-def _differentiable_backward(
-    ctx: Any,
-    x: Tensor,
-    h0: Tensor | None,
-    c0: Tensor | None,
-    parameters: list[Tensor | None],
-    grads: tuple[Tensor | None, ...],
-) -> list[Tensor | None]:
-    """Run forward again with PyTorch operations, and differentiate that.
-
-    With a graph if backward's own is wanted; without, for the batched gradients of
-    ``is_grads_batched=True``.
-    """
-    create_graph = torch.is_grad_enabled()
-    # Views stand in for the inputs, so that their gradients stop here and do not run on into
-    # whatever computed them.
-    with torch.enable_grad():
-        stand_ins: list[Any] = [
-            None if t is None else t.view_as(t) for t in (x, h0, c0, *parameters)
-        ]
-        results = _composite(ctx.engine, ctx.options, *stand_ins)
-    used = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
-    wanted = [
-        t if needed and t is not None else None
-        for t, needed in zip(stand_ins, ctx.needs_input_grad[2:], strict=True)
-    ]
-    found = iter(
-        torch.autograd.grad(
-            [r for r, _ in used],
-            [t for t in wanted if t is not None],
-            [g for _, g in used],
-            create_graph=create_graph,
-            allow_unused=True,
-        )
-    )
-    return [None if t is None else next(found) for t in wanted]
+def _is_odd(gradient: Tensor | None) -> bool:
+    """Whether the core cannot read it."""
+    return gradient is not None and (type(gradient) is not Tensor or is_many(gradient))
 
 
-def _composite(
-    engine: Engine,
-    options: Options,
-    x: Tensor,
-    h0: Tensor | None,
-    c0: Tensor | None,
-    *parameters: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    L, D, _, H = engine.sizes
-    lengths = None
-    if options.batch_sizes is not None:
-        x, lengths = pad_packed_sequence(PackedSequence(x, options.batch_sizes))
-    B, count = x.shape[1], len(engine.names)
-    h0 = x.new_zeros(L * D, B, engine.projection or H) if h0 is None else h0
-    c0 = x.new_zeros(L * D, B, H) if c0 is None else c0
-    weights = [
-        LayerWeights(**dict(zip(engine.names, parameters[k * count :], strict=False)))
-        for k in range(L * D)
-    ]
-    masks = None
-    if options.noise is not None:
-        masks = [options.noise.masks(k, options.batch_sizes) for k in range(L * D)]
-    y, h_n, c_n = composite.run_layers(x, h0, c0, weights, engine.cell, L, lengths, masks)
-    return y if lengths is None else pack_padded_sequence(y, lengths).data, h_n, c_n
-
-
-def _is_batched(t: Tensor | None) -> bool:
-    """Whether a gradient is many at once: under vmap, or the older one of is_grads_batched."""
-    keys = None if t is None else torch._C._dispatch_keys(t)
+def is_many(gradient: Tensor | None) -> bool:
+    """Whether it is many at once: under vmap, or the older one of is_grads_batched."""
+    keys = None if gradient is None else torch._C._dispatch_keys(gradient)
     return keys is not None and any(keys.has(k) for k in _BATCHED)
+
+
+def check_tensors(
+    tensors: Sequence[Tensor | None], shapes: Sequence[Any], dtype: torch.dtype, remedy: str
+) -> None:
+    """Refuse tensors of which the core would read, or write, other memory than is theirs.
+
+    Raises:
+        ShapeError: one is not of its shape and of this dtype, in plain memory.
+    """
+    for t, shape in zip(tensors, shapes, strict=True):
+        if t is not None and not (t.shape == shape and t.dtype is dtype and paths.is_plain(t)):
+            raise ShapeError(
+                f"A tensor is a {type(t).__name__} of shape {tuple(t.shape)}, {t.dtype} on "
+                f"{t.device}: expected {tuple(shape)}, {dtype} on the CPU. {remedy}"
+            )
 
 
 def _materialised(t: Tensor) -> Tensor:
     """Numbers in memory: gradients may arrive as a pending negation, or as zeros without memory."""
-    return torch.zeros(t.shape, dtype=t.dtype) if t._is_zerotensor() else t.resolve_neg()
+    return t.new_zeros(t.shape) if t._is_zerotensor() else t.resolve_neg()
 
 
 def _dense(t: Tensor | None) -> Tensor | None:

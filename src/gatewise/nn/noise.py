@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,6 +66,24 @@ class Noise(NamedTuple):
 
         recurrent = apply(self.recurrent, 1)
         return Noise(recurrent, apply(self.zoneout_h, 2), apply(self.zoneout_c, 2), self.rates)
+
+
+def disturbed(
+    parameters: Sequence[Any], drawn: Sequence[Masks], names: Sequence[str]
+) -> tuple[list[Any], Noise | None]:
+    """Return the parameters times the masks of the weights, and the other masks together.
+
+    Args:
+        parameters: `names` of each layer and direction.
+        drawn: the masks of each layer and direction.
+        names: of the parameters of one layer and direction.
+    """
+    changed = list(parameters)
+    for k, own in enumerate(drawn):
+        if own.weight is not None:
+            w_hh = k * len(names) + names.index("w_hh")
+            changed[w_hh] = changed[w_hh] * own.weight
+    return changed, together(drawn)
 
 
 def together(drawn: Sequence[Masks]) -> Noise | None:

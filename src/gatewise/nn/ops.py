@@ -19,14 +19,16 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils.flop_counter import register_flop_formula
 
 from gatewise.cell import Cell
-from gatewise.nn import native
+from gatewise.errors import DtypeError, ShapeError
+from gatewise.nn import differentiable, native, paths
 from gatewise.nn.engine import Engine
-from gatewise.nn.native import Options
 from gatewise.nn.noise import Noise
+from gatewise.nn.options import Options
+from gatewise.nn.spec import Spec
 
 Maybe = Tensor | None
 
@@ -43,32 +45,30 @@ torch.library.define(
 
 
 def run(
-    engine: Engine,
+    spec: Spec,
     x: Tensor,
     h0: Maybe,
     c0: Maybe,
     parameters: list[Maybe],
     options: Options,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run the layers of an engine: as one operator where a graph is being made, else at once.
+    """Run layers as one operator.
 
-    Compiled, it keeps a tape where gradients are wanted. An exported program keeps none: training
-    one runs forward twice. Neither has second derivatives.
+    It keeps a tape where gradients are wanted. An exported program keeps none: training one runs
+    forward twice. Compiled, neither has second derivatives.
 
     Args:
-        engine, x, h0, c0, parameters, options: as in `native.run`.
+        spec: what the layers are.
+        x, h0, c0, parameters, options: as in `native.run`, of a padded batch.
 
     Returns:
         y, h_n, c_n as from `native.run`.
     """
-    if not torch.compiler.is_compiling():
-        return native.run(engine, x, h0, c0, parameters, options)
     keep = not torch.compiler.is_exporting() and _wants_gradients(x, h0, c0, *parameters)
     noise, rates = ([], None) if options.noise is None else (options.noise[:3], options.noise.rates)
     # PyTorch's compiler takes constants apart, but no dataclass.
-    cell = tuple(getattr(engine.cell, name) for name in _CELL_FIELDS)
-    kind = (engine.sizes, engine.bfloat16, cell, engine.projection)
-    config = _encoded(kind, options._replace(noise=None), rates)
+    cell = tuple(getattr(spec.cell, name) for name in _CELL_FIELDS)
+    config = _encoded((*spec[:-1], cell), options._replace(noise=None), rates)
     y, h_n, c_n, _ = torch.ops.gatewise.lstm(x, h0, c0, parameters, noise, config, keep)
     return y, h_n, c_n
 
@@ -80,10 +80,7 @@ def _wants_gradients(*tensors: Maybe) -> bool:
 class _Config(NamedTuple):
     """What a call is made of beside tensors."""
 
-    sizes: tuple[int, int, int, int]
-    bfloat16: bool
-    cell: Cell
-    projection: int
+    spec: Spec
     options: Options  # but for the noise
     rates: tuple[float, float] | None
 
@@ -97,17 +94,17 @@ class _Config(NamedTuple):
 
 @torch.compiler.assume_constant_result
 def _encoded(
-    kind: tuple[Any, ...], options: Options, rates: tuple[float, float] | None = None
+    spec: tuple[Any, ...], options: Options, rates: tuple[float, float] | None = None
 ) -> str:
-    sizes, bfloat16, cell, projection = kind
-    return json.dumps([sizes, bfloat16, cell, projection, options, rates])
+    """A call's `_Config` as JSON; the spec's last field is the cell, as a tuple."""
+    return json.dumps([spec, options, rates])
 
 
 @cache
 def _decoded(config: str) -> _Config:
-    sizes, bfloat16, cell, projection, options, rates = json.loads(config)
+    (*sizes, cell), options, rates = json.loads(config)
     rates = None if rates is None else tuple(rates)
-    return _Config(tuple(sizes), bfloat16, Cell(*cell), projection, Options(*options), rates)
+    return _Config(Spec(*sizes, cell=Cell(*cell)), Options(*options), rates)
 
 
 _engines: dict[tuple[int, str], tuple[StorageWeakRef, Engine]] = {}
@@ -118,7 +115,6 @@ def _engine(parameters: list[Maybe], config: str) -> Engine:
 
     What it holds packed need not be these parameters: `Engine.pack` looks at their bits.
     """
-    sizes, bfloat16, cell, projection, _, _ = _decoded(config)
     first = parameters[0]
     assert first is not None  # the biases may be missing, w_ih never is
     memory = StorageWeakRef(first.untyped_storage())
@@ -128,8 +124,37 @@ def _engine(parameters: list[Maybe], config: str) -> Engine:
         for old, (owner, _) in list(_engines.items()):
             if owner.expired():
                 _engines.pop(old, None)
-        found = _engines.setdefault(key, (memory, Engine(*sizes, bfloat16, cell, projection)))
+        found = _engines.setdefault(key, (memory, Engine(_decoded(config).spec)))
     return found[1]
+
+
+_REMEDY = "Give the operator what forward had and gave."
+
+
+def _check(
+    x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str
+) -> tuple[Spec, int, int]:
+    """Return spec, T and B of a call: anyone may call an operator, and the core trusts addresses.
+
+    Raises:
+        ShapeError, DtypeError: the tensors do not fit the configuration or each other.
+    """
+    spec, options, _ = _decoded(config)
+    if x.dtype not in paths.NATIVE_DTYPES:
+        raise DtypeError(f"x is {x.dtype}: expected float32 or float64. Convert x and the module.")
+    T, B, I = x.shape if x.dim() == 3 and x.numel() else (0, 0, 0)
+    if I != spec.I or options.batch_sizes is not None or options.ragged is not None:
+        raise ShapeError(
+            f"x has shape {tuple(x.shape)}: expected [T, B, {spec.I}], none of them 0. "
+            "The operator takes padded batches."
+        )
+    states = (spec.L * spec.D, B)
+    shapes = [x.shape, (*states, spec.P), (*states, spec.H), *spec.shapes]
+    native.check_tensors((x, h0, c0, *parameters), shapes, x.dtype, _REMEDY)
+    steps = (spec.L * spec.D, T, B)
+    masks = [(*states, spec.P), (*steps, spec.P), (*steps, spec.H)]
+    native.check_tensors(noise, masks[: len(noise)], x.dtype, _REMEDY)
+    return spec, T, B
 
 
 @torch.library.impl("gatewise::lstm", "CPU")
@@ -138,8 +163,10 @@ def _forward(
     x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    engine, options = _engine(parameters, config), _decoded(config).with_noise(noise)
-    y, h_n, c_n, tape, _ = native.forward(engine, options, x, h0, c0, parameters, keep)
+    with paths.unseen():
+        _check(x, h0, c0, parameters, noise, config)
+        engine, options = _engine(parameters, config), _decoded(config).with_noise(noise)
+        y, h_n, c_n, tape, _ = native.forward(engine, options, x, h0, c0, parameters, keep)
     return y, h_n, c_n, x.new_empty(0) if tape is None else tape
 
 
@@ -148,14 +175,25 @@ def _forward_shapes(
     x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    (L, D, _, H), _, _, projection, options, _ = _decoded(config)
-    (T, B, _), P = x.shape, projection or H
-    first, second = (B, T) if options.batch_first else (T, B)
-    y = x.new_empty((first, second, D * P))
+    spec, options, _ = _decoded(config)
+    L, D, H, P = spec.L, spec.D, spec.H, spec.P
+    T, B, _ = x.shape
     h_n, c_n = (x.new_empty((L * D, B, size)) for size in (P, H))
-    # How long a tape is, is the core's own affair.
-    size = torch.library.get_ctx().new_dynamic_size() if keep else 0
-    return y.transpose(0, 1) if options.batch_first else y, h_n, c_n, x.new_empty(size)
+    if options.batch_first:
+        y = x.new_empty_strided((T, B, D * P), (D * P, T * D * P, 1))
+    else:
+        y = x.new_empty((T, B, D * P))
+    return y, h_n, c_n, x.new_empty(_tape_size(spec, T, B) if keep else 0)
+
+
+def _tape_size(spec: Spec, T: Any, B: Any) -> Any:
+    """How long a tape is, is the core's own affair: a number that is not known yet."""
+    context = torch.library.get_ctx()
+    if context._shape_env is not None:
+        return context.new_dynamic_size()
+    return (
+        5 * spec.L * spec.D * T * B * spec.H
+    )  # as documented; FakeTensorMode alone has no symbols
 
 
 @torch.library.impl("gatewise::lstm_backward", "CPU")
@@ -163,11 +201,17 @@ def _backward(
     x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
     y: Tensor, tape: Tensor, dy: Maybe, dh_n: Maybe, dc_n: Maybe, want_dx: bool,
 ) -> list[Tensor]:  # fmt: skip
-    engine, options = _engine(parameters, config), _decoded(config).with_noise(noise)
-    weights = engine.pack(parameters, x.dtype)
-    found = native.backward(
-        engine, options, x, h0, c0, parameters, weights, y, tape, (dy, dh_n, dc_n), want_dx
-    )
+    with paths.unseen():
+        spec, T, B = _check(x, h0, c0, parameters, noise, config)
+        engine, options = _engine(parameters, config), _decoded(config).with_noise(noise)
+        weights = engine.pack(parameters, x.dtype)
+        rows, states = (T, B, spec.D * spec.P), (spec.L * spec.D, B)
+        size = weights.tape_size(T, B, options.checkpoint_every, None)
+        shapes = (rows, (size,), rows, (*states, spec.P), (*states, spec.H))
+        native.check_tensors((y, tape, dy, dh_n, dc_n), shapes, x.dtype, _REMEDY)
+        found = native.backward(
+            engine, options, x, h0, c0, parameters, weights, y, tape, (dy, dh_n, dc_n), want_dx
+        )
     return [g for g in found if g is not None]
 
 
@@ -191,23 +235,31 @@ class _LSTM(torch.autograd.Function):
         call = (x, h0, c0, list(parameters), noise, config)
         with torch._C._AutoDispatchBelowAutograd():
             y, h_n, c_n, tape = torch.ops.gatewise.lstm(*call, keep)
-        ctx.save_for_backward(x, h0, c0, y, tape, *parameters)
+        # A compiler's own tensors are not worked on in place.
+        kept, ctx.changes = native.without_count(y) if type(y) is Tensor else (y, None)
+        ctx.save_for_backward(x, h0, c0, kept, tape, *parameters)
         ctx.config, ctx.keep, ctx.noise = config, keep, noise
         ctx.mark_non_differentiable(tape)
         ctx.set_materialize_grads(False)
         return y, h_n, c_n, tape
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Maybe) -> tuple[Maybe, ...]:  # type: ignore[override]
         x, h0, c0, y, tape, *parameters = ctx.saved_tensors
+        needed = ctx.needs_input_grad[3:]
+        if torch.is_grad_enabled() or any(map(native.is_many, grads)):
+            spec, given = _decoded(ctx.config).spec, [x, h0, c0, *parameters]
+            options = _decoded(ctx.config).with_noise(ctx.noise)
+            found = differentiable.backward(spec, options, given, grads[:3], needed)
+            return None, None, None, *found
         call = (x, h0, c0, parameters, ctx.noise, ctx.config)
         if not ctx.keep:
             tape = torch.ops.gatewise.lstm(*call, True)[3]
-        want_dx = ctx.needs_input_grad[3]
-        found = iter(torch.ops.gatewise.lstm_backward(*call, y, tape, *grads[:3], want_dx))
-        dx = next(found) if want_dx else None
-        others = (None if t is None else next(found) for t in (h0, c0, *parameters))
+        if ctx.changes is not None and ctx.changes._version:
+            y = torch.ops.gatewise.lstm(*call, False)[0]
+        rest = iter(torch.ops.gatewise.lstm_backward(*call, y, tape, *grads[:3], needed[0]))
+        dx = next(rest) if needed[0] else None
+        others = (None if t is None else next(rest) for t in (h0, c0, *parameters))
         return None, None, None, dx, *others
 
 
@@ -220,3 +272,31 @@ def _with_autograd(
         return _LSTM.apply(config, keep, noise, x, h0, c0, *parameters)
     with torch._C._AutoDispatchBelowAutograd():
         return torch.ops.gatewise.lstm(x, h0, c0, parameters, noise, config, keep)
+
+
+@register_flop_formula(torch.ops.gatewise.lstm)
+def _forward_flops(
+    x: Any, h0: Any, c0: Any, parameters: Any, noise: Any, config: str, keep: bool, **_: Any
+) -> int:
+    """What `torch.utils.flop_counter` counts of PyTorch's operators: the products alone."""
+    return sum(_flops(x, config))
+
+
+@register_flop_formula(torch.ops.gatewise.lstm_backward)
+def _backward_flops(
+    x: Any, h0: Any, c0: Any, parameters: Any, noise: Any, config: str, y: Any, tape: Any, dy: Any,
+    dh_n: Any, dc_n: Any, want_dx: bool, **_: Any,
+) -> int:  # fmt: skip
+    """Each product of forward twice; no dx of the first layer unless wanted."""
+    found = _flops(x, config)
+    return 2 * sum(found) - (0 if want_dx else found[0])
+
+
+def _flops(x: Any, config: str) -> tuple[int, int]:
+    """Of the first layer's products with its input, and of all others."""
+    spec = _decoded(config).spec
+    T, B, _ = x
+    rows = 2 * T * B * spec.D * 4 * spec.H
+    above = (spec.L - 1) * spec.D * spec.P + spec.L * spec.P
+    projections = 2 * T * B * spec.D * spec.L * spec.H * spec.projection
+    return rows * spec.I, rows * above + projections

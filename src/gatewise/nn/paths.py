@@ -1,4 +1,4 @@
-"""Which path a call can take.
+"""Which path a call can take, and why.
 
 `native` where the core applies; `composite` where only differentiable PyTorch operations give the
 right answer (Python functions as activations, functorch transforms, forward-mode AD, and on other
@@ -8,39 +8,86 @@ error messages apply.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.jit._trace import is_tracing
 from torch.nn import Parameter
+from torch.utils._python_dispatch import _disable_current_modes
 
 from gatewise.cell import Cell
 from gatewise.errors import DtypeError
 
 Path = Literal["native", "composite", "torch"]
 
-_NATIVE_DTYPES = (torch.float32, torch.float64)
+NATIVE_DTYPES = (torch.float32, torch.float64)
 _PLAIN = (Tensor, Parameter)
+_TRANSFORMED = "a torch.func transform or forward-mode AD is at work"
 
 
-def choose(cell: Cell | None, tensors: Iterable[Tensor], supported: bool) -> Path:
+def choose(cell: Cell | None, tensors: Iterable[Tensor], unfit: str | None) -> Path:
     """Choose the path of one call.
 
     Args:
         cell: which LSTM; None if it is one that PyTorch has too.
         tensors: all tensors that the call reads.
-        supported: whether the core does what the call asks (regular shapes, ...).
+        unfit: what keeps the core from taking the arguments (see `arguments.why_unfit`), or None.
+    """
+    found = obstacle(cell, tensors, unfit)
+    if found is None:
+        return "native"
+    return "torch" if cell is None and found is not _TRANSFORMED else "composite"
+
+
+def obstacle(cell: Cell | None, tensors: Iterable[Tensor], unfit: str | None) -> str | None:
+    """Return what keeps a call from the core, as the end of a sentence; None if nothing does.
+
+    Args:
+        cell, tensors, unfit: as in `choose`.
     """
     if cell is not None and cell.has_callables:
-        return "composite"
-    other: Path = "torch" if cell is None else "composite"
+        return "an activation of the cell is a Python function"
+    if unfit is not None:
+        return unfit
     if torch.compiler.is_compiling():
-        return "native" if supported and _can_compile(tensors) else other
-    if is_tracing() or not (supported and _are_plain_numbers(tensors)):
-        return other
-    return "composite" if _is_transformed() else "native"
+        return None if _can_compile(tensors) else "the compiler has no rules for it here"
+    if is_tracing():
+        return "torch.jit.trace records PyTorch's operators"
+    if _is_transformed():
+        return _obstacle(tensors, _is_dense) or _TRANSFORMED
+    return _obstacle(tensors, _is_traceable if are_modes_active() else is_plain)
+
+
+def are_modes_active() -> bool:
+    """Whether a dispatch or function mode wants to see what is called.
+
+    Such are FakeTensorMode, make_fx, FlopCounterMode, `torch.set_default_device`, a user's own.
+    The core then runs as one operator, which they see.
+    """
+    return bool(torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack())
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """No mode sees, or answers, what is called: the core's own memory is numbers."""
+    if are_modes_active():
+        with _disable_current_modes(), torch._C.DisableTorchFunction():
+            yield
+    else:
+        yield
+
+
+def is_plain(t: Tensor) -> bool:
+    """Whether a tensor is numbers in memory, at its address and strides.
+
+    A subclass is not, nor another device or layout, a pending negation, zeros without memory, a
+    wrapper of functionalisation or of a transform: each has a dispatch key of its own.
+    """
+    return type(t) in _PLAIN and torch._C._dispatch_keys(t).raw_repr() in _PLAIN_KEYS
 
 
 def check_dtypes(tensors: Iterable[Tensor]) -> None:
@@ -59,22 +106,52 @@ def check_dtypes(tensors: Iterable[Tensor]) -> None:
         )
 
 
-def _are_plain_numbers(tensors: Iterable[Tensor]) -> bool:
-    """Whether all are dense numbers in memory, of one dtype that the core has."""
+def _keys_of_plain_tensors() -> frozenset[int]:
+    """The dispatch keys of a CPU tensor, and of one made in inference mode."""
+    with torch.inference_mode():
+        inference = torch.zeros(1, device="cpu")
+    keys = (torch._C._dispatch_keys(t) for t in (torch.zeros(1, device="cpu"), inference))
+    return frozenset(k.raw_repr() for k in keys)
+
+
+_PLAIN_KEYS = _keys_of_plain_tensors()
+
+
+def _obstacle(tensors: Iterable[Tensor], is_fit: Callable[[Tensor], bool]) -> str | None:
+    """What keeps these from being fit numbers of one dtype that the core has."""
     dtype = None
     for t in tensors:
+        if t is None:
+            return "a parameter is missing"
         dtype = dtype or t.dtype
-        # A layout that is not strided, a pending negation, zeros without memory: not plain numbers.
-        if (
-            type(t) not in _PLAIN
-            or not t.is_cpu
-            or t.dtype is not dtype
-            or t.layout is not torch.strided
-            or t.is_neg()
-            or t._is_zerotensor()
-        ):
-            return False
-    return dtype in _NATIVE_DTYPES and not torch.is_autocast_enabled("cpu")
+        if t.dtype is not dtype:
+            return "the tensors have different dtypes"
+        if not is_fit(t):
+            return _oddity(t)
+    if dtype not in NATIVE_DTYPES:
+        return f"the core computes in float32 and float64, not in {dtype}"
+    return "torch.autocast is at work" if torch.is_autocast_enabled("cpu") else None
+
+
+def _is_dense(t: Tensor) -> bool:
+    """Whether it would be plain, but for what wraps it."""
+    return t.is_cpu and t.layout is torch.strided
+
+
+def _is_traceable(t: Tensor) -> bool:
+    """Whether the core's operator can take it, under a mode."""
+    return is_plain(t) or (
+        type(t) is FakeTensor and t.device.type == "cpu" and t.layout is torch.strided
+    )
+
+
+def _oddity(t: Any) -> str:
+    """Why a tensor is not `is_plain`."""
+    if type(t) not in _PLAIN:
+        return f"a tensor is a {type(t).__name__}"
+    if not t.is_cpu:
+        return f"a tensor is on {t.device}"
+    return f"a tensor is not plain memory ({torch._C._dispatch_keys(t)})"
 
 
 def _can_compile(tensors: Iterable[Tensor]) -> bool:
@@ -85,7 +162,7 @@ def _can_compile(tensors: Iterable[Tensor]) -> bool:
     if torch.onnx.is_in_onnx_export() or _is_transformed() or torch.is_autocast_enabled("cpu"):
         return False
     kinds = {(t.dtype, t.device.type, t.layout) for t in tensors}
-    return len(kinds) == 1 and kinds <= {(d, "cpu", torch.strided) for d in _NATIVE_DTYPES}
+    return len(kinds) == 1 and kinds <= {(d, "cpu", torch.strided) for d in NATIVE_DTYPES}
 
 
 def _is_transformed() -> bool:

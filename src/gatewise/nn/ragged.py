@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from gatewise import _native
 from gatewise.errors import ConfigError, ShapeError
-
-if TYPE_CHECKING:
-    from gatewise.nn.lstm import LSTM
-
-State = tuple[Tensor, Tensor]
+from gatewise.nn import paths
 
 
-def forward(
-    lstm: LSTM,
-    input: Tensor | PackedSequence,
-    hx: State | None,
-    lengths: Tensor | Sequence[int],
-) -> tuple[Tensor, State]:
-    """Run a padded batch as a packed one, so that there is one path for ragged batches.
+def packed_of_lengths(
+    input: Tensor | PackedSequence, lengths: Tensor | Sequence[int], batch_first: bool
+) -> PackedSequence | None:
+    """Pack a padded batch, so that there is one path for ragged batches; None if it has no rows.
 
     Raises:
         ConfigError: the input is packed already.
-        ShapeError: `lengths` does not fit the input; else what PyTorch raises.
+        ShapeError: `lengths` does not fit the input.
     """
     if isinstance(input, PackedSequence):
         raise ConfigError(
@@ -41,16 +33,11 @@ def forward(
             f"lengths came with an input of {got}: expected a batch of 3 axes. "
             "Leave lengths out for a single row."
         )
-    time = 1 if lstm.batch_first else 0
+    time = 1 if batch_first else 0
     ends = checked_lengths(lengths, T=input.shape[time], B=input.shape[1 - time])
     if not len(ends):
-        return cast(tuple[Tensor, State], lstm.forward(input, hx))  # nothing to pack
-    packed = pack_padded_sequence(input, ends, lstm.batch_first, enforce_sorted=False)
-    output, state = lstm.forward(packed, hx)
-    y, _ = pad_packed_sequence(
-        cast(PackedSequence, output), lstm.batch_first, total_length=input.shape[time]
-    )
-    return y, state
+        return None
+    return pack_padded_sequence(input, ends, batch_first, enforce_sorted=False)
 
 
 def packed_like(input: PackedSequence, y: Tensor, lengths: Tensor) -> PackedSequence:
@@ -69,16 +56,29 @@ def packed_like(input: PackedSequence, y: Tensor, lengths: Tensor) -> PackedSequ
     )
 
 
-def is_well_packed(input: PackedSequence) -> bool:
-    """Whether the sizes of the batch at each step are what they should be.
+def check_packed(input: PackedSequence) -> None:
+    """Refuse a batch whose sizes at each step are not what they should be.
 
-    PyTorch makes a `PackedSequence` of anything, and refuses it where it is used.
+    PyTorch makes a `PackedSequence` of anything, and some of its kernels take that on trust. Sizes
+    without numbers (of FakeTensorMode) pass.
+
+    Raises:
+        ShapeError: they are not.
     """
     sizes = input.batch_sizes
-    if sizes.dim() != 1 or sizes.dtype is not torch.int64 or not sizes.is_cpu:
-        return False
-    sizes = sizes.contiguous()
-    return _native.is_well_packed(sizes.data_ptr(), sizes.shape[0], input.data.shape[0])
+    if not paths.is_plain(sizes):
+        return
+    fits = sizes.dim() == 1 and sizes.dtype is torch.int64
+    if fits:
+        with paths.unseen():
+            sizes = sizes.contiguous()
+        fits = _native.is_well_packed(sizes.data_ptr(), sizes.shape[0], input.data.shape[0])
+    if not fits:
+        raise ShapeError(
+            f"input has {len(input.data)} rows and batch_sizes "
+            f"{sizes.tolist()[:8]} of {sizes.dtype}: expected int64 numbers from 1 on that never "
+            "rise and add up to the rows. Pack it with torch.nn.utils.rnn.pack_sequence."
+        )
 
 
 def checked_lengths(lengths: Tensor | Sequence[int], T: int, B: int) -> Tensor:

@@ -10,8 +10,8 @@ from twins import assert_same
 
 from gatewise import Cell
 from gatewise.nn import LSTM, ops
-from gatewise.nn.engine import Engine
 from gatewise.nn.native import Options
+from gatewise.nn.spec import Spec
 
 # The compiler's own.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -31,7 +31,7 @@ class Net(torch.nn.Module):
 
     def __init__(self, lstm):
         super().__init__()
-        self.engine = Engine(lstm.num_layers, lstm.directions, lstm.input_size, lstm.hidden_size)
+        self.spec = Spec(lstm.num_layers, lstm.directions, lstm.input_size, lstm.hidden_size)
         self.options = Options(lstm.batch_first, lstm.checkpoint_every)
         self.bias, self.batch_first = lstm.bias, lstm.batch_first
         self.own = torch.nn.ParameterList(lstm.parameters())
@@ -43,7 +43,7 @@ class Net(torch.nn.Module):
             parameters = [p for pair in pairs for p in (*pair, None, None)]
         x = torch.tanh(x)
         x = x.transpose(0, 1) if self.batch_first else x
-        y, h, c = ops.run(self.engine, x, h0, c0, parameters, self.options)
+        y, h, c = ops.run(self.spec, x, h0, c0, parameters, self.options)
         y = y.transpose(0, 1) if self.batch_first else y
         return y.sigmoid(), h, c
 
@@ -71,7 +71,7 @@ def nets(request):
 
 def given(net, T, B):
     torch.manual_seed(T)
-    L, D, _, _ = net.engine.sizes
+    L, D = net.spec.L, net.spec.D
     states = (L * D, B, H)
     shapes = ((B, T, I) if net.batch_first else (T, B, I), states, states)
     return [torch.randn(s, dtype=torch.float64) for s in shapes]
@@ -104,11 +104,11 @@ def test_inductor_computes_and_trains_the_same():
     """The operators alone: what stands beside them would go through a C++ compiler."""
     torch._dynamo.reset()
     lstm = LSTM(I, H, num_layers=2, dtype=torch.float64)
-    engine, parameters = Engine(2, 1, I, H), list(lstm.parameters())
+    spec, parameters = Spec(2, 1, I, H), list(lstm.parameters())
 
     @torch.compile(fullgraph=True)
     def ours(x, h0, c0):
-        return ops.run(engine, x, h0, c0, parameters, Options())
+        return ops.run(spec, x, h0, c0, parameters, Options())
 
     def theirs(x, h0, c0):
         y, (h, c) = lstm(x, (h0, c0))
@@ -190,7 +190,7 @@ def test_the_operator_is_what_pytorch_expects_of_any(keep):
     lstm = LSTM(I, H, dtype=torch.float64)
     net = Net(lstm)
     x, h0, _ = given(net, 6, 3)
-    config = ops._encoded(((1, 1, I, H), False, astuple(Cell()), 0), net.options)
+    config = ops._encoded((*Spec(1, 1, I, H)[:-1], astuple(Cell())), net.options)
     torch.library.opcheck(
         torch.ops.gatewise.lstm.default,
         (x.requires_grad_(), h0, None, list(net.own), [], config, keep),
@@ -202,7 +202,7 @@ def test_the_operator_is_what_pytorch_expects_of_any(keep):
 
 def test_packed_weights_go_with_the_parameters():
     ops._engines.clear()
-    config = ops._encoded(((1, 1, I, H), False, astuple(Cell()), 0), Options())
+    config = ops._encoded((*Spec(1, 1, I, H)[:-1], astuple(Cell())), Options())
     x = torch.zeros(2, 3, I)
 
     def run(lstm):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from weight_changes import COUNTED, UNCOUNTED, data, flat, made, new, weights_of
 
-from gatewise.nn import native, whole
+from gatewise.nn import native
 
 IN_PLACE = ("copy_", "foreach", "one element", "by a detached tensor", "load_state_dict")
 
@@ -83,7 +83,7 @@ def test_threads_with_weights_of_their_own_each_get_their_own_result(frozen):
     m.freeze_weights(frozen)
     weights = [{k: v * (1 + n) for k, v in weights_of(m).items()} for n in range(2)]
     expected = [flat(new(m, w)(data())) for w in weights]
-    engine = whole._engine(m, 0, m.num_layers)
+    engine = m._core_of_now().engine(0, m.num_layers)
 
     def call(n):
         parameters = [weights[n][name] for name in m._flat_weights_names]

@@ -1,7 +1,5 @@
 """What does not fit is refused before the core sees it, and what changes is noticed."""
 
-from contextlib import suppress
-
 import pytest
 import torch
 from torch.nn import Parameter
@@ -23,14 +21,59 @@ MALFORMED = {
 }
 
 
+KINDS = [{}, {"cell": Cell(candidate="relu")}, {"learn_initial_state": True}]
+
+
+@pytest.mark.parametrize("kw", KINDS, ids=["default", "cell", "learnt state"])
 @pytest.mark.parametrize(("rows", "sizes"), MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_packed_sequence_never_reaches_the_core(rows, sizes, monkeypatch):
+def test_a_malformed_packed_sequence_reaches_neither_the_core_nor_pytorch(
+    rows, sizes, kw, monkeypatch
+):
     monkeypatch.setattr("gatewise.nn.native.forward", lambda *_: pytest.fail("in the core"))
+    monkeypatch.setattr(torch.nn.LSTM, "forward", lambda *_: pytest.fail("in PyTorch"))
     packed = PackedSequence(torch.randn(rows, 4), torch.tensor(sizes))
-    with suppress(RuntimeError):  # PyTorch's own refusal; what it takes, it computes
+    for dtype in (torch.float32, torch.bfloat16):
+        with pytest.raises(ShapeError, match="never rise and add up"):
+            LSTM(4, 6, dtype=dtype, **kw)(packed.to(dtype))
+
+
+def test_packed_sizes_of_another_dtype_are_refused():
+    packed = PackedSequence(torch.randn(3, 4), torch.tensor([2, 1], dtype=torch.int32))
+    with pytest.raises(ShapeError, match=r"\[2, 1\] of torch.int32: expected int64"):
         LSTM(4, 6)(packed)
-    with pytest.raises(ShapeError, match="never rise and add up"):
-        LSTM(4, 6, cell=Cell(candidate="relu"))(packed)
+
+
+UNFIT = {
+    "input size": lambda x, s: (x[:, :3], (s, s)),
+    "axes": lambda x, s: (x[None], (s, s)),
+    "dtype": lambda x, s: (x.double(), (s, s)),
+    "rows of h": lambda x, s: (x, (s[:, :1], s)),
+    "size of c": lambda x, s: (x, (s, s[..., :5])),
+    "more rows": lambda x, s: (x, (s.repeat(1, 3, 1), s.repeat(1, 3, 1))),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
+def test_a_packed_batch_that_does_not_fit_never_reaches_pytorch_s_kernels(
+    change, dtype, monkeypatch
+):
+    monkeypatch.setattr(torch.nn.modules.rnn._VF, "lstm", lambda *_: pytest.fail("in a kernel"))
+    data, hx = change(torch.randn(3, 4, dtype=dtype), torch.zeros(1, 2, 6, dtype=dtype))
+    with pytest.raises((RuntimeError, ValueError)):
+        LSTM(4, 6, dtype=dtype)(PackedSequence(data, torch.tensor([2, 1])), hx)
+
+
+@pytest.mark.parametrize("name", ["hidden_size", "input_size", "proj_size", "num_layers"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_that_do_not_fit_never_reach_pytorch_s_kernels(name, dtype, monkeypatch):
+    monkeypatch.setattr(torch.nn.modules.rnn._VF, "lstm", lambda *_: pytest.fail("in a kernel"))
+    lstm = LSTM(4, 6, num_layers=2, dtype=dtype)
+    setattr(lstm, name, 3)
+    x = torch.randn(5, 2, lstm.input_size, dtype=dtype)
+    for input in (x, pack_sequence(x.unbind(1))):
+        with pytest.raises((ShapeError, AttributeError)):
+            lstm(input)
 
 
 @pytest.mark.parametrize("sizes", [torch.tensor([3, 2, 1]), torch.tensor([3, 9, 2, 9, 1, 9])[::2]])
