@@ -67,15 +67,16 @@ def model() -> str:
 
 def run(environment: dict[str, str]) -> tuple[str, list[str]]:
     """Run the tests once: pytest's last line, and the names of those that failed."""
-    call = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "not slow", *TESTS]
+    call = [sys.executable, "-m", "pytest", "-n", "2", "-m", "not slow", *TESTS]
     done = subprocess.run(
         call, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False
     )
     lines = done.stdout.strip().splitlines() or [done.stderr.strip()[-200:]]
-    failed = [line.split()[1] for line in lines if line.startswith(("FAILED", "ERROR"))]
+    failed = re.findall(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
     if done.returncode and not failed:
         failed = [lines[-1]]
-    return re.sub(r" in [\d.]+s.*", "", lines[-1]).strip("= "), failed
+    told = [line for line in lines if re.search(r"\d (passed|failed|error)", line)] or lines
+    return re.sub(r" in [\d.]+s.*", "", told[-1]).strip("= "), failed
 
 
 def write(rows: list[str], left_out: list[str]) -> None:
