@@ -186,10 +186,14 @@ def _cell_pictures(forecaster: Forecaster, history: Any) -> list[Picture]:
             "from; units that remember longest stand at the top.",
         ),
         picture(
-            trace.plot_operating_points(recorded, layer=top),
+            trace.plot_operating_points(recorded, layer=top, labels=list(labels)),
             "curves",
-            "Where the units stand on their two tanh curves: the candidate's, and the one that the "
-            "cell state passes on its way out. On the flat ends no gradient passes.",
+            "Where the units stand on their two squashing curves: the candidate's, and the one "
+            "that the cell state passes on its way out. On the flat ends of the first, a step "
+            "writes little that is new; on the flat ends of the second, that step's hidden state "
+            "says little about the cell state. Neither stops what flows from cell state to cell "
+            "state: that is the product of the forget gates, to the right. It is how much a change "
+            "of the first cell state still changes a later one on this path, for each unit.",
         ),
     ]
 
