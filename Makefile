@@ -12,7 +12,7 @@ CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
 .PHONY: install demo test check clean format stubs docs bench bench-cells \
         bench-forecast test-exhaustive test-variants test-calibration test-leaks test-sanitize \
-        test-valgrind test-neon fuzz
+        test-valgrind test-neon test-machines fuzz
 
 install: $(STAMP)  ## set up only
 
@@ -123,6 +123,9 @@ test-sanitize: install  ## the core under Address-, UndefinedBehavior- and Threa
 	  $(BIN)/cmake --build build/$$kind --target native_smoke native_grid && \
 	  build/$$kind/native_smoke && build/$$kind/native_grid || exit 1; \
 	done
+
+test-machines: install  ## what another processor can break, under all settings of this one; an hour
+	$(BIN)/python tests/machines.py --write
 
 test-valgrind: install  ## the core under memcheck (needs valgrind, which knows no AVX-512)
 	$(BIN)/cmake -G Ninja -S . -B build/valgrind -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 # Before torch is loaded: the tests run in several processes, whose threads would fight for cores.
-# What is about threads asks for its own number of them.
-os.environ["OMP_NUM_THREADS"] = "1"
+# What is about threads asks for its own number of them; tests/machines.py asks for more.
+os.environ["OMP_NUM_THREADS"] = os.environ.get("GATEWISE_TEST_THREADS", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings

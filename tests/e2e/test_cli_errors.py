@@ -128,8 +128,41 @@ def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nosuch" in expect_failure(capsys, "nosuch", code=2)
 
 
-def test_neither_table_nor_dataset_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--dataset" in expect_failure(capsys, "forecast")
+@pytest.mark.parametrize("command", ["forecast", "backtest", "tune"])
+def test_neither_table_nor_dataset_is_wrong_usage(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "a table or --dataset, got neither" in expect_failure(capsys, command, code=2)
+    both = expect_failure(capsys, command, "prices.csv", "--dataset", "sp500", code=2)
+    assert "got both" in both
+
+
+def test_a_bare_export_names_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Missing argument 'model'" in expect_failure(capsys, "export", code=2)
+
+
+def test_a_bare_gatewise_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    bare = capsys.readouterr()
+    assert run(["--help"]) == 0
+    asked = capsys.readouterr()
+    assert bare == asked
+    assert bare.err == ""
+    assert bare.out.splitlines()[0].strip().startswith("Usage: gatewise")
+    assert len(bare.out.splitlines()) > 8
+    done = subprocess.run(
+        [sys.executable, "-m", "gatewise"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, bare.out, "")
+
+
+def test_a_command_that_is_told_nothing_says_so_before_it_imports_anything_heavy() -> None:
+    code = (
+        "import sys; from gatewise.cli.main import run; assert run(['forecast']) == 2;"
+        "heavy = {'torch', 'polars', 'statsforecast'} & set(sys.modules); assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_folder_that_cannot_be_made_fails_before_any_work(

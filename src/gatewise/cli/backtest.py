@@ -19,7 +19,7 @@ FILES = ("backtest.csv", "report.html")
 def backtest(
     source: TableOptions,
     model: ModelOptions,
-    folds: s.Folds = 8,
+    folds: s.Folds = None,
     refit_every: s.RefitEvery = 1,
     step: Annotated[
         int | None, typer.Option(help="Rows between origins. Default: the horizon.")
@@ -35,6 +35,7 @@ def backtest(
 
     Exits with 0 whatever the verdict is.
     """
+    source.check()
     from gatewise.cli import render
     from gatewise.forecast import Backtest
     from gatewise.forecast import backtest as run

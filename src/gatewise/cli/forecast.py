@@ -23,8 +23,11 @@ def forecast(
     source: TableOptions,
     options: ModelOptions,
     folds: Annotated[
-        int, typer.Option(help="Rolling origins of the backtest; 0 leaves it out.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            help="Rolling origins of the backtest; 0 leaves it out. Default: 8, or as many as fit."
+        ),
+    ] = None,
     refit_every: s.RefitEvery = 1,
     threads: s.Threads = None,
     resume: s.Resume = None,
@@ -48,23 +51,29 @@ def forecast(
     if model is not None:
         _forecast_with(model, source.table, future, out, json)
         return
+    source.check()
     from gatewise.forecast import backtest, driver_effects
+    from gatewise.forecast.folds import FOLDS, NoFoldFitsError
     from gatewise.forecast.report import write_forecast
 
     forecaster = options.forecaster()
-    if folds < 0:
+    if folds is not None and folds < 0:
         raise ConfigError(f"--folds is {folds}: expected 0 or more.")
     jobs = s.checked_jobs(threads, refit_every)
     given = source.open()
     ahead = _future_table(given, future)
     with staged_folder(out) as folder, Bars() as bars:
-        result = None
-        if folds:
-            bars("backtest", 0, folds)
-            result = backtest(
-                forecaster, given.table, folds, **given.columns, refit_every=refit_every,
-                n_jobs=jobs, resume=resume, progress=bars,
-            )  # fmt: skip
+        result, notes = None, list(given.notes)
+        if folds != 0:
+            bars("backtest", 0, folds or FOLDS)
+            try:
+                result = backtest(
+                    forecaster, given.table, folds, **given.columns, refit_every=refit_every,
+                    n_jobs=jobs, resume=resume, progress=bars,
+                )  # fmt: skip
+                notes += result.notes
+            except NoFoldFitsError as error:  # nobody asked for a backtest
+                notes.append(f"The table is too short for a backtest, so there is none. {error}")
         forecaster.fit(given.table, **given.columns, progress=bars)
         bars.finish("train")
         forecast_table = forecaster.predict(future=ahead)
@@ -81,9 +90,10 @@ def forecast(
             title=f"The next {options.horizon} rows of {given.columns['target']}",
             source=given.name,
             command=command_line(),
+            notes=notes,
         )
         bars("report", 1, 1)
-    notes = [*given.notes, *forecaster.fitted.notes]
+    notes = list(dict.fromkeys([*notes, *forecaster.fitted.notes]))
     _show(forecast_table, effects, result, notes, out, FILES, json)
 
 

@@ -24,7 +24,6 @@ _UsageError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]  # type:
 
 app = typer.Typer(
     help="An LSTM you can see into: forecast time series, and see what the cell did.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help: quick, and the same in docs
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,8 +61,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code. Errors are one line on stderr."""
     if sys.stdout is None:  # closed by the caller: results go nowhere, files are written
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  (for the life of the process)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = app(args=arguments, prog_name="gatewise", standalone_mode=False)
+        code = app(args=given or ["--help"], prog_name="gatewise", standalone_mode=False)
         if code == INTERRUPTED:  # some releases of typer return where others raise
             raise typer.Abort
         sys.stdout.flush()

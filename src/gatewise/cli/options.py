@@ -65,6 +65,19 @@ class TableOptions:
     future_drivers: s.FutureDrivers = ""
     static: s.Static = ""
 
+    def check(self) -> None:
+        """See that one table is named: at once, before anything heavy is imported.
+
+        Raises:
+            BadParameter: neither or both of a file and a data set are given.
+        """
+        if (self.table is None) == (self.dataset is None):
+            found = "neither" if self.table is None else "both"
+            raise typer.BadParameter(
+                f"Expected a table or --dataset, got {found}. "
+                "Try: gatewise forecast prices.csv, or gatewise forecast --help."
+            )
+
     def open(self) -> s.Source:
         """Read it; see `source.open_source`."""
         given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

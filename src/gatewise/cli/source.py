@@ -39,7 +39,10 @@ FutureDrivers = Annotated[
     str, typer.Option(help="Columns known ahead (weather forecasts, holidays), by commas.")
 ]
 Static = Annotated[str, typer.Option(help="Columns that are constant within a series, by commas.")]
-Folds = Annotated[int, typer.Option(help="Rolling origins of the backtest.")]
+Folds = Annotated[
+    int | None,
+    typer.Option(help="Rolling origins of the backtest. Default: 8, or as many as fit."),
+]
 RefitEvery = Annotated[int, typer.Option(help="Fit anew at every so many origins.")]
 Threads = Annotated[
     int | None, typer.Option(help="Folds fitted side by side. Default: one per core.")
@@ -85,14 +88,16 @@ def open_source(
 ) -> Source:
     """Read the table that the options name.
 
+    Args:
+        file, dataset: one of them.
+        time, target, series: names of columns; None for the default.
+        drivers, future_drivers, static: names of columns by commas.
+
     Raises:
-        ConfigError: neither or both of a file and a data set are given.
         TableError: the file cannot be read, or a default column cannot be told.
     """
     from gatewise.forecast import datasets, read_table
 
-    if (file is None) == (dataset is None):
-        raise ConfigError("Expected either a table or --dataset. Try: gatewise forecast prices.csv")
     if dataset is not None:
         given = datasets.load(dataset)
         asked = {"time": time, "target": target, "series": series}

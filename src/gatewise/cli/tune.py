@@ -20,7 +20,10 @@ def tune(
     source: TableOptions,
     model: ModelOptions,
     trials: Annotated[int, typer.Option(help="Configurations to try, the default first.")] = 20,
-    folds: Annotated[int, typer.Option(help="Validation origins, a horizon apart.")] = 3,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Validation origins, a horizon apart. Default: 3, or as many as fit."),
+    ] = None,
     holdout: Annotated[
         int, typer.Option(help="Last rows that the search must not see: backtest on them.")
     ] = 0,
@@ -37,6 +40,7 @@ def tune(
     Each trial is judged on rolling validation at the end of the table, and fitted on the rows
     before. The options asked for are the first trial, and win ties.
     """
+    source.check()
     from gatewise.cli import render
     from gatewise.forecast import tune as run
 

@@ -218,7 +218,10 @@ def _least_squares(features: Array, label: Array) -> Array:
     size = np.sqrt((features**2).sum(0))
     size = np.where(size > 0, size, 1.0)
     scaled = features / size
-    return np.linalg.lstsq(scaled.T @ scaled, scaled.T @ label, rcond=1e-12)[0] / size
+    # One product for both sides: that of a matrix and a vector depends on the number of threads.
+    both = np.column_stack([scaled, label])
+    sums = both.T @ both
+    return np.linalg.lstsq(sums[:-1, :-1], sums[:-1, -1], rcond=1e-12)[0] / size
 
 
 def _columns(made: dict[str, NDArray[Any]], probabilities: Sequence[float]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,9 @@ from gatewise.forecast.fitting import Fitted, fit_panel, forecast_at
 from gatewise.forecast.panel import Array, Panel, forward_fill
 from gatewise.forecast.transform import from_working, to_working
 from gatewise.forecast.windows import MIN_CONTEXT
+
+FOLDS: Final = 8
+"""Folds of a backtest if nothing is asked for, at most."""
 
 MODEL: Final = "gatewise"
 """Name of the network's forecasts among the baselines'."""
@@ -73,26 +77,41 @@ class FoldForecast:
     fitted_before: Any
 
 
-def rolling_origins(panel: Panel, prediction_length: int, folds: int, step: int) -> list[Fold]:
+class NoFoldFitsError(TableError):
+    """The table is too short for one fold."""
+
+
+def rolling_origins(panel: Panel, config: Config, folds: int | None, step: int) -> list[Fold]:
     """Origins `step` rows apart; the last window ends at the last row of the timeline.
 
     Rows are counted on the timeline of all series together, so that no series lends another what
     was not known yet.
 
+    Args:
+        panel: the whole table.
+        config: its horizon and its season say how many rows a fold needs.
+        folds: how many; None takes as many as fit, `FOLDS` at most.
+        step: rows between origins.
+
     Raises:
+        NoFoldFitsError: `folds` is None, and not even one fits.
         TableError: the first origin would leave too few rows to fit.
     """
-    timeline = panel.timeline()
-    h = prediction_length
-    starts = [len(timeline) - h - step * back for back in range(folds - 1, -1, -1)]
+    timeline, h = panel.timeline(), config.prediction_length
     needed = MIN_CONTEXT + 2 * h
-    cuts = panel.cuts(timeline[starts[0]]) if starts[0] > 0 else [0]
-    if max(cuts) < needed:
-        longest = max(len(s) for s in panel.series)
-        raise TableError(
+    if folds is None:
+        needed = max(needed, 2 * (config.season or 1) + 2)  # an ensemble needs two seasons
+    latest_first = range(len(timeline) - h, 0, -step)
+    fit = itertools.takewhile(lambda at: max(panel.cuts(timeline[at])) >= needed, latest_first)
+    starts = list(itertools.islice(fit, folds or FOLDS))[::-1]
+    if not starts or (folds is not None and len(starts) < folds):
+        longest, asked = max(len(s) for s in panel.series), folds or 1
+        fitting = f"at most {len(starts)} fold{'s' * (len(starts) > 1)}, a" if starts else "a"
+        error = NoFoldFitsError if folds is None else TableError
+        raise error(
             f"The longest series has {longest} rows: expected at least "
-            f"{needed + h + step * (folds - 1)} for {folds} folds of {h} rows. "
-            "Use fewer folds, a shorter horizon or more rows."
+            f"{needed + h + step * (asked - 1)} for {asked} fold{'s' * (asked > 1)} of {h} rows. "
+            f"Use {fitting} shorter horizon or more rows."
         )
     whole = tuple(len(s) for s in panel.series)
 

@@ -162,6 +162,9 @@ _REMARKABLE: Final = 0.3
 def too_good(panel: Panel, ratio: float, own: float, unit: str = "none") -> LeakCheck:
     """A past driver that settles the next row's change, or an error too small to be true.
 
+    A driver that is declared known ahead is known: it may settle the change, as a promotion does.
+    Where there are such drivers, past ones are judged by what they explain beside them.
+
     Args:
         panel: the whole table.
         ratio: mean squared error over that of the naive forecast.
@@ -181,8 +184,18 @@ def too_good(panel: Panel, ratio: float, own: float, unit: str = "none") -> Leak
     strict = strengths and unit == "log-return"
     if strengths and strengths[strongest] > (_OF_PRICES if strict else _SETTLES):
         return LeakCheck(name, False, f"{seen}. {question}")
-    drivers = strengths or panel.columns.future
-    if drivers and ratio < (_OF_PRICES if strict else _EXPLAINS) and own > max(0.5, 1.6 * ratio):
+    bound = _OF_PRICES if strict else _EXPLAINS
+    if strengths and panel.columns.future:
+        left = _left_by_past(panel)
+        if left < bound:
+            return LeakCheck(
+                name,
+                False,
+                f"Past drivers in row t leave {left:.3f} of the variance of the target's change in "
+                f"row t + 1 that its last change and the drivers known ahead do not explain. Look "
+                f"at each past driver: {question[0].lower()}{question[1:]}",
+            )
+    elif strengths and ratio < bound and own > max(0.5, 1.6 * ratio):
         return LeakCheck(
             name,
             False,
@@ -193,7 +206,14 @@ def too_good(panel: Panel, ratio: float, own: float, unit: str = "none") -> Leak
     if strengths and strengths[strongest] > _REMARKABLE:
         return LeakCheck(name, True, f"{seen}: much, but not implausible. {question}")
     return LeakCheck(
-        name, True, "No past driver settles the next change, and the errors are plausible."
+        name,
+        True,
+        "No past driver settles the next change"
+        + (
+            "; drivers declared known ahead are taken as known."
+            if panel.columns.future
+            else ", and the errors are plausible."
+        ),
     )
 
 
@@ -218,6 +238,32 @@ def _next_change_correlation(panel: Panel, driver: int, changes: bool) -> float:
         return 0.0
     table = np.abs(np.corrcoef(np.stack([a[keep], x[keep], own[keep]])))
     return float(table[0, 1]) if table[0, 1] > table[0, 2] + 0.1 else 0.0
+
+
+def _left_by_past(panel: Panel) -> float:
+    """Share of the next change's variance that past drivers leave, beside what is known anyway.
+
+    Known anyway are the target's last change and the drivers known ahead, their values and changes.
+    1 with fewer than 20 rows for each column.
+    """
+    ahead, known, past = [], [], []
+    for s in panel.series:
+        step = np.diff(s.target)
+        scale = np.nanstd(step) or 1.0
+        ahead.append(step[1:] / scale)
+        future = np.column_stack([s.future[2:], np.diff(s.future, axis=0)[1:]])
+        known.append(np.column_stack([np.ones(len(step) - 1), step[:-1] / scale, future]))
+        past.append(np.column_stack([s.past[1:-1], np.diff(s.past, axis=0)[:-1]]))
+    change, before, more = (np.concatenate(v) for v in (ahead, known, past))
+    both = np.column_stack([before, more])
+    keep = np.isfinite(change) & np.isfinite(both).all(1)
+    if keep.sum() < 20 * both.shape[1]:
+        return 1.0
+    left = [
+        float(np.square(change[keep] - x[keep] @ np.linalg.lstsq(x[keep], change[keep])[0]).sum())
+        for x in (before, both)
+    ]
+    return left[1] / left[0] if left[0] > 1e-12 * np.square(change[keep]).sum() else 1.0
 
 
 def _representative(panel: Panel, cuts: Sequence[int], rows: int) -> tuple[Panel, list[int]]:

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gatewise.forecast.products import Linear, aligned, tensor, tiles
 from gatewise.forecast.windows import Windows
 from gatewise.nn import LSTM
 
@@ -80,12 +81,12 @@ class Network(nn.Module):
         )
         skip = shape.recent * shape.values
         self.recent = nn.Parameter(torch.zeros(h, skip))
-        self.ahead = nn.Linear(shape.ahead, 1, bias=False) if shape.ahead else None
+        self.ahead = Linear(shape.ahead, 1, bias=False) if shape.ahead else None
         self.steps = nn.Parameter(torch.randn(h, embedding) * 0.3)
-        self.state = nn.Linear(H + shape.static + skip, 32)
-        self.step = nn.Linear(embedding + shape.ahead, 32, bias=False)
+        self.state = Linear(H + shape.static + skip, 32)
+        self.step = Linear(embedding + shape.ahead, 32, bias=False)
         self.dropout = nn.Dropout(shape.dropout)
-        self.quantiles = nn.Linear(32, len(shape.probabilities))
+        self.quantiles = Linear(32, len(shape.probabilities))
         self.confidence: Tensor
         self.register_buffer("confidence", torch.ones(h))
         self._start_neutral()
@@ -120,7 +121,7 @@ class Network(nn.Module):
         out = self.quantiles(self.dropout(torch.tanh(state[:, None] + step)))
 
         middle = shape.probabilities.index(0.5)
-        median = out[:, :, middle] + recent @ self.recent.T
+        median = out[:, :, middle] + nn.functional.linear(aligned(recent), aligned(self.recent))
         if self.ahead is not None:
             median = median + self.ahead(ahead).squeeze(2)
         median = (self.confidence * median).unsqueeze(2)
@@ -132,17 +133,23 @@ class Network(nn.Module):
 def tensors(windows: Windows) -> tuple[Tensor, Tensor, Tensor]:
     """The three inputs of `Network.forward`; the first is what the LSTM reads."""
     return (
-        torch.from_numpy(windows.context),
-        torch.from_numpy(windows.ahead),
-        torch.from_numpy(windows.static),
+        tensor(windows.context),
+        tensor(windows.ahead),
+        tensor(windows.static),
     )
 
 
 def outputs(network: Network, windows: Windows) -> NDArray[np.float64]:
     """Run the network: [B, h, Q] in units of the baseline's error, 0 being its forecast."""
     network.eval()
+    shape, inputs = network.shape, (windows.context, windows.ahead, windows.static)
+    made = np.empty((len(windows), shape.prediction_length, len(shape.probabilities)))
     with one_thread(), torch.no_grad():
-        return network(*tensors(windows)).numpy().astype(np.float64)
+        for part, rows in tiles(len(windows)):
+            context, ahead, static = inputs
+            tile = (tensor(context[:, rows]), tensor(ahead[rows]), tensor(static[rows]))
+            made[part] = network(*tile).numpy()[: part.stop - part.start]
+    return made
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from gatewise.forecast.panel import Array
+from gatewise.forecast.products import tensor
 from gatewise.forecast.trust import TRUST, least
 from gatewise.forecast.windows import Windows
 
@@ -61,7 +62,7 @@ class Ridge:
     def left(self, windows: Windows) -> torch.Tensor:
         """[B, h] float32: the labels less the forecast, in units of the error."""
         rest = (windows.labels - self(windows)) / self.error
-        return torch.from_numpy(rest.astype(np.float32))
+        return tensor(rest.astype(np.float32))
 
 
 def design(windows: Windows, values: int) -> Float[Array, "B h P"]:
@@ -107,7 +108,7 @@ class _Sums:
         extra = np.where(constant, n, penalty * variance)
         right = np.where(constant, 0.0, self.labels[:, 1:] - mean * self.labels[:, :1])
         left = centred + extra[:, :, None] * np.eye(mean.shape[1])
-        weights = torch.linalg.solve(torch.from_numpy(left), torch.from_numpy(right)).numpy()
+        weights = torch.linalg.solve(tensor(left), tensor(right)).numpy()
         return np.concatenate([label - (mean * weights).sum(1, keepdims=True), weights], axis=1)
 
     def error(self, weights: Array) -> Array:
@@ -167,9 +168,9 @@ def _losses(guess: Array, held: Windows) -> Array:
 
 
 def _sums(windows: Windows, values: int) -> _Sums:
-    made = torch.from_numpy(design(windows, values)).transpose(0, 1)
-    weights = torch.from_numpy(windows.weights).double().T[:, :, None]
-    labels = torch.from_numpy(windows.labels).double().T[:, :, None] * weights
+    made = tensor(design(windows, values)).transpose(0, 1)
+    weights = tensor(windows.weights).double().T[:, :, None]
+    labels = tensor(windows.labels).double().T[:, :, None] * weights
     counted = made * weights
     return _Sums(
         (counted.transpose(1, 2) @ made).numpy(),

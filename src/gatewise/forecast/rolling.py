@@ -22,7 +22,7 @@ from gatewise.forecast.baselines import LINEAR
 from gatewise.forecast.checkpoints import open_checkpoints, resumed_folds
 from gatewise.forecast.config import Progress
 from gatewise.forecast.features import fit_encoder
-from gatewise.forecast.folds import Benchmark, FoldForecast, rolling_origins
+from gatewise.forecast.folds import FOLDS, Benchmark, FoldForecast, rolling_origins
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.panel import Panel
 from gatewise.forecast.result import Backtest, verdict
@@ -34,7 +34,7 @@ from gatewise.forecast.transform import unit_of
 def backtest(
     f: Forecaster,
     table: Any,
-    folds: int = 8,
+    folds: int | None = None,
     *,
     time: str = "ds",
     target: str = "y",
@@ -54,7 +54,8 @@ def backtest(
     Args:
         f: a forecaster; only its options are used, each fit starts from fresh weights.
         table: pandas, polars or pyarrow.
-        folds: rolling origins; the last window ends at the last row. Default 8.
+        folds: rolling origins; the last window ends at the last row. None (default) takes 8, or
+            as many as fit; a note says so if they are fewer.
         time: column of time.
         target: column to forecast.
         series: column that tells series apart.
@@ -78,7 +79,7 @@ def backtest(
 
     Raises:
         ConfigError: folds, step or refit_every is out of range.
-        TableError: the table is too short, or cannot be used.
+        TableError: the table is too short for the folds, or cannot be used.
         CheckpointError: a file in `resume` is damaged.
 
     >>> import numpy as np, polars as pl
@@ -96,7 +97,14 @@ def backtest(
     )
     panel = read_panel(table, columns)
     step = step or config.prediction_length
-    origins = rolling_origins(panel, config.prediction_length, folds, step)
+    origins = rolling_origins(panel, config, folds, step)
+    notes = list(panel.notes)
+    if folds is None and len(origins) < FOLDS:
+        notes.append(
+            f"{len(origins)} fold{'s fit' if len(origins) > 1 else ' fits'} into the table, not "
+            f"{FOLDS}: the backtest has so many."
+        )
+    folds = len(origins)
     # The scale of the losses and the season of the baselines are read off the first training part.
     before = panel.before(origins[0].cuts)
     encoder = fit_encoder(before, config.transform, config.season or seasons.find(before))
@@ -149,7 +157,7 @@ def backtest(
         prediction_length=config.prediction_length,
         levels=config.levels,
         seed=config.seed,
-        notes=list(panel.notes),
+        notes=notes,
         scores=scores,
     )
 

@@ -20,6 +20,7 @@ from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.conformal import stretched, stretches
 from gatewise.forecast.features import Encoded
 from gatewise.forecast.model import Network, Shape, one_thread, outputs, tensors
+from gatewise.forecast.products import tensor
 from gatewise.forecast.ridge import Ridge, fit_ridge
 from gatewise.forecast.trust import TRUST, least
 from gatewise.forecast.windows import Split, Windows, assemble, reach, split
@@ -159,7 +160,7 @@ def train(
                 loss = pinball(
                     network(*tensors(batch)),
                     ridge.left(batch),
-                    torch.from_numpy(batch.weights),
+                    tensor(batch.weights),
                     levels,
                 )
                 loss.backward()
@@ -210,7 +211,7 @@ def _judge(
         forecast = network(*tensors(windows))
         middle = forecast.shape[2] // 2
         median = forecast[:, :, middle : middle + 1]
-        weights = torch.from_numpy(windows.weights)
+        weights = tensor(windows.weights)
         losses = torch.stack(
             [
                 pinball(forecast - (1 - c) * median, labels, weights, levels, per_step=True)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
 
+FOLDS: Final = 3
+"""Validation origins if nothing is asked for, at most."""
+
 MARGIN: Final = 1e-12
 """A trial must be better than the default by more than rounding; ties go to the default."""
 
@@ -99,7 +102,7 @@ def tune(
     f: Forecaster,
     table: Any,
     trials: int = 20,
-    folds: int = 3,
+    folds: int | None = None,
     timeout_s: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -123,7 +126,7 @@ def tune(
         table: pandas, polars or pyarrow.
         trials: how many to try, the default among them. Default 20.
         folds: validation origins, a horizon apart; the last window ends at the last row that is
-            not held out. Default 3.
+            not held out. None (default) takes 3, or as many as fit.
         timeout_s: start no trial after so many seconds; None (default) sets no limit.
         seed: of the search. Default 0.
         progress: called as progress("tune", done, trials).
@@ -142,7 +145,7 @@ def tune(
     (True, ['complete'])
     """
     for name, value, low in (("trials", trials, 1), ("folds", folds, 1), ("holdout", holdout, 0)):
-        if not isinstance(value, int) or value < low:
+        if value is not None and (not isinstance(value, int) or value < low):
             raise ConfigError(
                 f"{name} is {shown(value)}: expected a whole number of at least {low}."
             )
@@ -181,7 +184,7 @@ def tune(
         best["score"],
         rows[0]["score"],
         write_table({name: [row[name] for row in rows] for name in rows[0]}, panel.kind),
-        folds,
+        len(judge.origins),
         seed,
         rows,
     )
@@ -190,10 +193,12 @@ def tune(
 class _Judge:
     """Losses of options at the validation origins of one panel."""
 
-    def __init__(self, config: Config, panel: Panel, folds: int) -> None:
+    def __init__(self, config: Config, panel: Panel, folds: int | None) -> None:
         h = config.prediction_length
         self.panel = panel
-        self.origins = rolling_origins(panel, h, folds, h)
+        self.origins = rolling_origins(panel, config, folds, h)
+        if folds is None:
+            self.origins = self.origins[-FOLDS:]
         known = panel.before(self.origins[0].cuts)
         before = fit_encoder(known, config.transform, config.season or seasons.find(known))
         # One scale for all trials, whatever transform they try.

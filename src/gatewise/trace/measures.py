@@ -55,7 +55,11 @@ def memory(trace: Trace) -> xr.DataArray:
 def forget_path(trace: Trace, start: int = 0) -> xr.DataArray:
     """Return the product of the forget gates from one step on: ∂c_t/∂c_start along the cell state.
 
-    Hochreiter & Schmidhuber 1997 call this path the constant error carousel (there f = 1).
+    Hochreiter & Schmidhuber 1997 call this path the constant error carousel (there f = 1). It
+    passes neither squash: φ and ψ may be flat while it stays near 1.
+
+    The reverse direction reads the last step first: there it is ∂c_start/∂c_t, what the cell state
+    at `start` still holds of the later steps, which were read before.
 
     Args:
         trace: what `record` returned.
@@ -70,9 +74,12 @@ def forget_path(trace: Trace, start: int = 0) -> xr.DataArray:
     steps = trace.data.sizes["time"]
     if not 0 <= start < steps:
         raise ConfigError(f"start is {start}: expected 0 to {steps - 1}.")
-    after = trace.data["forget_gate"].isel(time=slice(start, None)).copy()
-    after[{"time": 0}] = 1.0
-    return after.cumprod("time").rename("forget_path")
+    gates = trace.data["forget_gate"].isel(time=slice(start, None))
+    factors = gates.copy()
+    factors[{"time": 0}] = 1.0
+    if trace.data.sizes["direction"] == 2:
+        factors[{"direction": 1}] = gates.isel(direction=1).shift(time=1, fill_value=1.0)
+    return factors.cumprod("time").rename("forget_path")
 
 
 def variable(trace: Trace, name: str) -> xr.DataArray:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from gatewise.errors import ConfigError, MissingExtraError
+from gatewise.trace.measures import forget_path
 from gatewise.trace.recording import Trace
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def plot_gates(
         ConfigError: there is no such layer, direction or row.
         MissingExtraError: matplotlib is not installed.
     """
-    chosen = _select(trace, layer=layer, direction=direction, batch=batch)
+    chosen = _select(trace.data, layer=layer, direction=direction, batch=batch)
     order = np.argsort(-chosen["forget_gate"].mean("time").values)
     figure, axes = _subplots(2, 3, (10, 4.6))
     for axis, (name, label) in zip(axes.flat, _LABELS.items(), strict=True):
@@ -81,29 +82,35 @@ def plot_gates(
     return figure
 
 
-def plot_operating_points(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figure:
-    """Draw where the units stand on their two squashing curves, the candidate's φ and the cell's ψ.
+def plot_operating_points(
+    trace: Trace, *, layer: int = 0, direction: int = 0, labels: Sequence[str] | None = None
+) -> Figure:
+    """Draw where the units stand on their two squashing curves, and what passes beside them.
 
-    One dot per unit and step, over the curve; the histogram below shows how many stand where. A
-    unit on the flat ends passes no gradient there.
+    The curves are the candidate's φ and the cell's ψ. One dot per unit and step stands on each; the
+    histogram below shows how many stand where. On the flat ends of φ a step writes little that is
+    new: the cell state hardly depends on the step's input through g. On the flat ends of ψ the
+    step's h says little about c. Neither stops the gradient from c to c, which passes no squash but
+    the forget gates: their product, ∂c_t/∂c_start, is drawn to the right (`forget_path`).
 
     Args:
         trace: what `record` returned.
         layer, direction: indices of what to draw.
+        labels: one per step, for the time axis; default the trace's own.
 
     Returns:
-        A figure of two curves, each over its histogram.
+        A figure of two curves, each over its histogram, and of the product of the forget gates.
 
     Raises:
         ConfigError: there is no such layer or direction.
         MissingExtraError: matplotlib is not installed.
     """
-    chosen = _select(trace, layer=layer, direction=direction)
+    chosen = _select(trace.data, layer=layer, direction=direction)
     sites = (
         ("candidate", "candidate_pre", "candidate", "before φ", "g"),
         ("cell_output", "cell_state", "cell_output", "cell state c", "ψ(c)"),
     )
-    figure, axes = _subplots(2, 2, (10, 4.6), height_ratios=(3, 1))
+    figure, axes = _subplots(2, 3, (10, 4.6), height_ratios=(3, 1))
     for column, (site, source, result, x_label, y_label) in enumerate(sites):
         activation = trace.cell.activation(site)
         x, y = chosen[source].values.ravel(), chosen[result].values.ravel()
@@ -125,15 +132,34 @@ def plot_operating_points(trace: Trace, *, layer: int = 0, direction: int = 0) -
         for axis in (curve, below):
             axis.set_xlim(-reach, reach)
             axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes[:, 2]:
+        axis.remove()
+    path = _select(forget_path(trace), layer=layer, direction=direction)
+    carousel = figure.add_subplot(axes[0, 2].get_gridspec()[:, 2])
+    _draw_carousel(carousel, path, reverse=direction == 1)
+    _label_time([carousel], chosen["time"].values if labels is None else labels)
     return figure
 
 
-def _select(trace: Trace, **indices: int) -> Any:
+def _draw_carousel(axis: Any, path: Any, *, reverse: bool) -> None:
+    """One line per unit and row, and their median."""
+    lines = path.transpose("time", ...).values.reshape(path.sizes["time"], -1)
+    axis.plot(lines, color=_POINT, alpha=0.35, linewidth=0.8, rasterized=True)
+    axis.plot(np.median(lines, axis=1), color=_CURVE, linewidth=2, label="median unit")
+    axis.set_ylim(-0.02, 1.02)
+    axis.set_xlim(0, max(len(lines) - 1, 1))
+    axis.set_title("forget gates, multiplied", loc="left", fontsize=10)
+    axis.set_ylabel("∂c_start/∂c_t" if reverse else "∂c_t/∂c_start")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc="upper right")
+
+
+def _select(data: Any, **indices: int) -> Any:
     for axis, index in indices.items():
-        size = trace.data.sizes[axis]
+        size = data.sizes[axis]
         if not 0 <= index < size:
             raise ConfigError(f"{axis} is {index}: expected 0 to {size - 1}.")
-    return trace.data.isel(indices)
+    return data.isel(indices)
 
 
 def _subplots(

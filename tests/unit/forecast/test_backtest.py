@@ -83,7 +83,7 @@ def test_a_backtest_can_be_written_as_json(made):
 
 def test_series_share_one_timeline(shops):
     panel = read_panel(shops, choose_columns(shops, **SHOPS))
-    folds = rolling_origins(panel, 3, 4, 3)
+    folds = rolling_origins(panel, Forecaster(3).config, 4, 3)
     for fold in folds:
         for s, cut in zip(panel.series, fold.cuts, strict=True):
             assert (s.time[:cut] < fold.start).all()

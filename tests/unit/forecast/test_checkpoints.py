@@ -125,7 +125,7 @@ def test_a_damaged_or_foreign_file_is_named(walk_table, tmp_path):
 
 def test_folds_survive_the_file(walk_table, tmp_path):
     panel = read_panel(walk_table, choose_columns(walk_table))
-    group = folds.rolling_origins(panel, 3, 2, 3)
+    group = folds.rolling_origins(panel, F.config, 2, 3)
     benchmark = folds.Benchmark("none", 1)
     kept = checkpoints.open_checkpoints(tmp_path, F.config, panel, benchmark)
     made = checkpoints.resumed_folds(F.config, panel, group, benchmark, kept)

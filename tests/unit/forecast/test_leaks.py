@@ -118,6 +118,59 @@ def test_two_leaking_drivers_that_only_tell_together_are_caught():
     assert "own past does not explain" in made.checks[-1].detail
 
 
+def promoted(rows=400):
+    """Sales that a promotion settles, which is planned and so known ahead."""
+    rng = np.random.default_rng(0)
+    promotion = rng.integers(0, 2, rows).astype(float)
+    return table(20 + 5 * promotion + 0.2 * rng.normal(size=rows), promotion=promotion), rng
+
+
+def judged(data, ratio=0.01, unit="none", **columns):
+    return too_good(read_panel(data, choose_columns(data, **columns)), ratio, 1.0, unit)
+
+
+@pytest.mark.parametrize("unit", ["none", "difference", "log-return"])
+def test_a_driver_that_is_declared_known_ahead_is_known(unit):
+    data, rng = promoted()
+    made = judged(data, unit=unit, future=["promotion"])
+    assert made.passed
+    assert "drivers declared known ahead are taken as known" in made.detail
+    honest = data.with_columns(vix=pl.Series(rng.normal(size=len(data))))
+    assert judged(honest, unit=unit, past=["vix"], future=["promotion"]).passed
+    # The same column declared as past, stamped a row early, is the leak that it was.
+    early = data.with_columns(pl.col("promotion").shift(-1))
+    assert not judged(early, unit=unit, past=["promotion"]).passed
+
+
+def test_a_known_driver_hides_no_leak_among_the_past_ones():
+    data, rng = promoted()
+    y = data["y"].to_numpy()
+    change = np.append(np.diff(y), np.nan)
+    rest = change - 5 * np.append(np.diff(data["promotion"].to_numpy()), np.nan)
+    mask = rng.normal(size=len(data))
+    alone = data.with_columns(x=pl.Series(change))
+    assert not judged(alone, past=["x"], future=["promotion"]).passed
+    beside = data.with_columns(x=pl.Series(rest))  # leaks what the promotion does not settle
+    assert not judged(beside, past=["x"], future=["promotion"]).passed
+    together = data.with_columns(a=pl.Series(rest + mask), b=pl.Series(mask))
+    made = judged(together, past=["a", "b"], future=["promotion"])
+    assert not made.passed
+    assert "Look at each past driver" in made.detail
+
+
+def test_the_promotion_of_the_first_howto_is_trusted():
+    rng = np.random.default_rng(0)
+    promotion = rng.integers(0, 2, 408).astype(float)
+    sales = 20 + 5 * promotion + rng.normal(size=408)
+    data = pl.DataFrame({"week": range(408), "sales": sales, "promotion": promotion})
+    made = backtest(
+        Forecaster(8, max_epochs=5), data[:400], 4, refit_every=4, time="week", target="sales",
+        future=["promotion"],
+    )  # fmt: skip
+    assert all(outcome(made).values())
+    assert not made.verdict.startswith("Not to be trusted")
+
+
 def test_forecasts_that_lag_are_caught():
     changes = np.random.default_rng(0).normal(size=200)
     lagging = yesterdays_value(changes[:-1], changes[1:], changes[:-1])

@@ -39,6 +39,7 @@ def write_forecast(
     title: str = "Forecast",
     source: str = "",
     command: str = "",
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the page of a forecast; see `forecast_page`.
 
@@ -54,6 +55,7 @@ def write_forecast(
         title=title,
         source=source,
         command=command,
+        notes=notes,
     )
     write_atomically(path, page)
 
@@ -72,7 +74,7 @@ def write_backtest(
     Raises:
         OSError: the file cannot be written.
     """
-    parts = backtest_parts(result)
+    parts = backtest_parts(result) | {"notes": result.notes}
     write_atomically(path, _render(title="Backtest", source=source, command=command, **parts))
 
 
@@ -86,6 +88,7 @@ def forecast_page(
     title: str = "Forecast",
     source: str = "",
     command: str = "",
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the page of a forecast.
 
@@ -98,8 +101,10 @@ def forecast_page(
         title: of the page.
         source: where the table comes from.
         command: that repeats it.
+        notes: to show beside those of the fit and the backtest.
     """
     fitted = forecaster.fitted
+    told = () if result is None else result.notes
     parts: dict[str, Any] = {} if result is None else backtest_parts(result)
     return _render(
         title=title,
@@ -117,7 +122,7 @@ def forecast_page(
         ),
         rows=_table_rows(forecast, forecaster),
         facts=_facts(forecaster),
-        notes=list(fitted.notes),
+        notes=list(dict.fromkeys([*notes, *told, *fitted.notes])),
     )
 
 
@@ -186,10 +191,14 @@ def _cell_pictures(forecaster: Forecaster, history: Any) -> list[Picture]:
             "from; units that remember longest stand at the top.",
         ),
         picture(
-            trace.plot_operating_points(recorded, layer=top),
+            trace.plot_operating_points(recorded, layer=top, labels=list(labels)),
             "curves",
-            "Where the units stand on their two tanh curves: the candidate's, and the one that the "
-            "cell state passes on its way out. On the flat ends no gradient passes.",
+            "Where the units stand on their two squashing curves: the candidate's, and the one "
+            "that the cell state passes on its way out. On the flat ends of the first, a step "
+            "writes little that is new; on the flat ends of the second, that step's hidden state "
+            "says little about the cell state. Neither stops what flows from cell state to cell "
+            "state: that is the product of the forget gates, to the right. It is how much a change "
+            "of the first cell state still changes a later one on this path, for each unit.",
         ),
     ]
 

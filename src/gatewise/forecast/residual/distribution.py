@@ -58,7 +58,11 @@ def loss(
     if kind == "empirical":
         return (labels - location).abs() / unit
     if kind == "student-t":
-        scale, freedom = _student(outputs, spread)
+        # The degrees of freedom are above 2: the variance is finite.
+        scale, freedom = (
+            (softplus(outputs[..., 0]) + _LEAST) * spread,
+            2 + softplus(outputs[..., 1]),
+        )
         made = StudentT(freedom, location / unit, scale / unit, validate_args=False)
         return -made.log_prob(labels / unit)
     total = 1 / (softplus(outputs[..., 0]) + _LEAST)
@@ -81,15 +85,11 @@ def quantiles(
     array([[[3.7, 5. , 6.3]]])
     """
     p = np.asarray(probabilities)
-    given = torch.from_numpy(outputs)
+    # NumPy's, which gives each number the same bits wherever it stands.
+    positive = np.logaddexp(0.0, outputs)[..., None, :]
     if kind == "student-t":
-        scale, freedom = (v.numpy()[..., None] for v in _student(given, torch.from_numpy(spread)))
-        return location[..., None] + scale * student.ppf(p, freedom)
-    total = 1 / (softplus(given[..., 0]).numpy()[..., None] + _LEAST)
+        scale = (positive[..., 0] + _LEAST) * spread[..., None]
+        return location[..., None] + scale * student.ppf(p, 2 + positive[..., 1])
+    total = 1 / (positive[..., 0] + _LEAST)
     mean = np.maximum(location, 1e-6)[..., None]
     return nbinom.ppf(p, total, total / (total + mean))
-
-
-def _student(outputs: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale and degrees of freedom, which are above 2: the variance is finite."""
-    return (softplus(outputs[..., 0]) + _LEAST) * spread, 2 + softplus(outputs[..., 1])

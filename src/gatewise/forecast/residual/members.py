@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gatewise.forecast.model import one_thread
 from gatewise.forecast.panel import Array
+from gatewise.forecast.products import tiles
 from gatewise.forecast.residual.baseline import from_working
 from gatewise.forecast.residual.distribution import Distribution
 from gatewise.forecast.residual.histories import Histories, Scale
@@ -132,14 +133,17 @@ def run_chunk(
     which, when = np.divmod(unique, int(ends.max()) + 1)
     positions = describe_origins(histories, reading, which, when)
     at = at.reshape(of_crop.shape)
-    last, here = at[-1], (back, np.arange(len(ends)))
+    last, E = at[-1], members[0].network.shape.parameters
     base, centre, level = positions.base[last], positions.centre[last], positions.level[last]
     made = []
     with one_thread(), torch.no_grad():
         for member in members:
-            z, beside, volatility = (
-                v[here].numpy().astype(np.float64) for v in run(member.network, positions, at)
-            )
+            z, volatility = np.empty(base.shape), np.empty(base.shape)
+            beside = np.empty((*base.shape, E))
+            for part, numbers in tiles(len(ends)):
+                ran = run(member.network, positions, at[:, numbers])
+                here = back[part], np.arange(part.stop - part.start)
+                z[part], beside[part], volatility[part] = (v[here].numpy() for v in ran)
             z = base + trust * (z - base)
             point = from_working(z, centre, level, reading.scale)
             made.append((point, level[:, None] * volatility, beside))

@@ -17,6 +17,7 @@ from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.conformal import residual_quantiles
 from gatewise.forecast.panel import Array, Panel, Series
 from gatewise.forecast.paths import step_correlation
+from gatewise.forecast.products import tensor
 from gatewise.forecast.residual import ensemble as en
 from gatewise.forecast.residual import pretrained
 from gatewise.forecast.residual.baseline import window_rows
@@ -146,7 +147,7 @@ class ResidualModel:
         at = np.full(len(ends), place[series])
         found = describe_origins(histories, member.reading, at, ends)
         with torch.no_grad():
-            x = member.network.encode(torch.from_numpy(found.inputs)[:, None]).numpy()
+            x = member.network.encode(tensor(found.inputs)[:, None]).numpy()
         return x, ends + first - 1, [f"unit {i + 1}" for i in range(x.shape[2])]
 
     def tail(self, panel: Panel) -> Panel:

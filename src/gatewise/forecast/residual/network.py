@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor, nn
 
+from gatewise.forecast.products import Linear, aligned
 from gatewise.nn import LSTM
 
 if TYPE_CHECKING:
@@ -68,15 +69,13 @@ class Network(nn.Module):
         super().__init__()
         self.shape = shape
         H, h = shape.hidden_size, shape.prediction_length
-        self.input = nn.Linear(shape.inputs, H)
+        self.input = Linear(shape.inputs, H)
         self.layers = nn.ModuleList(LSTM(H, H) for _ in range(shape.num_layers))
         self.dropout = nn.Dropout(shape.dropout)
         out = shape.channels * _SHAPES if shape.structured else h
-        self.head = nn.Linear(H + shape.inputs, out)
+        self.head = Linear(H + shape.inputs, out)
         self.offset = nn.Parameter(torch.zeros(0 if shape.universal else h))
-        self.beside = (
-            nn.Linear(H + shape.inputs, h * shape.parameters) if shape.parameters else None
-        )
+        self.beside = Linear(H + shape.inputs, h * shape.parameters) if shape.parameters else None
         with torch.no_grad():
             self.head.weight.mul_(0.1)
             self.head.bias.zero_()
@@ -107,7 +106,9 @@ class Network(nn.Module):
         k = torch.arange(1, channels.shape[-2] + 1, dtype=out.dtype)
         if self.shape.structured:
             weights = out.unflatten(-1, (_SHAPES, self.shape.channels))
-            out = ((_over(k, self.shape.universal) @ weights) * channels).sum(-1)
+            over = aligned(_over(k, self.shape.universal))
+            by_row = nn.functional.linear(aligned(weights.transpose(-1, -2)), over)
+            out = (by_row.transpose(-1, -2) * channels).sum(-1)
         if not self.shape.universal:
             out = out + self.offset
         out = out * spread(volatility, len(k))

@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gatewise.forecast.model import one_thread
 from gatewise.forecast.panel import Array
+from gatewise.forecast.products import tensor
 from gatewise.forecast.residual import distribution
 from gatewise.forecast.residual.distribution import Distribution
 from gatewise.forecast.residual.histories import Histories, Scale
@@ -159,7 +160,7 @@ def run(
         one volatility is, at each step, on the working scale.
     """
     base, inputs, channels, volatility = (
-        torch.from_numpy(values[at])
+        tensor(values[at])
         for values in (
             positions.base, positions.inputs, positions.channels, positions.volatility
         )
@@ -175,7 +176,7 @@ def _loss(
     p = lesson.positions
     made, beside, volatility = run(network, p, at)
     level, centre, unit, labels, counts = (
-        torch.from_numpy(values[at].astype(np.float32, copy=False))
+        tensor(values[at].astype(np.float32, copy=False))
         for values in (p.level, p.centre, lesson.unit, lesson.labels, lesson.counts)
     )
     level, centre, unit = level[..., None], centre[..., None], unit[..., None]
