@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A grid of calls that the core shares out over threads, each compared bit by bit with one thread:
 // rows 1 to 16, three widths, batches of equal and of differing lengths, every path of the core.
 // Without Python, so that sanitizers, valgrind and qemu see it. Names each call before it begins,
@@ -9,6 +10,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <random>
 #include <sstream>
@@ -32,12 +34,18 @@ struct Setup {
 template <class Real>
 using Results = std::vector<std::vector<Real>>;
 
+void require(gatewise::Status status) {
+  if (status == gatewise::Status::kOk) return;
+  std::printf("  a call failed: status %d\n", static_cast<int>(status));
+  std::exit(1);
+}
+
 // --- the core's interface: all that this program knows of it stands from here ...
 
 template <class Real>
-class Call {
+class Problem {
  public:
-  explicit Call(const Setup& setup) : s_(setup), ragged_(batch_sizes()), random_(7) {
+  explicit Problem(const Setup& setup) : s_(setup), ragged_(batch_sizes()), random_(7) {
     const gatewise::Network& net = s_.net;
     const int64_t H = net.H, P = net.P(), k = net.L * net.D, N = ragged_.before.back();
     const double scale = 0.7 / std::max(1.0, std::sqrt(static_cast<double>(H)));
@@ -77,21 +85,21 @@ class Call {
     if (s_.training) {
       tape.assign(gatewise::tape_size(*weights_, s_.T, s_.B, every, raggedness()), kUnset);
     }
-    gatewise::ForwardArgs<Real> forward{*weights_,
-                                        s_.T,
-                                        s_.B,
-                                        threads,
-                                        sequence(x_.data(), I),
-                                        s_.states ? h0_.data() : nullptr,
-                                        s_.states ? c0_.data() : nullptr,
-                                        sequence(y.data(), columns),
-                                        h_n.data(),
-                                        c_n.data(),
-                                        s_.training ? tape.data() : nullptr,
-                                        every,
-                                        raggedness(),
-                                        noise()};
-    gatewise::forward<Real>(forward);
+    const gatewise::Call<Real> call{.weights = *weights_,
+                                    .T = s_.T,
+                                    .B = s_.B,
+                                    .threads = threads,
+                                    .x = sequence(x_.data(), I),
+                                    .h0 = s_.states ? h0_.data() : nullptr,
+                                    .c0 = s_.states ? c0_.data() : nullptr,
+                                    .checkpoint_every = every,
+                                    .ragged = raggedness(),
+                                    .noise = noise()};
+    require(gatewise::forward<Real>({.call = call,
+                                     .y = sequence(y.data(), columns),
+                                     .h_n = h_n.data(),
+                                     .c_n = c_n.data(),
+                                     .tape = s_.training ? tape.data() : nullptr}));
     if (!s_.training) return {y, h_n, c_n};
     std::vector<Real> dx = room(x_), dh0 = room(h0_), dc0 = room(c0_);
     Results<Real> gradients;
@@ -103,11 +111,17 @@ class Call {
       };
       out.push_back({to(0), to(1), to(2), to(3), to(4), to(5), to(6), to(7)});
     }
-    gatewise::backward<Real>({*weights_, s_.T, s_.B, threads, sequence(x_.data(), I), forward.h0,
-                              forward.c0, sequence<const Real>(y.data(), columns), tape.data(),
-                              sequence(dy_.data(), columns), h0_.data(), c0_.data(),
-                              s_.wants_dx ? sequence(dx.data(), I) : gatewise::Sequence<Real>{},
-                              dh0.data(), dc0.data(), out, every, raggedness(), noise()});
+    require(gatewise::backward<Real>(
+        {.call = call,
+         .y = sequence<const Real>(y.data(), columns),
+         .tape = tape.data(),
+         .dy = sequence(dy_.data(), columns),
+         .dh_n = h0_.data(),
+         .dc_n = c0_.data(),
+         .dx = s_.wants_dx ? sequence(dx.data(), I) : gatewise::Sequence<Real>{},
+         .dh0 = dh0.data(),
+         .dc0 = dc0.data(),
+         .gradients = out}));
     Results<Real> all{y, h_n, c_n, s_.wants_dx ? dx : x_, dh0, dc0};
     all.insert(all.end(), gradients.begin(), gradients.end());
     return all;
@@ -115,7 +129,9 @@ class Call {
 
   // y, h and c of a stream that takes all steps.
   Results<Real> stream(int threads) const {
-    gatewise::Stream<Real> stream(weights_, s_.B);
+    const auto owner = gatewise::Stream<Real>::make(weights_, s_.B);
+    if (!owner) require(gatewise::Status::kBadSize);
+    gatewise::Stream<Real>& stream = *owner;
     if (s_.states) stream.set_state(h0_.data(), c0_.data());
     std::vector<Real> y = room(dy_), h = room(h0_), c = room(c0_);
     for (int64_t t = 0; t < s_.T; ++t) {
@@ -192,7 +208,7 @@ void say(const char* name, const Setup& s, int threads) {
 
 template <class Real>
 void compare(const char* name, const Setup& setup, std::initializer_list<int> threads) {
-  const Call<Real> call(setup);
+  const Problem<Real> call(setup);
   const Results<Real> alone = call.run(1);
   for (const int n : threads) {
     say(name, setup, n);
@@ -224,7 +240,7 @@ Setup sized(gatewise::Network net, int64_t B, int kind, int threads, std::mt1993
   return s;
 }
 
-using enum gatewise::Activation;
+using enum gatewise::Function;
 constexpr gatewise::Cell kPeepholes{.peephole = true};
 constexpr gatewise::Cell kCoupled{
     .input_gate = kHardSigmoid, .cell_output = kSoftsign, .coupled = true};
@@ -275,7 +291,7 @@ void paths(bool small) {
       // The same gradients whether all is kept or some is computed again.
       Setup whole = kept;
       whole.checkpoint_every = 0;
-      if (!same(Call<float>(whole).run(threads), Call<float>(kept).run(threads))) {
+      if (!same(Problem<float>(whole).run(threads), Problem<float>(kept).run(threads))) {
         std::printf("  OTHER BITS with checkpoints than without\n");
         ++failures;
       }
@@ -298,7 +314,7 @@ void streams() {
                                          {2, 1, 5, 33, false, kNormed, 7},
                                          {1, 1, 64, 250}}) {
       const Setup setup{.T = 3, .B = B, .net = net, .training = false};
-      const Call<float> call(setup);
+      const Problem<float> call(setup);
       for (const int threads : {1, 2, 16}) {
         say("stream", setup, threads);
         if (same(call.stream(threads), call.run(1))) continue;

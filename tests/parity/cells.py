@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from gatewise import Cell, reference
-from gatewise.cell import ACTIVATIONS, SITES
+from gatewise.cell import ACTIVATIONS, SITES, Activation
 
 SINGLE = [Cell(**{site: name}) for site in SITES for name in ACTIVATIONS]
 SWITCHED = [
@@ -18,7 +18,28 @@ MIXED = [
     Cell("hard_sigmoid", "sigmoid", "softsign", "one", "relu", peephole=True, layer_norm=True),
     Cell("softsign", "hard_tanh", "identity", "tanh", "identity", coupled=True, peephole=True),
 ]
-CELLS = list(dict.fromkeys([*SINGLE, *SWITCHED, *MIXED]))
+SHAPED = [
+    *(
+        Cell(**{site: Activation(name, scale, slope, shift)})
+        for site, (name, scale, slope, shift) in zip(
+            SITES,
+            [("tanh", 0.5, 0.5, 0.5), ("softsign", 0.4, 1.5, 0.5), ("sigmoid", 2.0, 2.0, -1.0),
+             ("hard_tanh", 0.5, 0.7, 0.5), ("relu", -0.5, -1.5, 0.25)],
+            strict=True,
+        )
+    ),
+    Cell(
+        Activation("tanh", 0.5, 0.5, 0.5),
+        Activation("hard_sigmoid", 1.0, 1.5),
+        Activation("identity", 0.5, 0.5, 0.1),
+        Activation("one", 0.7, 1.0, 0.2),
+        Activation("tanh", 1.3, 0.8, 0.1),
+        peephole=True,
+        layer_norm=True,
+    ),
+    Cell(Activation("sigmoid", 0.9, 1.5, 0.05), coupled=True, peephole=True),
+]  # fmt: skip
+CELLS = list(dict.fromkeys([*SINGLE, *SWITCHED, *MIXED, *SHAPED]))
 
 _PLAIN = {
     "sigmoid": lambda x: 1 / (1 + torch.exp(-x)),
@@ -30,6 +51,13 @@ _PLAIN = {
     "identity": lambda x: x,
     "one": torch.ones_like,
 }
+
+
+def plain(site):
+    """A site's function, in plain PyTorch."""
+    if not isinstance(site, Activation):
+        return _PLAIN[site]
+    return lambda x: site.scale * _PLAIN[site.name](site.slope * x) + site.shift
 
 
 def parameters(I, H, cell, *, proj=0, seed=0):
@@ -52,7 +80,9 @@ def plain_layer(x, h, c, w, cell):
     gate = {name: slice(k * H, (k + 1) * H) for k, name in enumerate("ifgo")}
     peephole = w.get("peephole", torch.zeros(3, H, dtype=x.dtype))
 
-    there = {n: getattr(cell, s) != "one" for n, s in zip("ifgo", SITES[:4], strict=True)}
+    there = {
+        n: cell.activation(s).name != "one" for n, s in zip("ifgo", SITES[:4], strict=True)
+    }
     there["f"] &= not cell.coupled
     used = [row for n in "ifgo" if there[n] for row in range(4 * H)[gate[n]]]
 
@@ -67,13 +97,13 @@ def plain_layer(x, h, c, w, cell):
     for x_t in x:
         z = norm(x_t @ w["w_ih"].T, "norm_ih", used) + norm(h @ w["w_hh"].T, "norm_hh", used)
         z = z + w["b_ih"] + w["b_hh"]
-        i = _PLAIN[cell.input_gate](z[:, gate["i"]] + c * peephole[0])
-        f = _PLAIN[cell.forget_gate](z[:, gate["f"]] + c * peephole[1])
+        i = plain(cell.input_gate)(z[:, gate["i"]] + c * peephole[0])
+        f = plain(cell.forget_gate)(z[:, gate["f"]] + c * peephole[1])
         if cell.coupled:
             f = 1 - i
-        c = f * c + i * _PLAIN[cell.candidate](z[:, gate["g"]])
-        o = _PLAIN[cell.output_gate](z[:, gate["o"]] + c * peephole[2])
-        h = o * _PLAIN[cell.cell_output](norm(c, "norm_c"))
+        c = f * c + i * plain(cell.candidate)(z[:, gate["g"]])
+        o = plain(cell.output_gate)(z[:, gate["o"]] + c * peephole[2])
+        h = o * plain(cell.cell_output)(norm(c, "norm_c"))
         h = h @ w["w_hr"].T if "w_hr" in w else h
         ys.append(h)
     return torch.stack(ys), h, c

@@ -90,7 +90,7 @@ class _Layers(torch.autograd.Function):
         call = (ctx.engine, ctx.options, x, h0, c0, parameters)
         if ctx.changes._version:
             y = forward(*call, weights=ctx.weights)[0]
-        return None, None, *backward(*call, ctx.weights, y, tape, grads, needed[0])
+        return None, None, *backward(*call, ctx.weights, y, tape, grads, needed)
 
 
 def without_count(y: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,7 +130,7 @@ def forward(
         y = x.new_empty((*x.shape[:-1], D * P))
     h_n = x.new_empty((L * D, B, P))
     c_n = torch.empty_like(h_n) if P == H else x.new_empty((L * D, B, H))
-    every = options.checkpoint_every if keep else 0
+    every = min(options.checkpoint_every, T) if keep else 0
     tape = _tape(weights, T, B, every, ragged, x) if keep else None
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     weights.forward(
@@ -152,7 +152,7 @@ def _call(
     """What forward and backward share, as the core takes it."""
     return _native.Call(
         T=T, B=B, threads=torch.get_num_threads(), x=_rows(x), h0=_address(h0), c0=_address(c0),
-        checkpoint_every=every, ragged=options.ragged, noise=_noise(options.noise),
+        checkpoint_every=min(every, T), ragged=options.ragged, noise=_noise(options.noise),
     )  # fmt: skip
 
 
@@ -188,43 +188,43 @@ def backward(
     y: Tensor,
     tape: Tensor,
     grads: tuple[Tensor | None, ...],
-    want_dx: bool,
+    needed: Sequence[bool],
 ) -> list[Tensor | None]:
-    """Return the gradients of x (None unless wanted), h0, c0 and the parameters.
+    """Return the gradients of x, h0, c0 and the parameters, each None unless it is needed.
 
     Args:
         engine, options, x, h0, c0, parameters: as forward had them.
         weights, y, tape: as forward gave them.
         grads: of y, h_n and c_n, None for zeros.
-        want_dx: whether x needs one.
+        needed: whether x, h0, c0 and each parameter needs a gradient; what is None never does.
     """
     L, D, _, H = engine.sizes
     T, B = _steps_and_rows(x, options)
     dy, dh_n, dc_n = grads
     dy = None if dy is None else _with_dense_rows(_materialised(dy))
     dh_n, dc_n = (None if g is None else _dense(_materialised(g)) for g in (dh_n, dc_n))
+    want_dx, want_dh0, want_dc0, *want = needed
     dx = empty_rows_like(x) if want_dx else None
-    dh0, dc0 = (x.new_empty((L * D, B, size)) for size in (engine.projection or H, H))
-    count = len(engine.names)
-    found = []  # dw_ih, dw_hh, db and the others' of each layer and direction
-    for k in range(L * D):
-        w_ih, w_hh, _, _, *others = parameters[count * k : count * (k + 1)]
-        shapes = (w_ih.shape, w_hh.shape, (4 * H,), *(p.shape for p in others))
-        found.append([w_ih.new_empty(shape) for shape in shapes])
+    dh0 = x.new_empty((L * D, B, engine.projection or H)) if want_dh0 else None
+    dc0 = x.new_empty((L * D, B, H)) if want_dc0 else None
+    found = [p.new_empty(p.shape) if w else None for p, w in zip(parameters, want, strict=True)]
+    count, addresses = len(engine.names), []  # the core gives both biases one gradient
+    for k in range(0, len(found), count):
+        w_ih, w_hh, b_ih, b_hh, *others = found[k : k + count]
+        own = (w_ih, w_hh, b_hh if b_ih is None else b_ih, *others)
+        addresses += [0 if g is None else g.data_ptr() for g in own]
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     y, tape = _with_dense_rows(y), tape.contiguous()  # hooks of saved tensors may have moved them
     weights.backward(
         _call(options, T, B, x, h0, c0, options.checkpoint_every),
         y=_rows(y), tape=tape.data_ptr(), dy=_rows(dy), dh_n=_address(dh_n), dc_n=_address(dc_n),
-        dx=_rows(dx), dh0=dh0.data_ptr(), dc0=dc0.data_ptr(),
-        gradients=tuple([g.data_ptr() for own in found for g in own]),
+        dx=_rows(dx), dh0=_address(dh0), dc0=_address(dc0), gradients=tuple(addresses),
     )  # fmt: skip
-    d_parameters: list[Tensor | None] = []
-    for k, (dw_ih, dw_hh, db, *others) in enumerate(found):
-        b_ih, b_hh = parameters[count * k + 2 : count * k + 4]
-        d_parameters += [dw_ih, dw_hh, None if b_ih is None else db,
-                         None if b_hh is None else db.clone(), *others]  # fmt: skip
-    return [dx, None if h0 is None else dh0, None if c0 is None else dc0, *d_parameters]
+    for k in range(2, len(found), count):
+        b_ih, b_hh = found[k : k + 2]
+        if b_ih is not None and b_hh is not None:
+            b_hh.copy_(b_ih)
+    return [dx, dh0, dc0, *found]
 
 
 def _is_odd(gradient: Tensor | None) -> bool:

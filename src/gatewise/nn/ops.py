@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import register_flop_formula
 
-from gatewise.cell import Cell
+from gatewise.cell import Activation, Cell
 from gatewise.errors import DtypeError, ShapeError
 from gatewise.nn import differentiable, native, paths
 from gatewise.nn.engine import Engine
@@ -67,10 +67,17 @@ def run(
     keep = not torch.compiler.is_exporting() and _wants_gradients(x, h0, c0, *parameters)
     noise, rates = ([], None) if options.noise is None else (options.noise[:3], options.noise.rates)
     # PyTorch's compiler takes constants apart, but no dataclass.
-    cell = tuple(getattr(spec.cell, name) for name in _CELL_FIELDS)
+    cell = tuple(_plain(getattr(spec.cell, name)) for name in _CELL_FIELDS)
     config = _encoded((*spec[:-1], cell), options._replace(noise=None), rates)
     y, h_n, c_n, _ = torch.ops.gatewise.lstm(x, h0, c0, parameters, noise, config, keep)
     return y, h_n, c_n
+
+
+def _plain(value: Any) -> Any:
+    """A field of a cell as `Cell.as_tuple` has it."""
+    if isinstance(value, Activation):
+        return value.name, value.scale, value.slope, value.shift
+    return value
 
 
 def _wants_gradients(*tensors: Maybe) -> bool:
@@ -104,7 +111,7 @@ def _encoded(
 def _decoded(config: str) -> _Config:
     (*sizes, cell), options, rates = json.loads(config)
     rates = None if rates is None else tuple(rates)
-    return _Config(Spec(*sizes, cell=Cell(*cell)), Options(*options), rates)
+    return _Config(Spec(*sizes, cell=Cell.from_tuple(cell)), Options(*options), rates)
 
 
 _engines: dict[tuple[int, str], tuple[StorageWeakRef, Engine]] = {}
@@ -206,11 +213,12 @@ def _backward(
         engine, options = _engine(parameters, config), _decoded(config).with_noise(noise)
         weights = engine.pack(parameters, x.dtype)
         rows, states = (T, B, spec.D * spec.P), (spec.L * spec.D, B)
-        size = weights.tape_size(T, B, options.checkpoint_every, None)
+        size = weights.tape_size(T, B, min(options.checkpoint_every, T), None)
         shapes = (rows, (size,), rows, (*states, spec.P), (*states, spec.H))
         native.check_tensors((y, tape, dy, dh_n, dc_n), shapes, x.dtype, _REMEDY)
+        needed = [want_dx, *(t is not None for t in (h0, c0, *parameters))]
         found = native.backward(
-            engine, options, x, h0, c0, parameters, weights, y, tape, (dy, dh_n, dc_n), want_dx
+            engine, options, x, h0, c0, parameters, weights, y, tape, (dy, dh_n, dc_n), needed
         )
     return [g for g in found if g is not None]
 
