@@ -185,10 +185,11 @@ class LSTM(torch.nn.LSTM):
             if path == "native":
                 return self._run_packed(core, input, hx, parameters)
             return stepwise.run_packed(self, input, hx)
-        if not arguments.are_regular(core.spec, self.batch_first, input, hx):
-            super().forward(input, hx)  # raises: its messages are the ones that people know
-            raise ShapeError(f"input has shape {tuple(input.shape)}, which this LSTM cannot take.")
         if path == "composite":
+            if not arguments.are_regular(core.spec, self.batch_first, input, hx):
+                super().forward(input, hx)  # raises: its messages are the ones that people know
+                got = tuple(input.shape)
+                raise ShapeError(f"input has shape {got}, which this LSTM cannot take.")
             run = partial(stepwise.run, self)
         else:
             run = partial(self._run, core, parameters, path == "autocast")
@@ -299,7 +300,7 @@ class LSTM(torch.nn.LSTM):
             bool(self.bias), bfloat16, self.cell,
         )  # fmt: skip
         if torch.compiler.is_compiling():
-            return Core(spec)  # a graph needs to know what it is, no more
+            return Core(spec, is_traced=True)
         core = self.__dict__.get("_core")
         if core is None or core.spec != spec:
             core = self.__dict__["_core"] = Core(spec, self._weights_frozen)
