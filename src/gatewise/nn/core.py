@@ -30,14 +30,11 @@ class Core:
     Args:
         spec: what the module is.
         frozen: see `gatewise.nn.LSTM.freeze_weights`.
-        is_traced: it is made, for one call, while torch.compile or torch.export makes a graph: that
-            needs to know what the layers are, no more.
     """
 
-    def __init__(self, spec: Spec, frozen: bool = False, is_traced: bool = False) -> None:
+    def __init__(self, spec: Spec, frozen: bool = False) -> None:
         self.spec = spec
         self.frozen = frozen
-        self.is_traced = is_traced
         self.names = spec.registered_names()
         base = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
         self._registered = {n for n in self.names if n}
@@ -51,7 +48,7 @@ class Core:
         `Spec.names` of each layer and direction; None for a bias that it does not have.
         """
         registered = module._parameters
-        if self.is_traced or not self._registered <= registered.keys():
+        if torch.compiler.is_compiling() or not self._registered <= registered.keys():
             return [None if n is None else getattr(module, n) for n in self.names]
         found: list[Any] = [None if n is None else registered[n] for n in self.names]
         flat = module._flat_weights
@@ -145,7 +142,7 @@ class Core:
     def rounded(self) -> Core:
         """Return the core of the same module in bfloat16."""
         if self._rounded is None:
-            self._rounded = Core(self.spec._replace(bfloat16=True), self.frozen, self.is_traced)
+            self._rounded = Core(self.spec._replace(bfloat16=True), self.frozen)
         return self._rounded
 
     def _run_layers(
@@ -158,7 +155,7 @@ class Core:
         parameters: list[Any],
         options: Options,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        if self.is_traced or paths.are_modes_active():
+        if torch.compiler.is_compiling() or paths.are_modes_active():
             spec = self.spec.of_layers(first, end, self.spec.bfloat16)
             return ops.run(spec, x, h0, c0, parameters, options)
         return native.run(self.engine(first, end), x, h0, c0, parameters, options)

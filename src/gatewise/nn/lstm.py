@@ -300,7 +300,7 @@ class LSTM(torch.nn.LSTM):
             bool(self.bias), bfloat16, self.cell,
         )  # fmt: skip
         if torch.compiler.is_compiling():
-            return Core(spec, is_traced=True)
+            return Core(spec)  # a graph needs to know what it is, no more
         core = self.__dict__.get("_core")
         if core is None or core.spec != spec:
             core = self.__dict__["_core"] = Core(spec, self._weights_frozen)
