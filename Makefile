@@ -11,8 +11,8 @@ NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/ga
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
 .PHONY: install demo test check clean format stubs docs bench bench-cells \
-        bench-forecast test-exhaustive test-variants test-calibration test-leaks test-sanitize \
-        test-valgrind test-neon test-machines fuzz
+        bench-forecast test-exhaustive test-variants test-calibration test-leaks test-torch \
+        test-sanitize test-valgrind test-neon test-machines fuzz
 
 install: $(STAMP)  ## set up only
 
@@ -97,6 +97,9 @@ test-variants: install  ## two thousand random cells, shapes and kinds of noise 
 
 test-calibration: install  ## false claims on random walks, signs of planted drivers
 	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast
+
+test-torch: install  ## PyTorch's own database of LSTM inputs, with ours in place
+	$(BIN)/python -m pytest -n 2 -m slow tests/pytorch
 
 test-leaks: install  ## a million streaming steps, a thousand training steps: memory stays flat
 	$(BIN)/python -m pytest -m slow tests/unit/test_flat_memory.py

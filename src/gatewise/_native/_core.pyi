@@ -23,8 +23,47 @@ class Ragged:
     def B(self) -> int:
         """Rows."""
 
+class Noise:
+    """Masks by address, and rates; see gatewise::Noise in lstm.h."""
+
+    def __init__(
+        self,
+        *,
+        recurrent_mask: int = 0,
+        zoneout_h: int = 0,
+        zoneout_c: int = 0,
+        rate_h: float = 0,
+        rate_c: float = 0,
+    ) -> None: ...
+
+class Call:
+    """What forward and backward share; see gatewise::Call in lstm.h."""
+
+    def __init__(
+        self,
+        *,
+        T: int,
+        B: int,
+        threads: int,
+        x: tuple[int, int, int],
+        h0: int,
+        c0: int,
+        checkpoint_every: int = 0,
+        ragged: Ragged | None = None,
+        noise: Noise | None = None,
+    ) -> None: ...
+
 def is_well_packed(batch_sizes: int, T: int, N: int) -> bool:
     """Whether these T sizes can be those of N rows; see lstm.h."""
+
+def check(L: int, D: int, I: int, H: int, projection: int = 0, T: int = 0, B: int = 0) -> bool:
+    """Whether the core can run these sizes; see lstm.h."""
+
+def functions() -> list:
+    """Names of the built-in activation functions, in the core's order."""
+
+def used_gates(cell: tuple) -> tuple:
+    """Whether the weights of i, f, g, o are used."""
 
 def isa_name() -> str:
     """Instruction set in use."""
@@ -42,71 +81,43 @@ def fma_peak_gflops() -> float:
     What one thread reaches with multiply-adds alone, in GFLOP/s of float32.
     """
 
+def release_memory() -> None:
+    """Give back the memory that is kept for later calls and not in use."""
+
 class StreamF32:
     """One step at a time; see lstm.h."""
 
-    def step(self, x: object, out: object, threads: int) -> bool: ...
-    def get_state(self, arg0: int, arg1: int, /) -> None: ...
-    def set_state(self, arg0: int, arg1: int, /) -> None: ...
+    def step(self, x: object, out: object, threads: int) -> None: ...
+    def try_step(self, x: object, out: object, threads: int) -> bool: ...
+    def get_state(self, h: int, c: int) -> None: ...
+    def set_state(self, h: int, c: int) -> None: ...
 
 class WeightsF32:
     """Packed weights of a network; see lstm.h."""
 
     def tape_size(
-        self, T: int, B: int, checkpoint_every: int = 0, ragged: object | None = None
+        self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> int: ...
     def tape(
-        self, T: int, B: int, checkpoint_every: int = 0, ragged: object | None = None
+        self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> Annotated[torch.Tensor, dict(dtype="float32", shape=(None,))]: ...
     def forward(
-        self,
-        T: int,
-        B: int,
-        threads: int,
-        x: int,
-        x_time: int,
-        x_batch: int,
-        h0: int,
-        c0: int,
-        y: int,
-        y_time: int,
-        y_batch: int,
-        h_n: int,
-        c_n: int,
-        tape: int,
-        checkpoint_every: int,
-        ragged: object | None,
-        noise: object | None,
+        self, call: Call, *, y: tuple[int, int, int], h_n: int, c_n: int, tape: int
     ) -> None: ...
-    def run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
+    def try_run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
     def backward(
         self,
-        T: int,
-        B: int,
-        threads: int,
-        x: int,
-        x_time: int,
-        x_batch: int,
-        h0: int,
-        c0: int,
-        y: int,
-        y_time: int,
-        y_batch: int,
+        call: Call,
+        *,
+        y: tuple[int, int, int],
         tape: int,
-        dy: int,
-        dy_time: int,
-        dy_batch: int,
+        dy: tuple[int, int, int],
         dh_n: int,
         dc_n: int,
-        dx: int,
-        dx_time: int,
-        dx_batch: int,
+        dx: tuple[int, int, int],
         dh0: int,
         dc0: int,
         gradients: tuple,
-        checkpoint_every: int,
-        ragged: object | None,
-        noise: object | None,
     ) -> None: ...
     def stream(self, B: int, rate_h: float = 0, rate_c: float = 0) -> StreamF32: ...
 
@@ -127,7 +138,7 @@ class CacheF32:
 
 @overload
 def activate(
-    name: str,
+    site: object,
     x: Annotated[
         NDArray[numpy.float32], dict(shape=(None,), order="C", device="cpu", writable=False)
     ],
@@ -135,7 +146,7 @@ def activate(
 ) -> None: ...
 @overload
 def activate(
-    name: str,
+    site: object,
     x: Annotated[
         NDArray[numpy.float64], dict(shape=(None,), order="C", device="cpu", writable=False)
     ],
@@ -146,68 +157,37 @@ def activate(
 class StreamF64:
     """One step at a time; see lstm.h."""
 
-    def step(self, x: object, out: object, threads: int) -> bool: ...
-    def get_state(self, arg0: int, arg1: int, /) -> None: ...
-    def set_state(self, arg0: int, arg1: int, /) -> None: ...
+    def step(self, x: object, out: object, threads: int) -> None: ...
+    def try_step(self, x: object, out: object, threads: int) -> bool: ...
+    def get_state(self, h: int, c: int) -> None: ...
+    def set_state(self, h: int, c: int) -> None: ...
 
 class WeightsF64:
     """Packed weights of a network; see lstm.h."""
 
     def tape_size(
-        self, T: int, B: int, checkpoint_every: int = 0, ragged: object | None = None
+        self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> int: ...
     def tape(
-        self, T: int, B: int, checkpoint_every: int = 0, ragged: object | None = None
+        self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> Annotated[torch.Tensor, dict(dtype="float64", shape=(None,))]: ...
     def forward(
-        self,
-        T: int,
-        B: int,
-        threads: int,
-        x: int,
-        x_time: int,
-        x_batch: int,
-        h0: int,
-        c0: int,
-        y: int,
-        y_time: int,
-        y_batch: int,
-        h_n: int,
-        c_n: int,
-        tape: int,
-        checkpoint_every: int,
-        ragged: object | None,
-        noise: object | None,
+        self, call: Call, *, y: tuple[int, int, int], h_n: int, c_n: int, tape: int
     ) -> None: ...
-    def run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
+    def try_run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
     def backward(
         self,
-        T: int,
-        B: int,
-        threads: int,
-        x: int,
-        x_time: int,
-        x_batch: int,
-        h0: int,
-        c0: int,
-        y: int,
-        y_time: int,
-        y_batch: int,
+        call: Call,
+        *,
+        y: tuple[int, int, int],
         tape: int,
-        dy: int,
-        dy_time: int,
-        dy_batch: int,
+        dy: tuple[int, int, int],
         dh_n: int,
         dc_n: int,
-        dx: int,
-        dx_time: int,
-        dx_batch: int,
+        dx: tuple[int, int, int],
         dh0: int,
         dc0: int,
         gradients: tuple,
-        checkpoint_every: int,
-        ragged: object | None,
-        noise: object | None,
     ) -> None: ...
     def stream(self, B: int, rate_h: float = 0, rate_c: float = 0) -> StreamF64: ...
 

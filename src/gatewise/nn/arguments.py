@@ -1,6 +1,8 @@
-"""Whether the arguments of a call have the shapes that an LSTM takes."""
+"""The arguments of a call: whether they have the shapes that an LSTM takes, and their layout."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -55,3 +57,31 @@ def are_states(spec: Spec, hx: State | None, batch: tuple[int, ...]) -> bool:
         isinstance(s, Tensor) and s.shape == (spec.L * spec.D, *batch, size)
         for s, size in zip(hx, (spec.P, spec.H), strict=True)
     )
+
+
+def run_time_first(
+    run: Callable[..., tuple[Tensor, Tensor, Tensor]],
+    input: Tensor,
+    hx: State | None,
+    batch_first: bool,
+) -> tuple[Tensor, State]:
+    """Run on [T, B, I], whatever the caller's layout, and return results in that layout.
+
+    Args:
+        run: takes x [T, B, I] and the states of a batch, and returns y, h_n, c_n.
+        input, hx: as the caller gave them.
+        batch_first: whether the batch comes before time.
+    """
+    batched = input.dim() == 3
+    x = input if batched else input.unsqueeze(1)
+    transposed = batched and batch_first
+    if transposed:
+        x = x.transpose(0, 1)
+    if hx is not None and not batched:
+        hx = (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
+    y, h_n, c_n = run(x, hx)
+    if transposed:
+        y = y.transpose(0, 1)
+    if not batched:
+        return y.squeeze(1), (h_n.squeeze(1), c_n.squeeze(1))
+    return y, (h_n, c_n)

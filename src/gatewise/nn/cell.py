@@ -6,9 +6,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.fx import Proxy
 
 from gatewise.cell import Cell
-from gatewise.nn import composite
+from gatewise.nn import composite, tools
 from gatewise.nn.composite import LayerWeights
 from gatewise.nn.init import torch_default_
 from gatewise.nn.variants import checked_cell, register_parameters
@@ -33,9 +34,18 @@ class LSTMCell(torch.nn.LSTMCell):
 
     cell: Cell = Cell()
 
-    def __init__(self, *args: Any, cell: Cell = Cell(), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        cell: Cell = Cell(),
+    ) -> None:
         checked_cell(cell)
-        super().__init__(*args, **kwargs)
+        super().__init__(input_size, hidden_size, bias, device, dtype)
         self.cell = cell
         if register_parameters(self, cell, [""], like=self.weight_ih):
             self.reset_parameters()
@@ -56,6 +66,8 @@ class LSTMCell(torch.nn.LSTMCell):
         Returns:
             h, c after the step.
         """
+        if isinstance(input, Proxy):
+            return tools.leaf_call(self, input, hx)
         if self.cell.is_default or input.dim() not in (1, 2):
             return super().forward(input, hx)
         x = input if input.dim() == 2 else input.unsqueeze(0)
@@ -77,6 +89,14 @@ class LSTMCell(torch.nn.LSTMCell):
         """Show the cell where it is not PyTorch's."""
         shown = super().extra_repr()
         return shown if self.cell.is_default else f"{shown}, cell={self.cell}"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "qconfig":
+            tools.meet_quantiser(self, torch.nn.LSTMCell, value)
+
+    def __prepare_scriptable__(self) -> torch.nn.Module:
+        return tools.scriptable(self, torch.nn.LSTMCell)
 
     def _weights(self) -> LayerWeights:
         found = {k: getattr(self, name, None) for k, name in PARAMETER_NAMES.items()}

@@ -40,6 +40,7 @@ class Core:
         self._registered = {n for n in self.names if n}
         self._flat_at = [k for k, n in enumerate(self.names) if n and n.startswith(base)]
         self._engines: dict[tuple[int, int, bool], Engine] = {}
+        self._rounded: Core | None = None
 
     def parameters_of(self, module: torch.nn.LSTM) -> list[Any]:
         """Return a module's parameters as they are at this moment, parametrised or swapped too.
@@ -137,6 +138,12 @@ class Core:
             made = Engine(self.spec.of_layers(*key), self.frozen)
             engine = self._engines.setdefault(key, made)
         return engine
+
+    def rounded(self) -> Core:
+        """Return the core of the same module in bfloat16."""
+        if self._rounded is None:
+            self._rounded = Core(self.spec._replace(bfloat16=True), self.frozen)
+        return self._rounded
 
     def _run_layers(
         self,

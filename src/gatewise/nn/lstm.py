@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.fx import Proxy
 from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from gatewise._native import Precision, check_precision
 from gatewise.cell import Cell
 from gatewise.errors import ConfigError, ShapeError
-from gatewise.nn import arguments, composite, masks, paths, ragged
+from gatewise.nn import arguments, autocast, masks, paths, ragged, stepwise, tools
 from gatewise.nn.composite import LayerWeights
 from gatewise.nn.core import Core
+from gatewise.nn.explanation import Explanation, Path
 from gatewise.nn.init import torch_default_
 from gatewise.nn.noise import disturbed
 from gatewise.nn.options import Options, ragged_of
 from gatewise.nn.spec import Spec
-from gatewise.nn.variants import checked_cell, register_parameters, warn_of_a_detour
+from gatewise.nn.variants import check_whole, checked_cell, register_parameters
 from gatewise.weights import INITIAL_STATE_NAMES, PARAMETER_NAMES, parameter_suffix
 
 State = tuple[Tensor, Tensor]
@@ -92,7 +94,17 @@ class LSTM(torch.nn.LSTM):
 
     def __init__(
         self,
-        *args: Any,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: Any = None,
+        *,
         cell: Cell = Cell(),
         checkpoint_every: int = 0,
         precision: Precision = "full",
@@ -100,14 +112,9 @@ class LSTM(torch.nn.LSTM):
         zoneout: float | tuple[float, float] = 0.0,
         weight_dropout: float = 0.0,
         learn_initial_state: bool = False,
-        **kwargs: Any,
     ) -> None:
         checked_cell(cell)
-        if type(checkpoint_every) is not int or checkpoint_every < 0:
-            raise ConfigError(
-                f"checkpoint_every is {checkpoint_every!r}: expected 0 (keep all) or a number of "
-                "steps."
-            )
+        check_whole(checkpoint_every)
         check_precision(precision)
         rates = (
             masks.checked_rate(recurrent_dropout, "recurrent_dropout"),
@@ -118,7 +125,10 @@ class LSTM(torch.nn.LSTM):
             raise ConfigError(
                 f"learn_initial_state is {learn_initial_state!r}: expected True or False."
             )
-        super().__init__(*args, **kwargs)
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            proj_size, device, dtype,
+        )  # fmt: skip
         self.cell = cell
         self.checkpoint_every = checkpoint_every
         self.precision = precision
@@ -130,7 +140,7 @@ class LSTM(torch.nn.LSTM):
         if register_parameters(self, cell, suffixes, like):
             self.reset_parameters()
         if learn_initial_state:
-            for name, state in zip(INITIAL_STATE_NAMES, self._zeros(1, like), strict=True):
+            for name, state in zip(INITIAL_STATE_NAMES, stepwise.zeros(self, 1, like), strict=True):
                 self.register_parameter(name, Parameter(state))
 
     def forward(  # type: ignore[override]
@@ -155,6 +165,8 @@ class LSTM(torch.nn.LSTM):
         Raises:
             ShapeError, ConfigError: `lengths` does not fit the input; else what PyTorch raises.
         """
+        if isinstance(input, Proxy):
+            return tools.leaf_call(self, input, hx, lengths)
         if lengths is not None:
             return self._forward_with_lengths(input, hx, lengths)
         if isinstance(input, PackedSequence) and not torch.compiler.is_compiling():
@@ -163,12 +175,7 @@ class LSTM(torch.nn.LSTM):
             hx = self._learnt_state(input)
         core = self._core_of_now()
         parameters = core.parameters_of(self)
-        given = parameters if self.bias else [p for p in parameters if p is not None]
-        x = input.data if isinstance(input, PackedSequence) else input
-        tensors = [x, *given, *(() if hx is None else hx)]
-        plain = self.cell.is_default and not self.is_regularised
-        unfit = arguments.why_unfit(core.spec, self.batch_first, input, hx)
-        path = paths.choose(None if plain else self.cell, tensors, unfit)
+        path, tensors, _ = self._decide(core, parameters, input, hx)
         if path == "torch":
             self._check_for_torch(core, parameters, input, hx)
             return cast(Any, super().forward(input, hx))
@@ -177,12 +184,37 @@ class LSTM(torch.nn.LSTM):
         if isinstance(input, PackedSequence):
             if path == "native":
                 return self._run_packed(core, input, hx, parameters)
-            return self._forward_packed(input, hx)
-        if not arguments.are_regular(core.spec, self.batch_first, input, hx):
-            super().forward(input, hx)  # raises: its messages are the ones that people know
-            raise ShapeError(f"input has shape {tuple(input.shape)}, which this LSTM cannot take.")
-        run = partial(self._run, core, parameters) if path == "native" else self._run_composite
-        return self._forward_padded(run, input, hx)
+            return stepwise.run_packed(self, input, hx)
+        if path == "composite":
+            if not arguments.are_regular(core.spec, self.batch_first, input, hx):
+                super().forward(input, hx)  # raises: its messages are the ones that people know
+                got = tuple(input.shape)
+                raise ShapeError(f"input has shape {got}, which this LSTM cannot take.")
+            run = partial(stepwise.run, self)
+        else:
+            run = partial(self._run, core, parameters, path == "autocast")
+        return arguments.run_time_first(run, input, hx, self.batch_first)
+
+    def explain(
+        self,
+        input: Tensor | PackedSequence,
+        hx: State | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> Explanation:
+        """Tell which path a call with these arguments takes, and why. Nothing is computed.
+
+        >>> print(LSTM(8, 16).explain(torch.randn(5, 3, 8)))
+        The native core runs this call.
+        """
+        if lengths is not None:
+            input = ragged.packed_of_lengths(input, lengths, self.batch_first) or input
+        if isinstance(input, PackedSequence):
+            ragged.check_packed(input)
+        if hx is None and self.learn_initial_state:
+            hx = self._learnt_state(input)
+        core = self._core_of_now()
+        path, _, reason = self._decide(core, core.parameters_of(self), input, hx)
+        return Explanation(path, reason)
 
     def freeze_weights(self, frozen: bool = True) -> None:
         """Promise that the weights change only in ways that PyTorch counts.
@@ -232,6 +264,14 @@ class LSTM(torch.nn.LSTM):
         """Number of directions D."""
         return 2 if self.bidirectional else 1
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "qconfig":
+            tools.meet_quantiser(self, torch.nn.LSTM, value)
+
+    def __prepare_scriptable__(self) -> torch.nn.Module:
+        return tools.scriptable(self, torch.nn.LSTM)
+
     def __getstate__(self) -> dict[str, Any]:
         state = cast(dict[str, Any], super().__getstate__())
         state.pop("_core", None)  # a copy makes its own
@@ -266,12 +306,26 @@ class LSTM(torch.nn.LSTM):
             core = self.__dict__["_core"] = Core(spec, self._weights_frozen)
         return core
 
+    def _decide(
+        self, core: Core, parameters: list[Any], input: Tensor | PackedSequence, hx: State | None
+    ) -> tuple[Path, list[Any], str | None]:
+        """The path of a call, the tensors that it reads, and what keeps it from the core."""
+        given = parameters if self.bias else [p for p in parameters if p is not None]
+        x = input.data if isinstance(input, PackedSequence) else input
+        tensors = [x, *given, *(() if hx is None else hx)]
+        plain = self.cell.is_default and not self.is_regularised
+        unfit = arguments.why_unfit(core.spec, self.batch_first, input, hx)
+        cell = None if plain else self.cell
+        path = paths.choose(cell, tensors, unfit)
+        if path == "native":
+            return path, tensors, None
+        padded = not isinstance(input, PackedSequence)
+        if path == "torch" and padded and autocast.is_for_the_core(core.spec, tensors, unfit):
+            return "autocast", tensors, None
+        return path, tensors, paths.obstacle(cell, tensors, unfit)
+
     def _check_for_torch(
-        self,
-        core: Core,
-        parameters: list[Any],
-        input: Tensor | PackedSequence,
-        hx: State | None,
+        self, core: Core, parameters: list[Any], input: Tensor | PackedSequence, hx: State | None
     ) -> None:
         """Refuse what some of PyTorch's kernels take on trust: weights, packed states of any shape.
 
@@ -295,33 +349,12 @@ class LSTM(torch.nn.LSTM):
         if packed is None:
             return cast(tuple[Tensor, State], self.forward(padded, hx))  # there are no rows
         output, state = self.forward(packed, hx)
-        y, _ = pad_packed_sequence(
-            cast(PackedSequence, output),
-            self.batch_first,
-            total_length=padded.shape[1 if self.batch_first else 0],
-        )
+        T = padded.shape[1 if self.batch_first else 0]
+        y, _ = pad_packed_sequence(cast(Any, output), self.batch_first, total_length=T)
         return y, state
 
-    def _forward_padded(
-        self, run: Callable[..., tuple[Tensor, Tensor, Tensor]], input: Tensor, hx: State | None
-    ) -> tuple[Tensor, State]:
-        """Run with time first and a batch, whatever the caller's layout."""
-        batched = input.dim() == 3
-        x = input if batched else input.unsqueeze(1)
-        transposed = batched and self.batch_first
-        if transposed:
-            x = x.transpose(0, 1)
-        if hx is not None and not batched:
-            hx = (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
-        y, h_n, c_n = run(x, hx)
-        if transposed:
-            y = y.transpose(0, 1)
-        if not batched:
-            return y.squeeze(1), (h_n.squeeze(1), c_n.squeeze(1))
-        return y, (h_n, c_n)
-
     def _run(
-        self, core: Core, parameters: list[Any], x: Tensor, hx: State | None
+        self, core: Core, parameters: list[Any], under_autocast: bool, x: Tensor, hx: State | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Run all layers on the core; x is [T, B, I]."""
         options = Options(self.batch_first and x.dim() == 3, self.checkpoint_every)
@@ -329,7 +362,11 @@ class LSTM(torch.nn.LSTM):
             drawn = masks.draw(self, x.shape[0], x.shape[1])
             parameters, noise = disturbed(parameters, drawn, core.spec.names)
             options = options._replace(noise=noise, checkpoint_every=0)
-        return core.run(x, hx, parameters, options, self.dropout if self.training else 0.0)
+        dropout = self.dropout if self.training else 0.0
+        if under_autocast:
+            rounded = not self.has_regularisers
+            return autocast.run(core, x, hx, parameters, options, dropout, rounded)
+        return core.run(x, hx, parameters, options, dropout)
 
     def _run_packed(
         self, core: Core, input: PackedSequence, hx: State | None, parameters: list[Any]
@@ -345,19 +382,6 @@ class LSTM(torch.nn.LSTM):
         dropout = self.dropout if self.training else 0.0
         return core.run_packed(input, hx, parameters, options, dropout)
 
-    def _forward_packed(
-        self, input: PackedSequence, hx: State | None
-    ) -> tuple[PackedSequence, State]:
-        """The composite path for ragged batches: padded, with steps beyond the end masked.
-
-        Rows stand in the caller's order here, that of the states and of the masks.
-        """
-        x, lengths = pad_packed_sequence(input)
-        hx = hx or self._zeros(x.shape[1], x)
-        self.check_forward_args(input.data, hx, input.batch_sizes)
-        y, h_n, c_n = self._run_composite(x, hx, lengths.to(x.device))
-        return ragged.packed_like(input, y, lengths), (h_n, c_n)
-
     def _learnt_state(self, input: Tensor | PackedSequence) -> State | None:
         """Return the learnable states for each row; None if PyTorch refuses the input."""
         h, c = (cast(Tensor, getattr(self, name)) for name in INITIAL_STATE_NAMES)
@@ -370,22 +394,3 @@ class LSTM(torch.nn.LSTM):
         else:
             B = input.shape[0 if self.batch_first else 1]
         return h.expand(-1, B, -1), c.expand(-1, B, -1)
-
-    def _zeros(self, B: int, like: Tensor) -> State:
-        states, H = self.num_layers * self.directions, self.hidden_size
-        return like.new_zeros(states, B, self.proj_size or H), like.new_zeros(states, B, H)
-
-    def _run_composite(
-        self, x: Tensor, hx: State | None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Run all layers as PyTorch operations; x is [T, B, I]."""
-        T, B, _ = x.shape
-        h0, c0 = hx or self._zeros(B, x)
-        if not self.cell.has_callables:  # of those was warned before
-            warn_of_a_detour(x, ragged=lengths is not None)
-        weights = [self.layer_weights(layer, d) for layer in range(self.num_layers)
-                   for d in range(self.directions)]  # fmt: skip
-        return composite.run_layers(
-            x, h0, c0, weights, self.cell, self.num_layers, lengths, masks.draw(self, T, B),
-            self.dropout if self.training else 0.0,
-        )  # fmt: skip

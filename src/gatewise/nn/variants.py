@@ -43,6 +43,18 @@ def checked_cell(cell: Any) -> Cell:
     return cell
 
 
+def check_whole(checkpoint_every: Any) -> None:
+    """Refuse what is no number of steps.
+
+    Raises:
+        ConfigError: it is none, or negative.
+    """
+    if type(checkpoint_every) is not int or checkpoint_every < 0:
+        raise ConfigError(
+            f"checkpoint_every is {checkpoint_every!r}: expected 0 (keep all) or a number of steps."
+        )
+
+
 def register_parameters(module: Any, cell: Cell, suffixes: Iterable[str], like: Any) -> bool:
     """Give a module the parameters that its cell has beyond PyTorch's, not initialised.
 
