@@ -95,8 +95,8 @@ test-exhaustive: install  ## sigmoid and tanh over all finite float32 inputs
 test-variants: install  ## two thousand random cells, shapes and kinds of noise on each instruction set
 	$(BIN)/python -m pytest -n 2 -m slow tests/parity/test_native_variants.py
 
-test-calibration: install  ## false claims on random walks, signs of planted drivers
-	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast
+test-calibration: install  ## false claims on random walks, signs of planted drivers; the demo's picture
+	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast tests/docs
 
 test-leaks: install  ## a million streaming steps, a thousand training steps: memory stays flat
 	$(BIN)/python -m pytest -m slow tests/unit/test_flat_memory.py
