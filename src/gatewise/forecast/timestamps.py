@@ -170,8 +170,9 @@ def _zone_of(values: Sequence[Any], column: str) -> str | None:
 
 
 def _in_utc(value: dt.date) -> dt.date:
-    zoned = isinstance(value, dt.datetime) and value.tzinfo is not None
-    return value.astimezone(dt.UTC) if zoned else value
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        return value.astimezone(dt.UTC)
+    return value
 
 
 def _naive(value: dt.date) -> dt.date:
