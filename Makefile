@@ -95,8 +95,8 @@ test-exhaustive: install  ## sigmoid and tanh over all finite float32 inputs
 test-variants: install  ## two thousand random cells, shapes and kinds of noise on each instruction set
 	$(BIN)/python -m pytest -n 2 -m slow tests/parity/test_native_variants.py
 
-test-calibration: install  ## false claims on random walks, signs of planted drivers
-	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast
+test-calibration: install  ## false claims on random walks, signs of planted drivers; the demo's picture
+	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast tests/docs
 
 test-torch: install  ## PyTorch's own database of LSTM inputs, with ours in place
 	$(BIN)/python -m pytest -n 2 -m slow tests/pytorch

@@ -1,5 +1,6 @@
 """Draw the picture of the README: the demo's forecast, and what its cell did."""
 
+import json
 from pathlib import Path
 
 import matplotlib.image
@@ -38,7 +39,11 @@ fan = figures.fan_chart(
 window = forecaster.lstm_input()
 recorded = trace.record(forecaster.fitted.network.lstm, window.x)
 gates = trace.plot_gates(recorded, labels=list(figures.time_labels(window.time)))
+last = forecast.tail(1)
+told = {"low": last["lo-95"].item(), "high": last["hi-95"].item(), "rows": len(series)}
 matplotlib.image.imsave(
     here / "demo.png",
     np.clip(np.concatenate([pixels(fan), pixels(gates)]), 0, 1),
+    # A test holds these against the demo's forecast of today.
+    metadata={"Description": json.dumps(told)},
 )

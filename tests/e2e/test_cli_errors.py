@@ -330,3 +330,44 @@ def test_awkward_names_and_locales_and_a_closed_stdout_work(tmp_path: Path) -> N
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "forecast.csv").exists()
+
+
+SHORT = ("--target", "sales", "--horizon", "4", "--pretrained")
+
+
+def monthly(folder: Path, rows: int) -> str:
+    start = np.datetime64("2005-01")
+    season = 10 * np.sin(2 * np.pi * np.arange(rows) / 12)
+    table = pl.DataFrame(
+        {
+            "date": pl.Series((start + np.arange(rows)).astype("datetime64[D]")),
+            "sales": 100 + season + np.random.default_rng(0).normal(size=rows),
+        }
+    )
+    return write(folder, table, "sales.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (40, "note: 7 folds fit into the table, not 8: the backtest has so many."),
+        (15, "note: The table is too short for a backtest, so there is none."),
+    ],
+)
+def test_a_table_too_short_for_eight_folds_is_forecast_by_default(
+    rows: int, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = monthly(tmp_path, rows), tmp_path / "out"
+    asked = ("forecast", path, *SHORT, "--refit-every", "8", "--threads", "1")
+    assert run([*asked, "--out", str(out)]) == 0
+    assert told in capsys.readouterr().err
+    assert told.removeprefix("note: ") in (out / "report.html").read_text()
+    refused = expect_failure(capsys, *asked, "--folds", "8", "--out", str(out))
+    assert "for 8 folds of 4 rows. Use " in refused
+
+
+def test_a_backtest_of_a_table_too_short_for_one_fold_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("backtest", monthly(tmp_path, 15), *SHORT)
+    assert "expected at least 16 for 1 fold of 4 rows" in expect_failure(capsys, *asked)

@@ -55,7 +55,7 @@ class Linear(nn.Linear):
 def tiles(count: int) -> Iterator[tuple[slice, NDArray[np.intp]]]:
     """Cut `count` rows into tiles: which rows, and their numbers filled up to `ROWS`.
 
-    >>> [(part.start, part.stop, rows[-1], len(rows)) for part, rows in tiles(33)]
+    >>> [(part.start, part.stop, int(rows[-1]), len(rows)) for part, rows in tiles(33)]
     [(0, 32, 31, 32), (32, 33, 32, 32)]
     """
     for start in range(0, count, ROWS):
