@@ -5,156 +5,10 @@
 #include <algorithm>
 #include <array>
 
-#include "sharing.h"
-#include "tape.h"
-#include "threads.h"
+#include "layer_backward.h"
 
 namespace gatewise {
 namespace {
-
-// Rows (steps x batch) that go into dW in one product: some 384.
-int64_t chunk_steps(int64_t B) {
-  constexpr int64_t kSums = 3;
-  return kSums * sum_steps(B);
-}
-
-template <class Real>
-using Gradients = typename BackwardArgs<Real>::Gradients;
-
-// The directions of one layer, through one segment of steps.
-template <class Real>
-class LayerBackward {
- public:
-  LayerBackward(const KernelTable<Real>& kernels, std::span<const BackwardPlan<Real>> plans,
-                int threads, Workspace& workspace)
-      : kernels_(kernels),
-        plans_(plans),
-        s_(plans[0].shape),
-        sizes_(kernels.sizes(s_)),
-        D_(static_cast<int64_t>(plans.size())),
-        threads_(useful_threads(s_, D_, threads, 4.0)),
-        lockstep_(!plans[0].staged && in_lockstep(s_, D_, threads_)),
-        row_items_(row_items(s_.B, D_, threads_)) {
-    if (!lockstep_) return;
-    const auto pieces = static_cast<size_t>(D_ * sizes_.blocks);
-    next_ = workspace.take<NextStep>(Slot::kLockstep, pieces);
-  }
-
-  // columns: of dW that are wanted, counted over the inputs and then the P of h.
-  Status run(Range columns, Patience& patience) {
-    columns_ = columns;
-    const int64_t chunk = plans_[0].chunk_steps;
-    for (int64_t end = s_.T; end > 0;) {
-      const Range steps{(end - 1) / chunk * chunk, end};
-      if (lockstep_) {
-        gradients_in_lockstep(steps);
-      } else {
-        gradients_by_rows(steps);
-      }
-      products(steps);
-      end = steps.first;
-      if (patience.ends()) return Status::kCancelled;
-    }
-    return Status::kOk;
-  }
-
-  void unpack(std::span<const Gradients<Real>> to) {
-    const auto item = [&](int64_t item, int) {
-      const auto d = static_cast<size_t>(item / sizes_.panels);
-      kernels_.unpack_gradients(plans_[d], item % sizes_.panels, to[d].dw_ih, to[d].dw_hh,
-                                to[d].db);
-    };
-    parallel_for(threads_, D_ * sizes_.panels, item);
-    for (size_t d = 0; d < plans_.size(); ++d) unpack_extras(plans_[d], to[d]);
-  }
-
- private:
-  int64_t operand_blocks() const {
-    return (columns_.size() + sizes_.operand_columns - 1) / sizes_.operand_columns;
-  }
-  Range operand_columns(int64_t block) const {
-    const int64_t first = columns_.first + block * sizes_.operand_columns;
-    return {first, std::min(first + sizes_.operand_columns, columns_.end)};
-  }
-
-  void gradients_by_rows(Range steps) {
-    const int64_t per_direction = row_items_ + operand_blocks();
-    const auto item = [&](int64_t item, int) {
-      const auto& plan = plans_[static_cast<size_t>(item % D_)];
-      const int64_t k = item / D_;
-      if (k < row_items_) {
-        kernels_.gradient_rows(plan, steps, share_rows(s_, steps, k, row_items_));
-      } else {
-        kernels_.pack_operand(plan, steps, operand_columns(k - row_items_));
-      }
-    };
-    parallel_for(threads_, D_ * per_direction, item);
-  }
-
-  void gradients_in_lockstep(Range steps) {
-    // A step ends with dgates, so the gradient of h0 takes one more.
-    const int64_t count = steps.size() + (steps.first == 0), blocks = sizes_.blocks;
-    const auto piece = [&](int64_t k, int64_t piece, int) {
-      kernels_.gradient_step(plans_[static_cast<size_t>(piece / blocks)], steps.end - 1 - k,
-                             piece % blocks);
-    };
-    lockstep(threads_, count, D_ * blocks, next_, piece);
-    const auto operand = [&](int64_t item, int) {
-      kernels_.pack_operand(plans_[static_cast<size_t>(item % D_)], steps,
-                            operand_columns(item / D_));
-    };
-    parallel_for(threads_, D_ * operand_blocks(), operand);
-  }
-
-  // The products of the dgates of a chunk: dW, db and dx.
-  void products(Range steps) {
-    const bool input = plans_[0].dx.data;
-    const int64_t blocks = operand_blocks(), per_thread = 4;
-    const int64_t groups = std::clamp<int64_t>(
-        per_thread * threads_ / (D_ * std::max<int64_t>(blocks, 1)), 1, sizes_.panels);
-    const int64_t inputs = input ? std::min<int64_t>(2 * threads_, steps.size()) : 0;
-    const int64_t weights = blocks * groups;
-    const auto item = [&](int64_t item, int) {
-      const auto& plan = plans_[static_cast<size_t>(item % D_)];
-      int64_t k = item / D_;
-      if (k < weights) {
-        kernels_.weight_gradient(plan, steps, operand_columns(k / groups),
-                                 share(sizes_.panels, k % groups, groups));
-      } else if ((k -= weights) < inputs) {
-        const Range own = share(steps.size(), k, inputs);
-        kernels_.input_gradient(plan, {steps.first + own.first, steps.first + own.end}, {0, s_.B});
-      } else if (k == inputs) {
-        kernels_.bias_gradient(plan, steps, {0, sizes_.panels});
-      } else if (plan.staging.dproject) {
-        kernels_.projection_gradient(plan, steps);
-      }
-    };
-    parallel_for(threads_, D_ * (weights + inputs + 2), item);
-  }
-
-  void unpack_extras(const BackwardPlan<Real>& plan, const Gradients<Real>& to) const {
-    const Staging<Real>& from = plan.staging;
-    const auto units = [&](int64_t count, const Real* own, Real* out) {
-      if (own && out) kernels_.unpack_units(s_.H, count, own, out);
-    };
-    units(3, plan.dpeephole, to.dpeephole);
-    units(8, from.dnorm_ih, to.dnorm_ih);
-    units(8, from.dnorm_hh, to.dnorm_hh);
-    units(2, from.dnorm_c, to.dnorm_c);
-    if (from.dproject && to.dw_hr) kernels_.unpack_projection(s_, from.dproject, to.dw_hr);
-  }
-
-  const KernelTable<Real>& kernels_;
-  const std::span<const BackwardPlan<Real>> plans_;
-  const Shape s_;
-  const BufferSizes sizes_;
-  const int64_t D_;
-  const int threads_;
-  const bool lockstep_;
-  const int64_t row_items_;
-  Range columns_{0, 0};
-  NextStep* next_ = nullptr;
-};
 
 template <class Real>
 class Backward {
@@ -277,8 +131,8 @@ class Backward {
     const auto room = [&](Slot slot, bool wanted, size_t elements) -> Real* {
       if (!wanted) return nullptr;
       elements = whole_lines<Real>(elements);
-      Real* all = at_.workspace.template take<Real>(slot,
-                                                    elements * static_cast<size_t>(at_.net.D));
+      Real* all =
+          at_.workspace.template take<Real>(slot, elements * static_cast<size_t>(at_.net.D));
       return all ? all + static_cast<size_t>(d) * elements : nullptr;
     };
     made.weights_hh = packed.hh, made.weights_ih = packed.ih;
@@ -297,8 +151,7 @@ class Backward {
     made.dh = room(Slot::kDh, true, sizes.dh);
     made.dc = room(Slot::kDc, true, sizes.cells);
     made.dgates = room(Slot::kDGates, true, chunk * sizes.gates);
-    made.operand =
-        room(Slot::kOperand, products, static_cast<size_t>((s.I + s.P) * s.B) * chunk);
+    made.operand = room(Slot::kOperand, products, static_cast<size_t>((s.I + s.P) * s.B) * chunk);
     made.dw = room(Slot::kDWeights, products, sizes.gradients);
     made.db = room(Slot::kDBias, want.db, sizes.bias);
     made.dpeephole = room(Slot::kDPeephole, want.dpeephole, 3 * sizes.unit);
@@ -334,8 +187,8 @@ class Backward {
     };
     size_t total = 0;
     for (const Part& part : parts) total += whole_lines<Real>(part.elements);
-    Real* next = at_.workspace.template take<Real>(Slot::kStaging,
-                                                   total * static_cast<size_t>(at_.net.D));
+    Real* next =
+        at_.workspace.template take<Real>(Slot::kStaging, total * static_cast<size_t>(at_.net.D));
     Staging<Real> made{};
     if (!next) return made;
     next += static_cast<size_t>(d) * total;

@@ -138,9 +138,8 @@ class Backward {
       const Vec<Real> through =
           load(dc(panel, b)) + before<Real>(cell.cell_output, outputs[k], dh * gate.o);
       Vec<Real> d[kGates];
-      const Vec<Real> dc_prev =
-          gate_gradients<Real>(cell, gates, gate, load(tape.c_prev(panel, b)), d_o,
-                               fma(d_o, see[2], through), see, d);
+      const Vec<Real> dc_prev = gate_gradients<Real>(cell, gates, gate, load(tape.c_prev(panel, b)),
+                                                     d_o, fma(d_o, see[2], through), see, d);
       store(dc(panel, b), keep_first<Real>(dc_prev, n));
       Real* out = dgates(step, panel, b);
       for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, keep_first<Real>(d[gate], n));

@@ -56,7 +56,8 @@ gw_status guarded(Function&& function) {
 template <class Function>
 gw_status with_weights(const gw_weights* weights, Function&& function) {
   if (!weights) return GW_BAD_ARGUMENT;
-  return guarded([&] { return weights->is_double ? function(weights->f64) : function(weights->f32); });
+  return guarded(
+      [&] { return weights->is_double ? function(weights->f64) : function(weights->f32); });
 }
 template <class Function>
 gw_status with_stream(const gw_stream* stream, Function&& function) {
@@ -148,9 +149,7 @@ gatewise::Call<Real> call_of(const gatewise::Weights<Real>& weights, const Netwo
           .poll = poll};
 }
 
-bool is_valid(const gw_call* call) {
-  return call && call->x && call->y && call->h_n && call->c_n;
-}
+bool is_valid(const gw_call* call) { return call && call->x && call->y && call->h_n && call->c_n; }
 
 }  // namespace
 

@@ -17,8 +17,8 @@ struct CellRows {
   Real* c;
   Real* gates;      // tape, or null
   const Real* see;  // peephole weights [i, f, o][V], or null
-  int64_t c_prev_stride = kLanes<Real>, c_stride = kLanes<Real>,
-          gates_stride = kPanelWidth<Real>, see_stride = 0;
+  int64_t c_prev_stride = kLanes<Real>, c_stride = kLanes<Real>, gates_stride = kPanelWidth<Real>,
+          see_stride = 0;
 };
 
 // Where h goes: row r at row[r] + offset, the first `units` lanes.
@@ -80,8 +80,7 @@ template <class Real>
 GATEWISE_INLINE GateValues<Real> gate_values(const Cell& cell, const Real* tape) {
   constexpr int V = kLanes<Real>;
   const Vec<Real> i = scaled<Real>(cell.input_gate, load(tape));
-  return {i,
-          cell.coupled ? splat(Real{1}) - i : scaled<Real>(cell.forget_gate, load(tape + V)),
+  return {i, cell.coupled ? splat(Real{1}) - i : scaled<Real>(cell.forget_gate, load(tape + V)),
           scaled<Real>(cell.candidate, load(tape + 2 * V)),
           scaled<Real>(cell.output_gate, load(tape + 3 * V))};
 }

@@ -54,9 +54,7 @@ class LayerForward {
   }
 
  private:
-  Real* scratch(int worker) const {
-    return scratch_ + static_cast<size_t>(worker) * scratch_size_;
-  }
+  Real* scratch(int worker) const { return scratch_ + static_cast<size_t>(worker) * scratch_size_; }
 
   void run_in_lockstep(Range steps) {
     const int64_t pairs = (panels_ + 1) / 2;
@@ -133,8 +131,9 @@ class Forward {
   Sequence<Real> output(int64_t layer) {
     if (layer == at_.net.L - 1) return args_.y;
     const Slot slot = layer % 2 ? Slot::kOdd : Slot::kEven;
-    return at_.dense_output(args_.tape ? args_.tape + at_.layout.outputs(layer)
-                                       : at_.workspace.template take<Real>(slot, at_.output_size()));
+    return at_.dense_output(args_.tape
+                                ? args_.tape + at_.layout.outputs(layer)
+                                : at_.workspace.template take<Real>(slot, at_.output_size()));
   }
 
   Status run_segment(int64_t layer, int64_t k, const Sequence<const Real>& x,
@@ -176,8 +175,8 @@ class Forward {
               at_.net.cell.layer_norm ? args_.tape + layout.norms(index) : nullptr};
     }
     const size_t cells = at_.kernels.sizes(s).cells;
-    Real* room = at_.workspace.template take<Real>(Slot::kCells,
-                                                   cells * static_cast<size_t>(at_.net.D));
+    Real* room =
+        at_.workspace.template take<Real>(Slot::kCells, cells * static_cast<size_t>(at_.net.D));
     return {nullptr, room + static_cast<size_t>(index % at_.net.D) * cells};
   }
 
@@ -201,11 +200,10 @@ Status forward(const ForwardArgs<Real>& args) {
   return Forward<Real>(args).run();
 }
 
-#define GATEWISE_FOR(Real)                                                                     \
-  template Status run_layer<Real>(const KernelTable<Real>&, std::span<const ForwardPlan<Real>>, \
-                                  int, Workspace&, Patience&);                                  \
-  template size_t tape_size<Real>(const Weights<Real>&, int64_t, int64_t, int64_t,              \
-                                  const Ragged*);                                               \
+#define GATEWISE_FOR(Real)                                                                         \
+  template Status run_layer<Real>(const KernelTable<Real>&, std::span<const ForwardPlan<Real>>,    \
+                                  int, Workspace&, Patience&);                                     \
+  template size_t tape_size<Real>(const Weights<Real>&, int64_t, int64_t, int64_t, const Ragged*); \
   template Status forward<Real>(const ForwardArgs<Real>&);
 GATEWISE_FOR(float)
 GATEWISE_FOR(double)

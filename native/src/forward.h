@@ -204,8 +204,7 @@ class ForwardRows {
   template <bool kSave>
   void each_panel(const Step& at, Range panels, bool descending) {
     if (at.rows <= 0) return;
-    const int64_t at_once = at.rows == 1 ? 2 : 1,
-                  groups = (panels.size() + at_once - 1) / at_once;
+    const int64_t at_once = at.rows == 1 ? 2 : 1, groups = (panels.size() + at_once - 1) / at_once;
     for (int64_t k = 0; k < groups; ++k) {
       const int64_t panel = panels.first + (descending ? groups - 1 - k : k) * at_once;
       if (at.rows == 1 && panel + 2 <= panels.end) {
@@ -245,10 +244,9 @@ class ForwardRows {
   void finish(const Step& at, int64_t panel, int64_t first, int n, Vec<Real> (*pre)[kGates]) {
     constexpr bool kRound = kIsPair<Weight>;
     const int64_t b = row_ + first;
-    const CellRows<Real> rows{at.tape.c_prev(panel, b), at.tape.c(panel, b),
-                              kSave ? at.tape.gates(panel, b) : nullptr,
-                              plan_.extras.peephole ? plan_.extras.peephole + panel * 3 * V
-                                                    : nullptr};
+    const CellRows<Real> rows{
+        at.tape.c_prev(panel, b), at.tape.c(panel, b), kSave ? at.tape.gates(panel, b) : nullptr,
+        plan_.extras.peephole ? plan_.extras.peephole + panel * 3 * V : nullptr};
     const HiddenRows<Real> h{table_.y + first, panel * V, units(panel)};
     if constexpr (kKind == CellKind::kAny) {
       any_cell_rows<Real, kRound>(plan_.cell, pre, rows, h, n);

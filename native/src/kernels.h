@@ -106,7 +106,7 @@ struct BackwardPlan : LayerPlan<Real> {
   Sequence<const Real> dy = {};  // data may be null
   Sequence<Real> dx = {};        // data null: not wanted
   int64_t sum_steps = 1;         // steps whose terms of dW and db are summed apart
-  int64_t chunk_steps = 1;  // steps whose dgates are kept before they go into dW: whole sums
+  int64_t chunk_steps = 1;       // steps whose dgates are kept before they go into dW: whole sums
   // Working memory, all rows of the batch: gradients of the states [b][padded P] and [panel][b][V],
   // dgates [step in chunk][panel][b][gate][V], packed operands of dW (see pack_operand), and dW
   // [panel][I, then P][gate][V] and db [panel][gate][V] as they grow. Null: not wanted.

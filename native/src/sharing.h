@@ -54,12 +54,12 @@ inline Range share_rows(const Shape& s, Range steps, int64_t part, int64_t parts
   for (int64_t k = 0; k <= part; ++k) {
     own.first = b;
     // Rows whose middle lies before the end of this part; at least one, and one for each to come.
-    const double end = static_cast<double>(total) * static_cast<double>(k + 1) /
-                       static_cast<double>(parts);
+    const double end =
+        static_cast<double>(total) * static_cast<double>(k + 1) / static_cast<double>(parts);
     const int64_t most = s.B - (parts - 1 - k);
-    while (b < most && (b == own.first || k == parts - 1 ||
-                        static_cast<double>(before) + 0.5 * static_cast<double>(steps_of(b)) <
-                            end)) {
+    while (b < most &&
+           (b == own.first || k == parts - 1 ||
+            static_cast<double>(before) + 0.5 * static_cast<double>(steps_of(b)) < end)) {
       before += steps_of(b++);
     }
     own.end = b;

@@ -85,9 +85,9 @@ class StagedRows {
 
   using Stage = void (StagedRows::*)(int64_t step, Range rows);
   void run_step(int64_t step) {
-    constexpr Stage kStages[] = {&StagedRows::multiply,       &StagedRows::normalise_gates,
-                                 &StagedRows::update,         &StagedRows::normalise_cells,
-                                 &StagedRows::squash_cells,   &StagedRows::project,
+    constexpr Stage kStages[] = {&StagedRows::multiply,     &StagedRows::normalise_gates,
+                                 &StagedRows::update,       &StagedRows::normalise_cells,
+                                 &StagedRows::squash_cells, &StagedRows::project,
                                  &StagedRows::put_out};
     const Range rows{first_, std::min(first_ + rows_, s_.rows_at(step))};
     if (rows.size() <= 0) return;

@@ -40,10 +40,14 @@ class StagedBackward {
   }
 
   void run_rows(Range steps, Range rows) {
-    constexpr Stage kStages[] = {&StagedBackward::enter,           &StagedBackward::unproject,
-                                 &StagedBackward::cells_again,     &StagedBackward::normalise_cells,
-                                 &StagedBackward::output_gradients, &StagedBackward::unnormalise_cells,
-                                 &StagedBackward::gate_gradients_of, &StagedBackward::unnormalise_gates,
+    constexpr Stage kStages[] = {&StagedBackward::enter,
+                                 &StagedBackward::unproject,
+                                 &StagedBackward::cells_again,
+                                 &StagedBackward::normalise_cells,
+                                 &StagedBackward::output_gradients,
+                                 &StagedBackward::unnormalise_cells,
+                                 &StagedBackward::gate_gradients_of,
+                                 &StagedBackward::unnormalise_gates,
                                  &StagedBackward::leave};
     for (int64_t step = steps.end - 1; step >= steps.first; --step) {
       const Range running{rows.first, std::min(rows.end, s_.rows_at(step))};
@@ -204,8 +208,8 @@ class StagedBackward {
         store(to, Vec<Real>{});
         continue;
       }
-      const Vec<Real> o = scaled<Real>(
-          plan_.cell.output_gate, load(tape_gates(plan_.tape, s_, step, panel, b) + 3 * V));
+      const Vec<Real> o = scaled<Real>(plan_.cell.output_gate,
+                                       load(tape_gates(plan_.tape, s_, step, panel, b) + 3 * V));
       const Vec<Real> out = scaled<Real>(plan_.cell.cell_output, load(m(b) + panel * V));
       store(to, keep_first<Real>(o * out, units(panel)));
     }
@@ -223,9 +227,9 @@ class StagedBackward {
     const Vec<Real> dc_new = fma(splat(Real{1}) - z, dc, fma(d_o, see[2], load(m(b) + panel * V)));
     const Real* tape = tape_gates(plan_.tape, s_, step, panel, b);
     Vec<Real> d[kGates];
-    const Vec<Real> dc_prev = gate_gradients<Real>(
-        plan_.cell, tape, gate_values<Real>(plan_.cell, tape),
-        load(tape_cells(plan_.tape, s_, step, panel, b)), d_o, dc_new, see, d);
+    const Vec<Real> dc_prev =
+        gate_gradients<Real>(plan_.cell, tape, gate_values<Real>(plan_.cell, tape),
+                             load(tape_cells(plan_.tape, s_, step, panel, b)), d_o, dc_new, see, d);
     store(base_.dc(panel, b), keep_first<Real>(fma(z, dc, dc_prev), n));
     Real* out = plan_.dgates_pre + base_.place(step, panel, b);
     for (int gate = 0; gate < kGates; ++gate) store(out + gate * V, keep_first<Real>(d[gate], n));

@@ -54,8 +54,7 @@ std::unique_ptr<Stream<Real>> Stream<Real>::make(SharedWeights<Real> weights, in
                                            .reverse = false,
                                            .cell = net.cell,
                                            .extras = panels.extras,
-                                           .noise = {.rate_h = rates.first,
-                                                     .rate_c = rates.second},
+                                           .noise = {.rate_h = rates.first, .rate_c = rates.second},
                                            .staged = staged,
                                            .x = {nullptr, 0, s.I},
                                            .h0 = {h, s.P}}};
@@ -63,8 +62,7 @@ std::unique_ptr<Stream<Real>> Stream<Real>::make(SharedWeights<Real> weights, in
     plan.y = {h + cells, 0, s.P};
     plan.tape = {nullptr, h + 2 * cells};
     made->layers.push_back(plan);
-    made->scratch_per_row =
-        std::max(made->scratch_per_row, kernels.forward_scratch(s, 1, staged));
+    made->scratch_per_row = std::max(made->scratch_per_row, kernels.forward_scratch(s, 1, staged));
   }
   made->scratch = Memory(made->scratch_per_row * static_cast<size_t>(B) * sizeof(Real));
   if (kernels.round) made->input = Memory(static_cast<size_t>(B * net.I) * sizeof(Real));

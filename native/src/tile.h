@@ -147,8 +147,8 @@ constexpr int gates_per_pass(int rows) { return rows * 4 + 5 <= kRegisters ? 4 :
 // The gates before their nonlinearity, for kRows rows of one panel:
 //   out[r][gate] = init[r][gate] + x[r] W_x + h[r] W_h
 // init: one vector of four gates per row, init_stride apart (the bias, or a projection done ahead),
-// and all that there is of gates that are not computed. One function for all cells, and not inlined:
-// there are many cells, and a tile is long.
+// and all that there is of gates that are not computed. One function for all cells, and not
+// inlined: there are many cells, and a tile is long.
 template <class Real, class Weight, int kRows, class Gates>
 __attribute__((noinline)) void gates_tile(const Gates& gates, const Real* first_init,
                                           int64_t init_stride, const Weight* w,
@@ -225,8 +225,8 @@ GATEWISE_INLINE void multiply_pair(VecF (&acc)[2][kGates], const Bfloat16Pair* w
 // w, init: of the first panel; the second lies w_stride and kPanelWidth further.
 template <class Real, class Weight, class Gates>
 __attribute__((noinline)) void gates_pair(const Gates& gates, const Real* init, const Weight* w,
-                                int64_t w_stride, const Real* x, int64_t I, const Real* h,
-                                int64_t H, Vec<Real> (&out)[2][kGates]) {
+                                          int64_t w_stride, const Real* x, int64_t I, const Real* h,
+                                          int64_t H, Vec<Real> (&out)[2][kGates]) {
   constexpr int V = kLanes<Real>;
   if constexpr (!std::is_same_v<Gates, AllGates>) {
     for (int p = 0; p < 2; ++p) {

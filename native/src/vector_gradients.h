@@ -14,14 +14,14 @@ class VectorGradients {
       : plan_(plan), s_(plan.shape), backward_(plan), steps_(steps) {}
 
   void run(int64_t panel) {
-    if (plan_.db) sum<kGates>(plan_.db + panel * W, [&](int64_t step, int64_t b, Vec<Real>(&total)[kGates])
-                                          __attribute__((always_inline)) {
-                                            const Real* d =
-                                                plan_.dgates_pre + backward_.place(step, panel, b);
+    if (plan_.db)
+      sum<kGates>(plan_.db + panel * W,
+                  [&](int64_t step, int64_t b, Vec<Real>(&total)[kGates])
+                      __attribute__((always_inline)) {
+                        const Real* d = plan_.dgates_pre + backward_.place(step, panel, b);
 #pragma GCC unroll 4
-                                            for (int gate = 0; gate < kGates; ++gate)
-                                              total[gate] += load(d + gate * V);
-                                          });
+                        for (int gate = 0; gate < kGates; ++gate) total[gate] += load(d + gate * V);
+                      });
     if (plan_.dpeephole) peephole(panel);
     if (!plan_.cell.layer_norm) return;
     if (plan_.staging.dnorm_ih) gate_norm(panel, false, plan_.staging.dnorm_ih);

@@ -250,8 +250,7 @@ bool check(const Case& c) {
       static_cast<int>(c.net.D), static_cast<int>(c.net.I), static_cast<int>(c.net.H), worst,
       rounding, threads_agree ? "same bits" : "DIFFER", segments_agree ? "same bits" : "DIFFER",
       parts_agree ? "same bits" : "DIFFER", c.name);
-  return worst < 1e-5 && rounding < 2e-5 && threads_agree && segments_agree &&
-         parts_agree;
+  return worst < 1e-5 && rounding < 2e-5 && threads_agree && segments_agree && parts_agree;
 }
 
 // Hidden units shared out over threads, step by step: one row, and more threads than cores.

@@ -29,6 +29,7 @@ SITES: Final = ("input_gate", "forget_gate", "candidate", "output_gate", "cell_o
 
 Array = NDArray[np.float64]
 
+
 @dataclass(frozen=True, slots=True)
 class _Function:
     """One row of the table of functions.
@@ -62,9 +63,7 @@ def _inside(x: Array, low: float, high: float) -> Array:
 _INF = float("inf")
 
 _FUNCTIONS: Final[dict[str, _Function]] = {
-    "sigmoid": _Function(
-        _sigmoid, lambda x, y: y * (1 - y), (0.0, 1.0), 0.5, 0.25, "1/(1 + e^-x)"
-    ),
+    "sigmoid": _Function(_sigmoid, lambda x, y: y * (1 - y), (0.0, 1.0), 0.5, 0.25, "1/(1 + e^-x)"),
     "tanh": _Function(np.tanh, lambda x, y: 1 - y * y, (-1.0, 1.0), 0.0, 1.0, "tanh(x)"),
     "hard_sigmoid": _Function(
         lambda x: np.clip(x / 6 + 0.5, 0.0, 1.0),
@@ -141,7 +140,8 @@ class Activation:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.name not in _FUNCTIONS:
             raise ConfigError(
-                f"There is no activation {shown(self.name)}: expected one of {', '.join(_FUNCTIONS)}. "
+                f"There is no activation {shown(self.name)}: expected one of "
+                f"{', '.join(_FUNCTIONS)}. "
                 f"{nearest(str(self.name), list(_FUNCTIONS))}"
             )
         for field, lowest in (("scale", "not 0"), ("slope", "not 0"), ("shift", "")):
@@ -150,7 +150,8 @@ class Activation:
             if not number or not np.isfinite(value) or (lowest and value == 0):
                 raise ConfigError(
                     f"{field} of the activation {self.name!r} is {shown(value)}: expected a finite "
-                    f"number{' other than 0' if lowest else ''}. A constant is the activation 'one'."
+                    f"number{' other than 0' if lowest else ''}. A constant is the activation "
+                    "'one'."
                 )
             object.__setattr__(self, field, float(value))
 
@@ -215,8 +216,8 @@ class Cell:
     ``coupled=True``, NP ``peephole=False``.
 
     A site takes the name of a built-in activation, or an `Activation` with a scale, slope and shift
-    of its own. It also takes a function of a PyTorch tensor, elementwise and without parameters of its own.
-    Such a cell runs only in `gatewise.nn`, step by step, and cannot be written to a file.
+    of its own. It also takes a function of a PyTorch tensor, elementwise and without parameters of
+    its own. Such a cell runs only in `gatewise.nn`, step by step, and cannot be written to a file.
 
     Args:
         input_gate: activation σ_i. Default "sigmoid".

@@ -82,7 +82,6 @@ def _whole(
     if chance(rng, 0.4):
         shape = (*rows.shape[:-1], s.D * s.P)
         out = np.full(shape, np.nan, model.dtype)
-        out = draws.unaligned(out) if chance(rng, 0.3) else out
     hx = None if state is None else tuple(odd(rng, a) for a in state)
     torch.set_num_threads(threads)
     try:
@@ -114,7 +113,6 @@ def _stepped(
             out = None
             if chance(rng, 0.6):
                 out = np.full((s.P,) if single else (s.B, s.P), np.nan, model.dtype)
-                out = draws.unaligned(out) if chance(rng, 0.3) else out
             with watch.one_call():
                 y = stream.step(row, out=out)
             if out is not None and y is not out:

@@ -80,9 +80,7 @@ def plain_layer(x, h, c, w, cell):
     gate = {name: slice(k * H, (k + 1) * H) for k, name in enumerate("ifgo")}
     peephole = w.get("peephole", torch.zeros(3, H, dtype=x.dtype))
 
-    there = {
-        n: cell.activation(s).name != "one" for n, s in zip("ifgo", SITES[:4], strict=True)
-    }
+    there = {n: cell.activation(s).name != "one" for n, s in zip("ifgo", SITES[:4], strict=True)}
     there["f"] &= not cell.coupled
     used = [row for n in "ifgo" if there[n] for row in range(4 * H)[gate[n]]]
 

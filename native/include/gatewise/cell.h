@@ -8,14 +8,14 @@
 
 // The built-in activation functions, in the order of gatewise.cell.ACTIVATIONS, whose table defines
 // them; X(enumerator, name). A test compares both. native/src/activations.h computes them.
-#define GATEWISE_FUNCTIONS(X)       \
-  X(kSigmoid, "sigmoid")            \
-  X(kTanh, "tanh")                  \
-  X(kHardSigmoid, "hard_sigmoid")   \
-  X(kHardTanh, "hard_tanh")         \
-  X(kRelu, "relu")                  \
-  X(kSoftsign, "softsign")          \
-  X(kIdentity, "identity")          \
+#define GATEWISE_FUNCTIONS(X)     \
+  X(kSigmoid, "sigmoid")          \
+  X(kTanh, "tanh")                \
+  X(kHardSigmoid, "hard_sigmoid") \
+  X(kHardTanh, "hard_tanh")       \
+  X(kRelu, "relu")                \
+  X(kSoftsign, "softsign")        \
+  X(kIdentity, "identity")        \
   X(kOne, "one")
 
 namespace gatewise {

@@ -88,12 +88,12 @@ void gw_weights_free(gw_weights* weights); /* null: nothing happens */
 /* Forward; and, filled in again with the same fields, the first argument of backward. */
 typedef struct gw_call {
   int64_t T, B;
-  int32_t threads;    /* at most; below 1: 1 */
-  const void* x;      /* [T, B, I] */
+  int32_t threads;     /* at most; below 1: 1 */
+  const void* x;       /* [T, B, I] */
   const void *h0, *c0; /* [L * D, B, P], [L * D, B, H], or null for zeros */
-  void* y;            /* [T, B, D * P] out */
-  void *h_n, *c_n;    /* [L * D, B, P], [L * D, B, H] out */
-  void* tape;         /* gw_tape_size bytes, or null: no backward will follow */
+  void* y;             /* [T, B, D * P] out */
+  void *h_n, *c_n;     /* [L * D, B, P], [L * D, B, H] out */
+  void* tape;          /* gw_tape_size bytes, or null: no backward will follow */
   /* Asked about every 50 ms whether to end the call; may be null. */
   int32_t (*stop)(void* context);
   void* context;
@@ -108,10 +108,10 @@ typedef struct gw_parameter_gradients {
   void *dw_hr, *dpeephole, *dnorm_ih, *dnorm_hh, *dnorm_c;
 } gw_parameter_gradients;
 typedef struct gw_gradients {
-  const void* dy;           /* [T, B, D * P], or null for zeros */
-  const void *dh_n, *dc_n;  /* of the shapes of h_n and c_n, or null for zeros */
-  void* dx;                 /* [T, B, I] out; as all outputs, null: not wanted */
-  void *dh0, *dc0;          /* of the shapes of h0 and c0, out */
+  const void* dy;          /* [T, B, D * P], or null for zeros */
+  const void *dh_n, *dc_n; /* of the shapes of h_n and c_n, or null for zeros */
+  void* dx;                /* [T, B, I] out; as all outputs, null: not wanted */
+  void *dh0, *dc0;         /* of the shapes of h0 and c0, out */
   const gw_parameter_gradients* parameters;
   size_t count; /* L * D */
 } gw_gradients;
@@ -123,7 +123,7 @@ gw_status gw_backward(const gw_weights* weights, const gw_call* call,
 typedef struct gw_stream gw_stream;
 gw_status gw_stream_create(const gw_weights* weights, int64_t B, gw_stream** stream);
 void gw_stream_free(gw_stream* stream);
-gw_status gw_stream_step(gw_stream* stream, const void* x, void* y); /* [B, I] -> [B, P] */
+gw_status gw_stream_step(gw_stream* stream, const void* x, void* y);      /* [B, I] -> [B, P] */
 gw_status gw_stream_get_state(const gw_stream* stream, void* h, void* c); /* [L, B, P], [L, B, H] */
 gw_status gw_stream_set_state(gw_stream* stream, const void* h, const void* c); /* null: zeros */
 

@@ -58,8 +58,8 @@ struct Network {
   bool operator==(const Network&) const = default;
 };
 
-// Whether the core can run these sizes: L, H >= 1, I >= 0, D 1 or 2, 0 <= projection <= H, T, B >= 0,
-// and no product of them overflows. Every entry point that takes sizes asks this first.
+// Whether the core can run these sizes: L, H >= 1, I >= 0, D 1 or 2, 0 <= projection <= H, T, B >=
+// 0, and no product of them overflows. Every entry point that takes sizes asks this first.
 bool check(const Network& network, int64_t T = 0, int64_t B = 0);
 
 // Batches whose rows differ in length, as in PyTorch's PackedSequence: rows sorted by length, the
@@ -173,11 +173,11 @@ template <class Real>
 struct Call {
   const Weights<Real>& weights;
   int64_t T, B;
-  int threads;                       // at most this many, the caller's included
-  Sequence<const Real> x;            // [T, B, I]
+  int threads;                              // at most this many, the caller's included
+  Sequence<const Real> x;                   // [T, B, I]
   const Real *h0 = nullptr, *c0 = nullptr;  // [L * D, B, P], [.., H], or null for zeros
-  int64_t checkpoint_every = 0;      // see tape_size; of no account without a tape
-  const Ragged* ragged = nullptr;    // or: every row runs through all T steps
+  int64_t checkpoint_every = 0;             // see tape_size; of no account without a tape
+  const Ragged* ragged = nullptr;           // or: every row runs through all T steps
   Noise<Real> noise = {};
   Poll poll = {};
 };
@@ -185,9 +185,9 @@ struct Call {
 template <class Real>
 struct ForwardArgs {
   Call<Real> call;
-  Sequence<Real> y;             // [T, B, D * P] out; h0 may not alias it
-  Real *h_n, *c_n;              // [L * D, B, P], [.., H] out
-  Real* tape = nullptr;         // tape_size elements out, or null: nothing is kept for backward
+  Sequence<Real> y;      // [T, B, D * P] out; h0 may not alias it
+  Real *h_n, *c_n;       // [L * D, B, P], [.., H] out
+  Real* tape = nullptr;  // tape_size elements out, or null: nothing is kept for backward
 };
 
 template <class Real>

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// What Python hands over: addresses and sizes with names. And what the core says, as exceptions.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/tuple.h>
+
+#include <algorithm>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "gatewise/lstm.h"
+
+namespace gatewise::bindings {
+
+namespace nb = nanobind;
+
+using Address = uintptr_t;
+// Address, stride of time, stride of batch (of a ragged batch: of its rows).
+using Rows = std::tuple<Address, int64_t, int64_t>;
+
+template <class Real>
+Real* at(Address address) {
+  return reinterpret_cast<Real*>(address);
+}
+
+// Ctrl-C ends a long call: Python's handlers run between chunks of it.
+bool signalled(void*) {
+  const nb::gil_scoped_acquire acquire;
+  return PyErr_CheckSignals() != 0;
+}
+
+void raise_unless_ok(gatewise::Status status) {
+  switch (status) {
+    case gatewise::Status::kOk:
+      return;
+    case gatewise::Status::kOutOfMemory:
+      throw std::bad_alloc();
+    case gatewise::Status::kCancelled:
+      throw nb::python_error();  // which the handler has set
+    case gatewise::Status::kBadSize:
+      throw nb::value_error("a size is out of range, or a product of sizes overflows");
+  }
+}
+
+// Calls function without the GIL; what it returns becomes an exception with the GIL.
+template <class Function>
+void without_gil(Function&& function) {
+  gatewise::Status status;
+  {
+    const nb::gil_scoped_release release;
+    status = function();
+  }
+  raise_unless_ok(status);
+}
+
+// What disturbs the states: addresses of the masks, and rates. See gatewise::Noise.
+struct NoiseFields {
+  Address recurrent_mask = 0, zoneout_h = 0, zoneout_c = 0;
+  double rate_h = 0, rate_c = 0;
+  template <class Real>
+  gatewise::Noise<Real> as() const {
+    return {at<const Real>(recurrent_mask), at<const Real>(zoneout_h), at<const Real>(zoneout_c),
+            static_cast<Real>(rate_h), static_cast<Real>(rate_c)};
+  }
+};
+
+// What forward and backward share: gatewise::Call but for the weights. The caller keeps ragged
+// alive.
+struct CallFields {
+  int64_t T, B;
+  int threads;
+  Rows x;
+  Address h0, c0;
+  int64_t checkpoint_every;
+  const Ragged* ragged;
+  std::optional<NoiseFields> noise;
+
+  template <class Real>
+  gatewise::Sequence<Real> sequence(const Rows& rows) const {
+    return {at<Real>(std::get<0>(rows)), std::get<1>(rows), std::get<2>(rows), ragged};
+  }
+  template <class Real>
+  gatewise::Call<Real> with(const gatewise::Weights<Real>& weights) const {
+    return {.weights = weights,
+            .T = T,
+            .B = B,
+            .threads = threads,
+            .x = sequence<const Real>(x),
+            .h0 = at<const Real>(h0),
+            .c0 = at<const Real>(c0),
+            .checkpoint_every = checkpoint_every,
+            .ragged = ragged,
+            .noise = noise ? noise->as<Real>() : gatewise::Noise<Real>{},
+            .poll = {signalled, nullptr}};
+  }
+};
+
+// Addresses of arrays of each layer and direction, one after the other.
+template <class Real>
+class Addresses {
+ public:
+  explicit Addresses(const nb::tuple& addresses) : addresses_(addresses) {}
+  bool more() const { return next_ < addresses_.size(); }
+  Real* take(bool given = true) {
+    if (!given) return nullptr;
+    if (!more()) throw nb::value_error("not as many arrays as the network has");
+    return at<Real>(nb::cast<Address>(addresses_[next_++]));
+  }
+
+ private:
+  const nb::tuple& addresses_;
+  size_t next_ = 0;
+};
+
+// A site: the name of a function, or (name, scale, slope, shift).
+gatewise::Activation activation(nb::handle site) {
+  if (nb::isinstance<nb::tuple>(site)) {
+    const auto parts = nb::cast<nb::tuple>(site);
+    gatewise::Activation made = activation(parts[0]);
+    made.scale = nb::cast<double>(parts[1]);
+    made.slope = nb::cast<double>(parts[2]);
+    made.shift = nb::cast<double>(parts[3]);
+    return made;
+  }
+  const auto wanted = nb::cast<std::string>(site);
+  const auto* found = std::find(std::begin(gatewise::kFunctionNames),
+                                std::end(gatewise::kFunctionNames), std::string_view(wanted));
+  if (found == std::end(gatewise::kFunctionNames)) throw nb::value_error("no such activation");
+  return static_cast<gatewise::Function>(found - std::begin(gatewise::kFunctionNames));
+}
+
+// The five activations in the order of SITES, then the three switches.
+gatewise::Cell make_cell(const nb::tuple& fields) {
+  if (fields.size() == 0) return {};
+  return {.input_gate = activation(fields[0]),
+          .forget_gate = activation(fields[1]),
+          .candidate = activation(fields[2]),
+          .output_gate = activation(fields[3]),
+          .cell_output = activation(fields[4]),
+          .peephole = nb::cast<bool>(fields[5]),
+          .coupled = nb::cast<bool>(fields[6]),
+          .layer_norm = nb::cast<bool>(fields[7])};
+}
+
+}  // namespace gatewise::bindings

@@ -1,0 +1,56 @@
+"""Backward computes the gradients that autograd asks for, and those have the same bits as all."""
+
+import itertools
+
+import pytest
+import torch
+
+from gatewise import Cell
+from gatewise.nn import LSTM
+
+CASES = {
+    "plain": {},
+    "deep": {"num_layers": 3, "bidirectional": True},
+    "projected": {"num_layers": 2, "proj_size": 3},
+    "any cell": {"cell": Cell(candidate="relu", peephole=True, layer_norm=True)},
+    "no bias": {"bias": False},
+    "checkpoints": {"checkpoint_every": 3},
+}
+
+
+def gradients(lstm, x, hx, wanted):
+    """Gradients of the wanted ones among x, h0, c0 and the parameters, by name."""
+    leaves = {"x": x, "h0": hx[0], "c0": hx[1], **dict(lstm.named_parameters())}
+    for name, leaf in leaves.items():
+        leaf.requires_grad_(name in wanted)
+    y, (h, c) = lstm(x, hx)
+    loss = (y * y).sum() + (h * 0.5).sum() + c.sum()
+    found = torch.autograd.grad(loss, [leaves[name] for name in wanted])
+    return dict(zip(wanted, found, strict=True))
+
+
+@pytest.mark.parametrize("kwargs", CASES.values(), ids=CASES)
+def test_some_gradients_have_the_bits_of_all(kwargs):
+    torch.manual_seed(0)
+    lstm = LSTM(4, 7, **kwargs)
+    x = torch.randn(9, 5, 4)
+    k, P = lstm.num_layers * lstm.directions, lstm.proj_size or 7
+    hx = (torch.randn(k, 5, P), torch.randn(k, 5, 7))
+    names = ["x", "h0", "c0", *(name for name, _ in lstm.named_parameters())]
+    every = gradients(lstm, x, hx, names)
+    chosen = [[name] for name in names]
+    chosen += [list(pair) for pair in itertools.islice(itertools.combinations(names, 2), 12)]
+    chosen += [names[3:], names[:3], [n for n in names if "_l0" not in n]]
+    for wanted in chosen:
+        found = gradients(lstm, x, hx, wanted)
+        for name in wanted:
+            assert torch.equal(found[name], every[name]), (wanted, name)
+
+
+def test_frozen_weights_take_no_memory_for_gradients():
+    lstm = LSTM(4, 7).requires_grad_(False)
+    x = torch.randn(3, 2, 4, requires_grad=True)
+    y, _ = lstm(x)
+    y.sum().backward()
+    assert x.grad is not None
+    assert all(p.grad is None for p in lstm.parameters())

@@ -1,0 +1,157 @@
+"""Calls that take long: Ctrl-C ends them, memory comes back, a stream is for one thread."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+
+import gatewise
+from gatewise import runtime
+from gatewise.weights import LSTMConfig, LSTMWeights, expected_shapes
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, sends POSIX signals")
+
+
+def model(I, H):
+    config, rng = LSTMConfig(I, H), np.random.default_rng(0)
+    arrays = {
+        name: (0.1 * rng.standard_normal(shape)).astype(np.float32)
+        for name, shape in expected_shapes(config).items()
+    }
+    return runtime.Model(LSTMWeights(config, arrays))
+
+
+def run_alone(code):
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        check=False, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@linux
+@pytest.mark.parametrize("what", ["forward", "backward", "runtime"])
+def test_ctrl_c_ends_a_long_call(what):
+    found = run_alone(f"""
+        import os, signal, threading, time
+        import numpy as np, torch
+        import gatewise.nn, gatewise.runtime, gatewise.weights
+        torch.set_num_threads(2)
+        lstm = gatewise.nn.LSTM(64, 256)
+        x = torch.randn(6000, 64, 64)
+        model = gatewise.runtime.Model(gatewise.weights.from_module(lstm))
+        calls = {{
+            "forward": lambda: lstm(x),
+            "backward": lambda: y.sum().backward(),
+            "runtime": lambda: model.run(x.numpy()),
+        }}
+        if {what!r} == "backward":
+            y, _ = lstm(x)
+        started = time.monotonic()
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            while time.monotonic() - started < 60:
+                calls[{what!r}]()
+                if {what!r} == "backward":
+                    y, _ = lstm(x)
+        except KeyboardInterrupt:
+            print("late by", time.monotonic() - started - 0.5)
+        again = torch.randn(3, 2, 64)
+        assert torch.equal(lstm(again)[0], lstm(again)[0])
+    """)
+    assert found.returncode == 0, found.stderr
+    assert float(found.stdout.split("late by")[1]) < 5  # a call alone takes longer than that
+
+
+@linux
+def test_release_memory_gives_back_what_is_kept():
+    found = run_alone("""
+        import torch, gatewise, gatewise.nn
+
+        def resident():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * 4096 / 2**20
+
+        lstm = gatewise.nn.LSTM(64, 256)
+        for _ in range(2):
+            y, _ = lstm(torch.randn(200, 64, 64))
+            y.sum().backward()
+            del y
+        before = resident()
+        gatewise.release_memory()
+        print(before - resident())
+    """)
+    assert found.returncode == 0, found.stderr
+    assert float(found.stdout) > 30  # MiB; the tape alone takes 63
+
+
+def test_memory_can_be_released_while_others_compute():
+    lstm, stop = model(4, 32), threading.Event()
+    x = np.random.default_rng(0).standard_normal((50, 8, 4)).astype(np.float32)
+    expected, _ = lstm.run(x)
+
+    def release():
+        while not stop.is_set():
+            gatewise.release_memory()
+
+    thread = threading.Thread(target=release)
+    thread.start()
+    try:
+        for _ in range(300):
+            assert np.array_equal(lstm.run(x)[0], expected)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_stream_refuses_a_second_thread():
+    stream = model(64, 1024).stream(batch=64)
+    x = np.zeros((64, 64), np.float32)
+    out = [np.empty((64, 1024), np.float32) for _ in range(4)]
+    faults = []
+
+    def steps(k):
+        for _ in range(20):
+            try:
+                stream.step(x, out[k])
+            except RuntimeError as error:
+                faults.append(str(error))
+
+    threads = [threading.Thread(target=steps, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all("one at a time" in fault for fault in faults)
+    stream.reset()
+    assert np.array_equal(stream.step(x), model(64, 1024).stream(batch=64).step(x))
+
+
+@linux
+def test_a_child_forked_during_a_call_computes_the_same():
+    lstm = model(8, 64)
+    x = np.random.default_rng(1).standard_normal((200, 16, 8)).astype(np.float32)
+    expected, stop = lstm.run(x)[0], threading.Event()
+
+    def compute():
+        while not stop.is_set():
+            lstm.run(x)
+
+    threads = [threading.Thread(target=compute) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                os._exit(0 if np.array_equal(lstm.run(x)[0], expected) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
