@@ -25,7 +25,7 @@ Results = dict[str, Any]
 TOLERANCE = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 2e-5}
 BFLOAT16_TOLERANCE = 0.1
 """Against the network that is not rounded; it finds garbage, the parity tests find the rest."""
-ROUNDINGS = 20
+ROUNDINGS = 40
 WILD = {"outputs": 100.0, "gradients": 1e4}
 """Networks without bounds may explode; beyond these magnitudes only crashes and bits count."""
 KINKED = {"hard_sigmoid", "hard_tanh", "relu"}

@@ -149,7 +149,7 @@ def test_short_tables_are_refused():
     data = table(np.random.default_rng(0).normal(size=30))
     with pytest.raises(TableError, match="held out"):
         tune(F, data, holdout=30)
-    with pytest.raises(TableError, match="for 3 folds of 3 rows"):
+    with pytest.raises(TableError, match="10 rows: expected at least 13 for 1 fold of 3 rows"):
         tune(F, data, holdout=20)
 
 

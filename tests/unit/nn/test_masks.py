@@ -41,9 +41,10 @@ def test_a_rate_of_zero_draws_nothing():
     state = torch.get_rng_state()
     lstm = LSTM(I, H, zoneout=(0.0, 0.5)).eval()
     torch.set_rng_state(state)
-    assert masks.draw(lstm, T, B) == [masks.Masks(zoneout=(0.0, 0.5))]
+    (drawn,) = masks.draw(lstm, T, B)
+    assert (drawn.weight, drawn.recurrent, drawn.zoneout) == (None, None, (0.0, 0.5))
     (drawn,) = masks.draw(LSTM(I, H), T, B)
-    assert drawn == masks.Masks()
+    assert drawn.weight is drawn.recurrent is drawn.zoneout is None
     torch.set_rng_state(state)
     (drawn,) = masks.draw(lstm.train(), T, B)
     assert drawn.weight is drawn.recurrent is None
