@@ -71,7 +71,9 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
           },
           "L"_a, "D"_a, "I"_a, "H"_a, "bfloat16"_a = false, "cell"_a = nb::tuple(),
           "projection"_a = 0)
-      .def("pack", pack<Real>, "parameters"_a);
+      .def("pack", pack<Real>, "parameters"_a)
+      .def("run", run<Real>, "parameters"_a, "T"_a, "B"_a, "threads"_a, "x"_a, "h0"_a, "c0"_a,
+           "y"_a, "h_n"_a, "c_n"_a);
   // An output must not be converted: the converted copy would be written and lost.
   m.def("activate", activate<Real>, "site"_a, nb::arg("x").noconvert(), nb::arg("y").noconvert(),
         "y = an activation of x, as the kernels compute it.");

@@ -113,6 +113,53 @@ PackedWeights<Real> pack(gatewise::WeightsCache<Real>& cache, const nb::tuple& p
   return {std::move(packed), network};
 }
 
+// The least that a call can be: packs where the parameters have changed, and runs a dense batch
+// without a tape. parameters: addresses as in `pack`, without those of missing biases.
+template <class Real>
+void run(gatewise::WeightsCache<Real>& cache, const nb::list& parameters, int64_t T, int64_t B,
+         int threads, Address x, Address h0, Address c0, Address y, Address h_n, Address c_n) {
+  const gatewise::Network& net = cache.network();
+  std::vector<Address> addresses;
+  for (const nb::handle address : parameters) addresses.push_back(nb::cast<Address>(address));
+  const auto count = static_cast<size_t>(net.L * net.D);
+  const bool norm = net.cell.layer_norm;
+  const size_t others = (net.projection != 0) + net.cell.peephole + 3 * norm;
+  const bool bias = addresses.size() == count * (4 + others);
+  if (!bias && addresses.size() != count * (2 + others)) {
+    throw nb::value_error("not as many arrays as the network has");
+  }
+  std::vector<gatewise::Parameters<Real>> in;
+  size_t next = 0;
+  const auto take = [&](bool given) { return given ? at<const Real>(addresses[next++]) : nullptr; };
+  for (size_t k = 0; k < count; ++k) {
+    in.push_back({.w_ih = take(true),
+                  .w_hh = take(true),
+                  .b_ih = take(bias),
+                  .b_hh = take(bias),
+                  .w_hr = take(net.projection),
+                  .peephole = take(net.cell.peephole),
+                  .norm_ih = take(norm),
+                  .norm_hh = take(norm),
+                  .norm_c = take(norm)});
+  }
+  const int64_t columns = net.D * net.P();
+  without_gil([&] {
+    const auto weights = cache.get(in);
+    if (!weights) return gatewise::Status::kOutOfMemory;
+    return gatewise::forward<Real>({.call = {.weights = *weights,
+                                             .T = T,
+                                             .B = B,
+                                             .threads = threads,
+                                             .x = {at<const Real>(x), B * net.I, net.I},
+                                             .h0 = at<const Real>(h0),
+                                             .c0 = at<const Real>(c0),
+                                             .poll = {signalled, nullptr}},
+                                    .y = {at<Real>(y), B * columns, columns},
+                                    .h_n = at<Real>(h_n),
+                                    .c_n = at<Real>(c_n)});
+  });
+}
+
 // Whole sequences from zero states; false, and nothing done, if an array does not fit:
 // x [T, B, I], y [T, B, D * P], h_n [L * D, B, P], c_n [L * D, B, H].
 template <class Real>

@@ -12,6 +12,7 @@
     spec.py          what some layers are for the core, apart from their numbers
     engine.py        packed weights, kept from call to call
     options.py       how a call of the core runs
+    usual.py         the usual call, made quick
     native.py        layers on the native core, as an autograd function
     differentiable.py   their backward by PyTorch operations, where the core's will not do
     ops.py           the same as operators, for torch.compile, torch.export and modes

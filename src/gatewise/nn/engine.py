@@ -46,13 +46,7 @@ class Engine:
         if [p if p is None else p.shape for p in parameters] != self._shapes:
             self.spec.check(parameters)
         parameters = [p if p is None or p.is_contiguous() else p.contiguous() for p in parameters]
-        packed = self._caches.get(dtype)
-        if packed is None:
-            made = _native.CacheF32 if dtype == torch.float32 else _native.CacheF64
-            bfloat16 = self.spec.bfloat16 and dtype == torch.float32
-            cell = _native.cell_fields(self.cell)
-            made_now = made(*self.sizes, bfloat16, cell, self.projection)
-            packed = self._caches.setdefault(dtype, made_now)
+        packed = self.cache(dtype)
         addresses = tuple([0 if p is None else p.data_ptr() for p in parameters])
         if not self.frozen:
             return packed.pack(addresses)
@@ -66,6 +60,17 @@ class Engine:
         storages = [None if p is None else p.untyped_storage() for p in parameters]
         self._seen = _Seen(now, weights, storages)
         return weights
+
+    def cache(self, dtype: torch.dtype) -> Any:
+        """Return the core's cache of packed weights of a dtype."""
+        found = self._caches.get(dtype)
+        if found is None:
+            made = _native.CacheF32 if dtype == torch.float32 else _native.CacheF64
+            bfloat16 = self.spec.bfloat16 and dtype == torch.float32
+            cell = _native.cell_fields(self.cell)
+            made_now = made(*self.sizes, bfloat16, cell, self.projection)
+            found = self._caches.setdefault(dtype, made_now)
+        return found
 
     def __reduce__(self) -> Any:
         return Engine, (self.spec, self.frozen)

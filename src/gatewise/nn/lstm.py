@@ -23,6 +23,7 @@ from gatewise.nn.init import torch_default_
 from gatewise.nn.noise import disturbed
 from gatewise.nn.options import Options, ragged_of
 from gatewise.nn.spec import Spec
+from gatewise.nn.usual import usual
 from gatewise.nn.variants import check_whole, checked_cell, register_parameters
 from gatewise.weights import INITIAL_STATE_NAMES, PARAMETER_NAMES, parameter_suffix
 
@@ -165,6 +166,21 @@ class LSTM(torch.nn.LSTM):
         Raises:
             ShapeError, ConfigError: `lengths` does not fit the input; else what PyTorch raises.
         """
+        if lengths is None and not torch.compiler.is_compiling():
+            core = self.__dict__.get("_core")
+            if core is not None and core.usual is not None:
+                found = core.usual.call(self, input, hx)
+                if found is not None:
+                    return found
+        return self._forward(input, hx, lengths)
+
+    def _forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: State | None,
+        lengths: Tensor | Sequence[int] | None,
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Find out which path the call takes, and take it."""
         if isinstance(input, Proxy):
             return tools.leaf_call(self, input, hx, lengths)
         if lengths is not None:
@@ -193,6 +209,8 @@ class LSTM(torch.nn.LSTM):
             run = partial(stepwise.run, self)
         else:
             run = partial(self._run, core, parameters, path == "autocast")
+            if path == "native" and not (torch.compiler.is_compiling() or torch.is_grad_enabled()):
+                core.usual = usual(self, core, parameters)
         return arguments.run_time_first(run, input, hx, self.batch_first)
 
     def explain(

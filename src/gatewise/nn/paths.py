@@ -57,7 +57,7 @@ def obstacle(cell: Cell | None, tensors: Iterable[Tensor], unfit: str | None) ->
         return None if _can_compile(tensors) else "the compiler has no rules for it here"
     if is_tracing():
         return "torch.jit.trace records PyTorch's operators"
-    if _is_transformed():
+    if is_transformed():
         return _obstacle(tensors, _is_dense) or _TRANSFORMED
     return _obstacle(tensors, _is_traceable if are_modes_active() else is_plain)
 
@@ -159,13 +159,13 @@ def _can_compile(tensors: Iterable[Tensor]) -> bool:
 
     PyTorch's ONNX exporter knows PyTorch's operators, and torch.func has no rules for ours.
     """
-    if torch.onnx.is_in_onnx_export() or _is_transformed() or torch.is_autocast_enabled("cpu"):
+    if torch.onnx.is_in_onnx_export() or is_transformed() or torch.is_autocast_enabled("cpu"):
         return False
     kinds = {(t.dtype, t.device.type, t.layout) for t in tensors}
     return len(kinds) == 1 and kinds <= {(d, "cpu", torch.strided) for d in NATIVE_DTYPES}
 
 
-def _is_transformed() -> bool:
+def is_transformed() -> bool:
     """Whether torch.func (vmap, grad, jvp, ...) or forward-mode AD is at work."""
     return (
         torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0

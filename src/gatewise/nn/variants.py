@@ -103,7 +103,7 @@ def _warn_once(detour: str) -> None:
         f"An LSTM that PyTorch does not have (another cell, or regularisers) {_COST} on the core: "
         f"it was called {_DETOURS[detour]}",
         UserWarning,
-        stacklevel=9,  # the line that calls the module
+        stacklevel=10,  # the line that calls the module
     )
 
 

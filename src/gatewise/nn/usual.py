@@ -1,0 +1,109 @@
+"""The usual call, made quick: inference on a dense batch, by an LSTM that is as it was before.
+
+A call of `gatewise.nn.LSTM` finds out much that holds for the next call, too: which path it takes,
+where its parameters stand, which shapes they have. `Usual` keeps that. It looks whether all is as
+it was, and then calls the core; anything else takes the long way, which makes a new `Usual`.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter, is_
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.jit._trace import is_tracing
+
+from gatewise.nn import paths
+from gatewise.nn.core import Core
+
+State = tuple[Tensor, Tensor]
+
+# All attributes of an LSTM that a call depends on.
+_configuration = attrgetter(
+    "num_layers", "bidirectional", "input_size", "hidden_size", "proj_size", "bias", "batch_first",
+    "training", "dropout", "cell", "precision", "recurrent_dropout", "weight_dropout", "_zoneout",
+    "learn_initial_state", "_weights_frozen",
+)  # fmt: skip
+
+
+class Usual:
+    """What a call found out about its LSTM. Immutable, so threads may share it."""
+
+    __slots__ = ("_cache", "_configuration", "_dtype", "_flat", "_parameters", "_registered",
+                 "_shapes", "_sizes")  # fmt: skip
+
+    def __init__(self, lstm: Any, core: Core, parameters: list[Any]) -> None:
+        spec = core.spec
+        self._configuration = _configuration(lstm)
+        self._registered = list(lstm._parameters.values())
+        self._flat = list(lstm._flat_weights)
+        self._parameters = [p for p in parameters if p is not None]
+        self._dtype = self._parameters[0].dtype
+        self._shapes = [p.shape for p in self._parameters]
+        self._sizes = spec.I, spec.L * spec.D, spec.D * spec.P, spec.P, spec.H
+        self._cache = core.engine(0, spec.L).cache(self._dtype)
+
+    def call(self, lstm: Any, x: Any, hx: State | None) -> tuple[Tensor, State] | None:
+        """Return what the LSTM returns; None, and nothing done, if this is not the usual call."""
+        if (
+            torch.is_grad_enabled()
+            or paths.are_modes_active()
+            or paths.is_transformed()
+            or is_tracing()
+            or torch.is_autocast_enabled("cpu")
+            or _configuration(lstm) != self._configuration
+        ):
+            return None
+        registered, flat = lstm._parameters, lstm._flat_weights
+        parameters, dtype = self._parameters, self._dtype
+        if (
+            len(registered) != len(self._registered)
+            or not all(map(is_, registered.values(), self._registered))
+            or len(flat) != len(self._flat)
+            or not all(map(is_, flat, self._flat))
+            or [p.shape for p in parameters] != self._shapes
+        ):
+            return None
+        for p in parameters:  # plain before, and the same objects: their memory may be another
+            if p.dtype is not dtype or not p.is_contiguous() or not p.is_cpu or p.is_neg():
+                return None
+        given = [x]
+        if hx is not None:
+            if type(hx) is not tuple or len(hx) != 2:
+                return None
+            given += hx
+        for t in given:
+            if not paths.is_plain(t) or t.dtype is not dtype or not t.is_contiguous():
+                return None
+        shape = x.shape
+        I, count, columns, P, H = self._sizes
+        if len(shape) != 3 or shape[2] != I or not shape[0] or not shape[1]:
+            return None
+        T, B, _ = shape
+        h0 = c0 = 0
+        if hx is not None:
+            if hx[0].shape != (count, B, P) or hx[1].shape != (count, B, H):
+                return None
+            h0, c0 = hx[0].data_ptr(), hx[1].data_ptr()
+        # The quickest way to new memory that PyTorch has.
+        y = x.new_empty_strided((T, B, columns), (B * columns, columns, 1))
+        h_n = x.new_empty_strided((count, B, P), (B * P, P, 1))
+        c_n = torch.empty_like(h_n) if P == H else x.new_empty_strided((count, B, H), (B * H, H, 1))
+        self._cache.run(
+            [p.data_ptr() for p in parameters], T, B, torch.get_num_threads(), x.data_ptr(), h0, c0,
+            y.data_ptr(), h_n.data_ptr(), c_n.data_ptr(),
+        )  # fmt: skip
+        return y, (h_n, c_n)
+
+
+def usual(lstm: Any, core: Core, parameters: list[Any]) -> Usual | None:
+    """Return what is usual for an LSTM whose call takes the native path; None if nothing is."""
+    if lstm.is_regularised or lstm.batch_first or lstm.learn_initial_state or core.frozen:
+        return None
+    if lstm.dropout and lstm.training:
+        return None
+    registered = set(map(id, lstm._parameters.values()))
+    if any(p is not None and id(p) not in registered for p in parameters):
+        return None  # computed anew at each call, as by a parametrization
+    return Usual(lstm, core, parameters)
