@@ -25,7 +25,7 @@ GRID = [
 ]  # fmt: skip
 KINDS = ("inference", "training", "ragged", "peepholes")
 
-WORKER = '''
+WORKER = """
 import json, sys, time
 import torch, gatewise.nn
 from gatewise import Cell, _native
@@ -59,7 +59,7 @@ for B, T, I, H in grid:
                 break
         found[f"{kind} {B},{T},{I},{H}"] = [round(t * 1e6, 2) for t in times]
 print(json.dumps(found))
-'''
+"""
 
 
 def measure(python: str, threads: int, isa: str, budget_s: float) -> dict[str, list[float]]:

@@ -2,6 +2,8 @@
 // One step at a time.
 #pragma once
 
+#include <unistd.h>
+
 #include <atomic>
 #include <memory>
 
@@ -25,7 +27,11 @@ class GuardedStream {
   // Runs function(stream) alone.
   template <class Function>
   void use(Function&& function) {
-    if (busy_.exchange(true, std::memory_order_acquire)) {
+    // A process that was forked in the midst of a step has nobody left to end it.
+    const int own = static_cast<int>(getpid());
+    int holder = 0;
+    if (!holder_.compare_exchange_strong(holder, own, std::memory_order_acquire) &&
+        (holder == own || !holder_.compare_exchange_strong(holder, own))) {
       throw std::runtime_error(
           "another thread uses this stream: expected one at a time. Make a stream per thread.");
     }
@@ -35,7 +41,7 @@ class GuardedStream {
     } else {
       function(*stream_);
     }
-    busy_.store(false, std::memory_order_release);
+    holder_.store(0, std::memory_order_release);
   }
   const gatewise::Stream<Real>& stream() const { return *stream_; }
 
@@ -43,7 +49,7 @@ class GuardedStream {
   std::unique_ptr<gatewise::Stream<Real>> stream_;
   double operations_ = 0;
   bool releases_ = false;
-  std::atomic<bool> busy_{false};
+  std::atomic<int> holder_{0};  // the process that uses it
 };
 
 // rates: of zoneout.

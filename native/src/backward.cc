@@ -265,6 +265,7 @@ class Backward {
 template <class Real>
 Status backward(const BackwardArgs<Real>& args) {
   if (!check(args.call.weights.network, args.call.T, args.call.B)) return Status::kBadSize;
+  if (args.call.noise.any() && args.call.checkpoint_every) return Status::kBadSize;
   return Backward<Real>(args).run();
 }
 

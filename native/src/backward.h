@@ -13,7 +13,11 @@ template <class Real>
 class Backward {
  public:
   explicit Backward(const BackwardPlan<Real>& plan)
-      : plan_(plan), s_(plan.shape), gates_(plan.cell), panels_(panel_count<Real>(plan.shape.H)) {}
+      : plan_(plan),
+        s_(plan.shape),
+        gates_(plan.cell),
+        default_(plan.cell == Cell{}),
+        panels_(panel_count<Real>(plan.shape.H)) {}
 
   void start(const Real* dh_n, const Real* dc_n) {
     for (int64_t b = 0; b < s_.B; ++b) {
@@ -102,7 +106,7 @@ class Backward {
   // One step and panel: dh and dc become dgates (before the nonlinearity) and the dc of the step
   // before.
   void cell_gradients(int64_t step, int64_t panel, Range rows) {
-    if (plan_.cell == Cell{}) {
+    if (default_) {
       default_cell_gradients(step, panel, rows);
     } else {
       any_cell_gradients(step, panel, rows);
@@ -184,6 +188,7 @@ class Backward {
   const BackwardPlan<Real>& plan_;
   const Shape& s_;
   const SomeGates gates_;
+  const bool default_;
   const int64_t panels_;
 };
 

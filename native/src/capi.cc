@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gatewise.h on top of lstm.h: checks arguments, turns structs of C into those of C++.
 #include <algorithm>
+#include <cmath>
 #include <new>
 #include <vector>
 
@@ -64,7 +65,10 @@ gw_status with_stream(const gw_stream* stream, Function&& function) {
   if (!stream) return GW_BAD_ARGUMENT;
   return stream->f64 ? function(*stream->f64) : function(*stream->f32);
 }
-bool is_function(gw_function f) { return f >= GW_SIGMOID && f <= GW_ONE; }
+bool is_activation(const gw_activation& a) {
+  return a.function >= GW_SIGMOID && a.function <= GW_ONE && std::isfinite(a.scale) &&
+         std::isfinite(a.slope) && std::isfinite(a.shift) && a.scale != 0 && a.slope != 0;
+}
 gatewise::Activation activation(const gw_activation& a) {
   return {static_cast<gatewise::Function>(a.function), a.scale, a.slope, a.shift};
 }
@@ -73,8 +77,7 @@ bool is_valid(const gw_config& c) {
   const gw_activation sites[] = {c.input_gate, c.forget_gate, c.candidate, c.output_gate,
                                  c.cell_output};
   return c.precision >= GW_FLOAT32 && c.precision <= GW_BFLOAT16 &&
-         std::all_of(std::begin(sites), std::end(sites),
-                     [](const gw_activation& a) { return is_function(a.function); });
+         std::all_of(std::begin(sites), std::end(sites), is_activation);
 }
 
 Network network_of(const gw_config& c) {
@@ -231,11 +234,10 @@ gw_status gw_forward(const gw_weights* weights, const gw_call* call) {
 gw_status gw_backward(const gw_weights* weights, const gw_call* call,
                       const gw_gradients* gradients) {
   return with_weights(weights, [&]<class Real>(const gatewise::SharedWeights<Real>& w) {
-    if (!is_valid(call) || !call->tape || !gradients || !gradients->parameters) {
-      return GW_BAD_ARGUMENT;
-    }
+    if (!call || !call->x || !call->y || !call->tape || !gradients) return GW_BAD_ARGUMENT;
     const Network& n = weights->network;
-    if (gradients->count != static_cast<size_t>(n.L * n.D)) return GW_BAD_ARGUMENT;
+    const auto layers = static_cast<size_t>(n.L * n.D);
+    if (gradients->count != (gradients->parameters ? layers : 0)) return GW_BAD_ARGUMENT;
     if (!gatewise::check(n, call->T, call->B)) return GW_BAD_SIZE;
     std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
     const bool norm = n.cell.layer_norm;
@@ -249,6 +251,7 @@ gw_status gw_backward(const gw_weights* weights, const gw_call* call,
                      .dnorm_hh = norm ? as<Real>(g.dnorm_hh) : nullptr,
                      .dnorm_c = norm ? as<Real>(g.dnorm_c) : nullptr});
     }
+    out.resize(layers);  // without parameters: none is wanted
     const int64_t columns = n.D * n.P(), B = call->B;
     const auto rows = [&](auto* data, int64_t size) {
       return gatewise::Sequence<std::remove_pointer_t<decltype(data)>>{data, B * size, size};

@@ -3,8 +3,6 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
-#include <string>
-#include <vector>
 
 #include "kernels.h"
 
@@ -24,9 +22,21 @@ const Kernels& avx512bf16_kernels() {
 }
 #endif
 
-// What this build holds and this machine runs, best first.
-std::vector<const Kernels*> available() {
-  std::vector<const Kernels*> found;
+// What this build holds and this machine runs, best first; then null.
+struct Available {
+  static constexpr size_t kMost = 6;
+  const Kernels* all[kMost] = {};
+  size_t count = 0;
+  void push_back(const Kernels* k) { all[count++] = k; }
+  void push_front(const Kernels* k) {
+    for (size_t j = count++; j > 0; --j) all[j] = all[j - 1];
+    all[0] = k;
+  }
+  const Kernels* const* begin() const { return all; }
+  const Kernels* const* end() const { return all + count; }
+};
+Available available() {
+  Available found;
 #if defined(GATEWISE_HAVE_AVX512)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
@@ -36,7 +46,11 @@ std::vector<const Kernels*> available() {
     if (__builtin_cpu_supports("avx512bf16")) {
       // The dot product has twice the speed of two multiply-adds on AMD's processors, half of it on
       // Intel's: known by the vendor and not timed, so that the choice never varies.
-      found.insert(__builtin_cpu_is("amd") ? found.begin() : found.end(), &avx512bf16_kernels());
+      if (__builtin_cpu_is("amd")) {
+        found.push_front(&avx512bf16_kernels());
+      } else {
+        found.push_back(&avx512bf16_kernels());
+      }
     }
 #endif
   }
@@ -69,8 +83,8 @@ std::atomic<const Kernels*>& chosen() {
     const Kernels* found = wanted ? find(wanted) : nullptr;
     if (found) return found;
     const auto all = available();
-    if (all.empty()) std::abort();  // a build without the portable kernels, on another processor
-    return all.front();
+    if (!all.count) std::abort();  // a build without the portable kernels, on another processor
+    return *all.begin();
   }();
   return kernels;
 }
@@ -82,15 +96,17 @@ const Kernels& kernels() { return *chosen().load(std::memory_order_acquire); }
 const char* isa_name() { return kernels().name; }
 
 const char* isa_available() {
-  static const std::string names = [] {
-    std::string all;
-    for (const Kernels* k : available()) {
-      if (!all.empty()) all += ' ';
-      all += k->name;
+  struct Names {
+    char text[128] = {};
+    Names() {
+      for (const Kernels* k : available()) {
+        if (*text) std::strcat(text, " ");
+        std::strcat(text, k->name);
+      }
     }
-    return all;
-  }();
-  return names.c_str();
+  };
+  static const Names names;
+  return names.text;
 }
 
 bool isa_select(const char* name) {

@@ -2,6 +2,7 @@
 // The kernels as the drivers call them: each chooses the class for the plan's cell.
 #pragma once
 
+#include "lines.h"
 #include "vector_gradients.h"
 
 namespace gatewise::GATEWISE_ISA {
@@ -20,28 +21,22 @@ GATEWISE_INLINE void with_cell(const ForwardPlan<Real>& plan, Function&& functio
   }
 }
 
-// Whole cache lines, so that parts of scratch memory are aligned and threads share none.
-template <class Real>
-constexpr size_t in_lines(size_t elements) {
-  constexpr size_t kLine = 64 / sizeof(Real);
-  return (elements + kLine - 1) / kLine * kLine;
-}
-
 template <class Real>
 size_t forward_scratch(const Shape& s, int64_t rows, bool staged) {
-  if (staged) return in_lines<Real>(static_cast<size_t>(rows) * StagedRow<Real>::size(s));
-  return in_lines<Real>(ahead_size<Real>(s, rows)) + in_lines<Real>(RowTable<Real>::size(rows));
+  if (staged) return whole_lines<Real>(static_cast<size_t>(rows) * StagedRow<Real>::size(s));
+  return whole_lines<Real>(ahead_size<Real>(s, rows)) +
+         whole_lines<Real>(RowTable<Real>::size(rows));
 }
 template <class Real>
 size_t ahead_size_of_all(const Shape& s) {
-  return in_lines<Real>(ahead_size<Real>(s, s.B));
+  return whole_lines<Real>(ahead_size<Real>(s, s.B));
 }
 
 template <class Real, class Weight>
 void forward_rows(const ForwardPlan<Real>& plan, Range steps, Range rows, Real* scratch) {
   const FlushSubnormals flush;
   if (plan.staged) return StagedRows<Real, Weight>(plan, rows, scratch).run(steps);
-  Real* table = scratch + in_lines<Real>(ahead_size<Real>(plan.shape, rows.size()));
+  Real* table = scratch + whole_lines<Real>(ahead_size<Real>(plan.shape, rows.size()));
   with_cell<Real, Weight>(plan, [&](auto type) {
     typename decltype(type)::type(plan, rows, scratch, table).run(steps);
   });

@@ -31,12 +31,13 @@ struct RowTable {
   const Real **x, **h;
   Real** y;
   static size_t size(int64_t rows) {  // in elements of Real
-    return static_cast<size_t>(rows) * 3 * sizeof(Real*) / sizeof(Real);
+    return (static_cast<size_t>(rows) * 3 * sizeof(Real*) + sizeof(Real) - 1) / sizeof(Real);
   }
+  // room: null where no step is to be run.
   RowTable(Real* room, int64_t rows)
       : x(reinterpret_cast<const Real**>(room)),
-        h(x + rows),
-        y(reinterpret_cast<Real**>(room) + 2 * rows) {}
+        h(room ? x + rows : nullptr),
+        y(room ? reinterpret_cast<Real**>(room) + 2 * rows : nullptr) {}
 };
 
 // Cells that are compiled for themselves: the default one, and that with peepholes; or any other.

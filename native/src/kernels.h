@@ -37,7 +37,7 @@ struct State {
 // Gates [step][panel][b][gate][V], or null, and cell states
 // [step + 1][panel][b][V], where state 0 is c0; without gates only one state is kept. Of each step
 // only the rows that run. A gate is kept as the function's value, before the activation's scale and
-// shift: its slope follows from that without loss.
+// shift: its slope follows from that without what scale and shift would add to its error.
 template <class Real>
 struct Tape {
   Real *gates, *cells;

@@ -49,6 +49,7 @@ class LayerBackward {
       } else {
         gradients_by_rows(steps);
       }
+      if (patience.ends()) return Status::kCancelled;
       products(steps);
       end = steps.first;
       if (patience.ends()) return Status::kCancelled;

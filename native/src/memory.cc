@@ -170,11 +170,21 @@ TapeMemory::~TapeMemory() {
 void* TapeMemory::data() const { return block_ ? block_->memory.as<void>() : nullptr; }
 
 void release_memory() {
-  Idle gone;  // freed when the lock is no longer held
-  const auto lock = short_lock();
-  std::swap(gone.workspaces, idle().workspaces);
-  std::swap(gone.workspace_bytes, idle().workspace_bytes);
-  std::swap(gone.tapes, idle().tapes);
+  for (;;) {
+    std::unique_ptr<Workspace::Slots> workspace;  // both freed when the lock is no longer held
+    Memory tape;
+    const auto lock = short_lock();
+    if (!idle().workspaces.empty()) {
+      workspace = std::move(idle().workspaces.back());
+      idle().workspaces.pop_back();
+      idle().workspace_bytes -= workspace->bytes;
+    } else if (!idle().tapes.empty()) {
+      tape = std::move(idle().tapes.back());
+      idle().tapes.pop_back();
+    } else {
+      return;
+    }
+  }
 }
 
 }  // namespace gatewise

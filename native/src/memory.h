@@ -8,20 +8,13 @@
 #include <cstdint>
 #include <memory>
 
+#include "lines.h"
+
 #if defined(GATEWISE_THREADS)
 #include <mutex>
 #endif
 
 namespace gatewise {
-
-inline constexpr size_t kAlignment = 64;  // bytes
-
-constexpr size_t rounded_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
-// So many elements, and what fills the last cache line.
-template <class Real>
-constexpr size_t whole_lines(size_t elements) {
-  return rounded_up(elements, kAlignment / sizeof(Real));
-}
 
 #if defined(GATEWISE_THREADS)
 // The one lock of the core's shared state, for a few instructions at a time: nobody holds it while
@@ -76,12 +69,14 @@ enum class Slot {
   kStaging,
   kSegment,  // the tape of one segment, and its outputs once more
   kAgain,
+  kSnapshot,  // of parameters
   kRows,      // of the items of work that run at a time
   kLockstep,  // of the pieces of a lockstep
   kCount
 };
 
 struct Idle;
+void release_memory();
 
 // The scratch memory of one call. Calls borrow it and give it back, for fresh pages would cost more
 // than the work; what is large does not stay.
@@ -99,6 +94,7 @@ class Workspace {
 
  private:
   friend struct Idle;
+  friend void release_memory();
   struct Slots {
     std::array<Memory, static_cast<size_t>(Slot::kCount)> all;
     size_t bytes = 0;  // while idle

@@ -182,9 +182,11 @@ template <class Real>
 void unpack_gradients(const Shape& s, int64_t panel, const Real* dw, const Real* db, Real* dw_ih,
                       Real* dw_hh, Real* db_out) {
   constexpr int V = kLanes<Real>;
-  const Real* own = dw + panel * (s.I + s.P) * kPanelWidth<Real>;
-  if (dw_ih) transpose_from_panel(own, s.H, s.I, panel, dw_ih);
-  if (dw_hh) transpose_from_panel(own + s.I * kPanelWidth<Real>, s.H, s.P, panel, dw_hh);
+  if (dw) {
+    const Real* own = dw + panel * (s.I + s.P) * kPanelWidth<Real>;
+    if (dw_ih) transpose_from_panel(own, s.H, s.I, panel, dw_ih);
+    if (dw_hh) transpose_from_panel(own + s.I * kPanelWidth<Real>, s.H, s.P, panel, dw_hh);
+  }
   if (!db_out) return;
   const int units = static_cast<int>(std::min<int64_t>(V, s.H - panel * V));
   for (int gate = 0; gate < kGates; ++gate) {

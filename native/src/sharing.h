@@ -16,7 +16,8 @@ inline int useful_threads(const Shape& s, int64_t directions, int threads,
   const double operations = operations_per_weight * static_cast<double>(directions) * 4.0 *
                             static_cast<double>(s.H) * static_cast<double>(s.I + s.P) *
                             static_cast<double>(s.rows_before(s.T));
-  return std::clamp(static_cast<int>(operations / kOperationsPerThread), 1, std::max(threads, 1));
+  const double most = std::max(threads, 1);
+  return static_cast<int>(std::clamp(operations / kOperationsPerThread, 1.0, most));
 }
 
 // Too few rows to share them out, but steps long enough to share out the hidden units of each.

@@ -118,8 +118,11 @@ void Stream<Real>::set_state(const Real* h, const Real* c) {
   const int64_t H = network().H, size = batch() * network().P();
   for (ForwardPlan<Real>& layer : state_->layers) {
     if (h) {
-      std::copy_n(h, size, State::h(layer));
-      if (kernels.round) kernels.round(h, size, State::h(layer));
+      if (kernels.round) {
+        kernels.round(h, size, State::h(layer));
+      } else {
+        std::copy_n(h, size, State::h(layer));
+      }
       h += size;
     } else {
       std::fill_n(State::h(layer), size, Real{0});

@@ -47,16 +47,15 @@ class Snapshot {
       : copies_(parameters.begin(), parameters.end()) {
     size_t total = 0;
     each(net, [&](const Real*&, size_t elements) { total += elements; });
-    memory_ = Memory(total * sizeof(Real));
-    if (!memory_.bytes()) return;
-    Real* next = memory_.as<Real>();
+    Real* next = workspace_.take<Real>(Slot::kSnapshot, total);
+    if (!next) return;
     each(net, [&](const Real*& array, size_t elements) {
       std::copy_n(array, elements, next);
       array = next;
       next += elements;
     });
   }
-  bool has_memory() const { return memory_.bytes(); }
+  bool has_memory() const { return !workspace_.failed(); }
   std::span<const Parameters<Real>> parameters() const { return copies_; }
 
  private:
@@ -70,7 +69,7 @@ class Snapshot {
   }
 
   std::vector<Parameters<Real>> copies_;
-  Memory memory_;
+  Workspace workspace_;
 };
 
 // Null if there is no memory.
@@ -239,8 +238,10 @@ SharedWeights<Real> WeightsCache<Real>::get(std::span<const Parameters<Real>> pa
   const Snapshot<Real> now(network_, parameters);
   if (!fresh || !now.has_memory() || !fresh->pack(now.parameters())) return nullptr;
   const uint64_t packed = fingerprint_of(table, network_, now.parameters());
+  std::shared_ptr<Weights<Real>> gone;  // freed when the lock is no longer held
   const auto lock = short_lock();
-  spare_.swap(weights_);
+  gone = std::move(spare_);
+  spare_ = std::move(weights_);
   weights_ = fresh;
   fingerprint_ = packed;
   return fresh;

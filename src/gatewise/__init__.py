@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from gatewise import forecast, nn, reference, runtime, trace, weights
+    from gatewise import export, forecast, nn, reference, runtime, trace, weights
     from gatewise._native import native_info, release_memory
     from gatewise.cell import ACTIVATIONS, GATE_ORDER, SITES, Activation, Cell
     from gatewise.errors import GatewiseError

@@ -323,7 +323,8 @@ class Cell:
     @classmethod
     def from_tuple(cls, values: Iterable[Any]) -> Cell:
         """Return the cell of which `as_tuple` made these values; lists will do for tuples."""
-        return cls(*(Activation(*v) if isinstance(v, (tuple, list)) else v for v in values))
+        read: list[Any] = [Activation(*v) if isinstance(v, (tuple, list)) else v for v in values]
+        return cls(*read)
 
     def __repr__(self) -> str:
         changed = [

@@ -42,7 +42,8 @@ def seal(arrays: Arrays, header: Header, kind: str, version: int) -> bytes:
     >>> unseal(content, "lengths", 1)
     ({'unit': 'm'}, {'a': array([0, 1, 2])})
     """
-    arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+    # Copies: another thread may write to the arrays while they are read twice.
+    arrays = {name: np.array(values, order="C") for name, values in arrays.items()}
     whole = header | {"version": version}
     return save(arrays, {kind: json.dumps(whole | {"sha256": _digest(arrays, whole)})})
 

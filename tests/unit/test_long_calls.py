@@ -155,3 +155,29 @@ def test_a_child_forked_during_a_call_computes_the_same():
         stop.set()
         for thread in threads:
             thread.join()
+
+
+@linux
+def test_a_child_may_use_a_stream_that_was_in_a_step_when_it_was_forked():
+    stream = model(64, 1024).stream(batch=64)
+    x, out = np.zeros((64, 64), np.float32), np.empty((64, 1024), np.float32)
+    stop = threading.Event()
+
+    def steps():
+        while not stop.is_set():
+            stream.step(x, out)
+
+    thread = threading.Thread(target=steps)
+    thread.start()
+    try:
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                stream.reset()
+                own = np.empty_like(out)
+                os._exit(0 if stream.step(x, own) is own else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        thread.join()

@@ -47,7 +47,7 @@ typedef enum gw_function {
   GW_ONE
 } gw_function;
 
-/* y = scale * function(slope * x) + shift */
+/* y = scale * function(slope * x) + shift; all finite, scale and slope not 0 */
 typedef struct gw_activation {
   gw_function function;
   double scale, slope, shift;
@@ -85,7 +85,7 @@ gw_status gw_weights_create(const gw_config* config, const gw_parameters* parame
                             gw_weights** weights);
 void gw_weights_free(gw_weights* weights); /* null: nothing happens */
 
-/* Forward; and, filled in again with the same fields, the first argument of backward. */
+/* Forward; and, with the same fields, what backward starts from. */
 typedef struct gw_call {
   int64_t T, B;
   int32_t threads;     /* at most; below 1: 1 */
@@ -94,7 +94,7 @@ typedef struct gw_call {
   void* y;             /* [T, B, D * P] out */
   void *h_n, *c_n;     /* [L * D, B, P], [L * D, B, H] out */
   void* tape;          /* gw_tape_size bytes, or null: no backward will follow */
-  /* Asked about every 50 ms whether to end the call; may be null. */
+  /* Asked between chunks of work, at most once in 50 ms, whether to end the call; may be null. */
   int32_t (*stop)(void* context);
   void* context;
 } gw_call;
@@ -108,12 +108,12 @@ typedef struct gw_parameter_gradients {
   void *dw_hr, *dpeephole, *dnorm_ih, *dnorm_hh, *dnorm_c;
 } gw_parameter_gradients;
 typedef struct gw_gradients {
-  const void* dy;          /* [T, B, D * P], or null for zeros */
-  const void *dh_n, *dc_n; /* of the shapes of h_n and c_n, or null for zeros */
-  void* dx;                /* [T, B, I] out; as all outputs, null: not wanted */
-  void *dh0, *dc0;         /* of the shapes of h0 and c0, out */
-  const gw_parameter_gradients* parameters;
-  size_t count; /* L * D */
+  const void* dy;                           /* [T, B, D * P], or null for zeros */
+  const void *dh_n, *dc_n;                  /* of the shapes of h_n and c_n, or null for zeros */
+  void* dx;                                 /* [T, B, I] out; as all outputs, null: not wanted */
+  void *dh0, *dc0;                          /* of the shapes of h0 and c0, out */
+  const gw_parameter_gradients* parameters; /* null: none is wanted */
+  size_t count;                             /* L * D; 0 without parameters */
 } gw_gradients;
 /* call: as forward had it, y and tape as forward left them. */
 gw_status gw_backward(const gw_weights* weights, const gw_call* call,

@@ -38,7 +38,7 @@ enum class [[nodiscard]] Status {
   kOk,
   kOutOfMemory,
   kCancelled,  // Poll said so
-  kBadSize     // see check()
+  kBadSize     // see check(); or checkpoints together with noise
 };
 
 struct Network {
@@ -126,8 +126,9 @@ struct Noise {
   }
 };
 
-// Lets a caller end a long call. stop(context) is asked about every 50 ms, on the calling thread
-// and between chunks of steps; on true the call returns kCancelled.
+// Lets a caller end a long call. stop(context) is asked on the calling thread between chunks of
+// work, at most once in 50 ms; on true the call returns kCancelled. A chunk takes some 50 ms, in
+// backward of wide layers up to some 200 ms.
 struct Poll {
   bool (*stop)(void* context) = nullptr;
   void* context = nullptr;

@@ -135,6 +135,19 @@ class CacheF32:
         projection: int = 0,
     ) -> None: ...
     def pack(self, parameters: tuple) -> WeightsF32: ...
+    def run(
+        self,
+        parameters: list,
+        T: int,
+        B: int,
+        threads: int,
+        x: int,
+        h0: int,
+        c0: int,
+        y: int,
+        h_n: int,
+        c_n: int,
+    ) -> None: ...
 
 @overload
 def activate(
@@ -205,3 +218,16 @@ class CacheF64:
         projection: int = 0,
     ) -> None: ...
     def pack(self, parameters: tuple) -> WeightsF64: ...
+    def run(
+        self,
+        parameters: list,
+        T: int,
+        B: int,
+        threads: int,
+        x: int,
+        h0: int,
+        c0: int,
+        y: int,
+        h_n: int,
+        c_n: int,
+    ) -> None: ...

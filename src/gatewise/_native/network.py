@@ -6,7 +6,7 @@ from typing import Any
 
 from gatewise._native import _core
 from gatewise.cell import Cell
-from gatewise.errors import ShapeError
+from gatewise.errors import ShapeError, shown
 
 
 def parameter_names(cell: Cell, projection: int = 0) -> tuple[str, ...]:
@@ -60,8 +60,10 @@ def check_sizes(
     if not all(abs(n) < 2**63 for n in (L, D, I, H, projection, T, B)) or not _core.check(
         L, D, I, H, projection, T, B
     ):
+        sizes = {"L": L, "D": D, "input_size": I, "hidden_size": H, "proj_size": projection,
+                 "T": T, "B": B}  # fmt: skip
+        told = ", ".join(f"{name}={shown(size)}" for name, size in sizes.items())
         raise ShapeError(
-            f"An LSTM of L={L} layers, D={D} directions, input_size={I}, hidden_size={H} and "
-            f"proj_size={projection} over T={T} steps of B={B} rows cannot be run: expected "
-            "positive sizes, proj_size below hidden_size, and products that fit the memory."
+            f"An LSTM of {told} cannot be run: expected "
+            "sizes above 0, proj_size up to hidden_size, and products that can be addressed."
         )

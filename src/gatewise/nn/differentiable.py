@@ -39,7 +39,13 @@ def backward(
     with torch.enable_grad():
         stand_ins: list[Any] = [None if t is None else t.view_as(t) for t in given]
         results = _composite(spec, options, *stand_ins)
-    used = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
+    used = [
+        (r, g)
+        for r, g in zip(results, grads, strict=True)
+        if g is not None and r.requires_grad  # a result may depend on nothing that is wanted
+    ]
+    if not used:
+        return [None] * len(given)
     wanted = [
         t if wants and t is not None else None for t, wants in zip(stand_ins, needed, strict=True)
     ]

@@ -33,7 +33,8 @@ class Engine:
         self.projection = spec.projection
         self.cell = spec.cell
         self.names = spec.names
-        self._shapes = spec.shapes
+        names = spec.registered_names()  # None for a bias that there is not
+        self._shapes = [s if n else None for n, s in zip(names, spec.shapes, strict=True)]
         self._caches: dict[torch.dtype, Any] = {}
         self._seen: _Seen | None = None
 

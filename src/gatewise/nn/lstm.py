@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.fx import Proxy
 from torch.nn import Parameter
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from gatewise._native import Precision, check_precision
 from gatewise.cell import Cell
@@ -52,12 +52,11 @@ class LSTM(torch.nn.LSTM):
             all. Used where the core runs, on padded batches without layer norm, projection and
             regularisers.
         precision: "full" (default), or "bfloat16": weights, inputs and hidden states are rounded
-            to bfloat16 where they meet (sums, gates and cell states stay float32; `native_info`
-            tells whether the products are the processor's own or emulated), which halves
-            the bytes of the weights and so the time of small batches of wide layers; outputs
-            differ from float32 by about 0.01. Gradients are those of the rounded network, rounding
-            taken for the identity. For float32 where the core runs, and an LSTM without layer norm,
-            projection and regularisers; else full.
+            to bfloat16 where they meet (sums, gates and cell states stay float32), which halves the
+            bytes of the weights and so the time of small batches of wide layers; outputs differ
+            from float32 by about 0.01. Gradients are those of the rounded network, rounding taken
+            for the identity (with ``create_graph=True`` of the full one). For float32 where the
+            core runs, and an LSTM without layer norm, projection and regularisers; else full.
         recurrent_dropout: in training, zero each entry of h_{t-1} where it meets W_hh with this
             probability and scale the others by 1/(1-p), the same entries at all steps (Gal &
             Ghahramani 2016). Default 0.
@@ -184,7 +183,7 @@ class LSTM(torch.nn.LSTM):
         if isinstance(input, Proxy):
             return tools.leaf_call(self, input, hx, lengths)
         if lengths is not None:
-            return self._forward_with_lengths(input, hx, lengths)
+            return ragged.run(self.forward, input, hx, lengths, self.batch_first)
         if isinstance(input, PackedSequence) and not torch.compiler.is_compiling():
             ragged.check_packed(input)
         if hx is None and self.learn_initial_state:
@@ -204,8 +203,7 @@ class LSTM(torch.nn.LSTM):
         if path == "composite":
             if not arguments.are_regular(core.spec, self.batch_first, input, hx):
                 super().forward(input, hx)  # raises: its messages are the ones that people know
-                got = tuple(input.shape)
-                raise ShapeError(f"input has shape {got}, which this LSTM cannot take.")
+                raise ShapeError(f"input has the shape {input.shape}, not that of this LSTM's.")
             run = partial(stepwise.run, self)
         else:
             run = partial(self._run, core, parameters, path == "autocast")
@@ -358,18 +356,6 @@ class LSTM(torch.nn.LSTM):
                 self.check_input(input.data, input.batch_sizes)
             else:
                 self.check_forward_args(input.data, hx, input.batch_sizes)
-
-    def _forward_with_lengths(
-        self, input: Tensor | PackedSequence, hx: State | None, lengths: Tensor | Sequence[int]
-    ) -> tuple[Tensor, State]:
-        packed = ragged.packed_of_lengths(input, lengths, self.batch_first)
-        padded = cast(Tensor, input)
-        if packed is None:
-            return cast(tuple[Tensor, State], self.forward(padded, hx))  # there are no rows
-        output, state = self.forward(packed, hx)
-        T = padded.shape[1 if self.batch_first else 0]
-        y, _ = pad_packed_sequence(cast(Any, output), self.batch_first, total_length=T)
-        return y, state
 
     def _run(
         self, core: Core, parameters: list[Any], under_autocast: bool, x: Tensor, hx: State | None

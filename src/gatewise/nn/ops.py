@@ -96,7 +96,7 @@ class _Config(NamedTuple):
             return self.options
         masks = [None if mask is None else mask.contiguous() for mask in masks]
         noise = Noise(*masks, rates=self.rates)
-        return self.options._replace(noise=noise)
+        return self.options._replace(noise=noise, checkpoint_every=0)
 
 
 @torch.compiler.assume_constant_result

@@ -29,6 +29,6 @@ class Options(NamedTuple):
 
 
 def ragged_of(batch_sizes: Tensor) -> _native.Ragged:
-    """Return the batch of these sizes, of a `gatewise.nn.ragged.is_well_packed` sequence."""
+    """Return the batch of these sizes, which `gatewise.nn.ragged.check_packed` lets pass."""
     batch_sizes = batch_sizes.contiguous()
     return _native.Ragged(batch_sizes.data_ptr(), batch_sizes.shape[0])

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from gatewise import _native
 from gatewise.errors import ConfigError, ShapeError
 from gatewise.nn import paths
+
+State = tuple[Tensor, Tensor]
+
+
+def run(
+    forward: Callable[..., Any],
+    input: Tensor | PackedSequence,
+    hx: State | None,
+    lengths: Tensor | Sequence[int],
+    batch_first: bool,
+) -> tuple[Tensor, State]:
+    """Run a padded batch as a packed one.
+
+    Args:
+        forward: of the LSTM; takes a packed sequence and states.
+        input, hx, lengths, batch_first: as in `gatewise.nn.LSTM.forward`.
+
+    Raises:
+        ConfigError, ShapeError: as in `packed_of_lengths`.
+    """
+    packed = packed_of_lengths(input, lengths, batch_first)
+    if packed is None:
+        return forward(input, hx)  # there are no rows
+    output, state = forward(packed, hx)
+    T = cast(Tensor, input).shape[1 if batch_first else 0]
+    y, _ = pad_packed_sequence(output, batch_first, total_length=T)
+    return y, state
 
 
 def packed_of_lengths(

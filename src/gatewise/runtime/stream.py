@@ -40,13 +40,13 @@ class Stream:
         if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
             raise ConfigError(f"batch is {shown(batch)}: expected a whole number of at least 1.")
         config, batch = model.weights.config, int(batch)
-        if not config.fits(batch):
-            raise ConfigError(
-                f"batch is {shown(batch)}: expected rows whose states can be addressed. "
-                "Choose fewer."
-            )
+        core = model.network
+        try:
+            _native.check_sizes(core.L, core.D, core.I, core.H, config.proj_size, 1, batch)
+        except ShapeError as error:
+            raise ConfigError(f"batch is {shown(batch)}. {error} Choose fewer rows.") from None
         self._model, self._batch, self._threads = model, batch, _native.thread_count()
-        self._core: Any = model.network.weights.stream(batch, *config.zoneout)
+        self._core: Any = core.weights.stream(batch, *config.zoneout)
         self.reset()
 
     def __reduce__(self) -> tuple[Any, ...]:

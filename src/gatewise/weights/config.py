@@ -91,7 +91,7 @@ class LSTMConfig:
     def fits(self, rows: int) -> bool:
         """Whether arrays for so many rows can be addressed, and those of the parameters.
 
-        The one place where sizes are multiplied: Python's integers do not overflow, the core's do.
+        What the core can run is its own affair: see `check` in lstm.h.
 
         >>> LSTMConfig(8, 16).fits(1000), LSTMConfig(8, 16).fits(2**60)
         (True, False)

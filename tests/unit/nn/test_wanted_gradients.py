@@ -54,3 +54,13 @@ def test_frozen_weights_take_no_memory_for_gradients():
     y.sum().backward()
     assert x.grad is not None
     assert all(p.grad is None for p in lstm.parameters())
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_result_may_depend_on_nothing_that_is_wanted(create_graph):
+    lstm = LSTM(4, 6, proj_size=3).requires_grad_(False)
+    lstm.weight_hr_l0.requires_grad_(True)
+    y, (_, c) = lstm(torch.randn(1, 2, 4))  # c of the only step does not see the projection
+    loss = y.sum() + (c * c).sum()
+    (found,) = torch.autograd.grad(loss, [lstm.weight_hr_l0], create_graph=create_graph)
+    assert found.abs().sum() > 0
