@@ -12,7 +12,7 @@ CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
 .PHONY: install demo test check clean format stubs docs bench bench-cells \
         bench-forecast test-exhaustive test-variants test-calibration test-leaks test-torch \
-        test-sanitize test-valgrind test-neon test-machines fuzz
+        test-sanitize test-valgrind test-neon test-machines fuzz example-c
 
 install: $(STAMP)  ## set up only
 
@@ -118,14 +118,20 @@ fuzz: install  ## random calls, mutated files, threads and forks, the whole grid
 	GATEWISE_GRID=full $(BIN)/python -m pytest tests/parity/test_splits.py || failed=1; \
 	test -z "$$failed"
 
+# One instruction set at a time and little optimised, so that each builds in minutes.
+SANITIZERS ?= address,undefined thread
+ISAS ?= $$($(BIN)/python -c "from gatewise import native_info; \
+  print(*(i for i in native_info()['available'] if i != 'avx512bf16'))")
+
 test-sanitize: install  ## the core under Address-, UndefinedBehavior- and ThreadSanitizer
-	for kind in address,undefined thread; do \
-	  $(BIN)/cmake -G Ninja -S . -B build/$$kind -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
-	    -DCMAKE_CXX_FLAGS="-fsanitize=$$kind -fno-sanitize-recover=all -g" \
-	    -DGATEWISE_OPTIMIZE=-O1 && \
-	  $(BIN)/cmake --build build/$$kind --target native_smoke native_grid && \
-	  build/$$kind/native_smoke && build/$$kind/native_grid || exit 1; \
-	done
+	for isa in $(ISAS); do for kind in $(SANITIZERS); do \
+	  $(BIN)/cmake -G Ninja -S . -B build/$$kind-$$isa -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	    -DCMAKE_CXX_FLAGS="-fsanitize=$$kind -fno-sanitize-recover=all -g1 -Wno-tsan" \
+	    -DGATEWISE_OPTIMIZE=-O1 \
+	    -DGATEWISE_ISAS="$$(echo $$isa | sed 's/^avx512$$/avx512;avx512bf16/')" && \
+	  $(BIN)/cmake --build build/$$kind-$$isa --target native_smoke native_grid && \
+	  build/$$kind-$$isa/native_smoke && build/$$kind-$$isa/native_grid || exit 1; \
+	done; done
 
 test-machines: install  ## what another processor can break, under all settings of this one; an hour
 	$(BIN)/python tests/machines.py --write
@@ -135,6 +141,16 @@ test-valgrind: install  ## the core under memcheck (needs valgrind, which knows 
 	$(BIN)/cmake --build build/valgrind --target native_smoke native_grid
 	valgrind --quiet --error-exitcode=1 build/valgrind/native_smoke small
 	valgrind --quiet --error-exitcode=1 build/valgrind/native_grid small
+
+example-c: install  ## the library installed, and the example in C that uses it
+	$(BIN)/cmake -G Ninja -S . -B build/library -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DGATEWISE_ISAS=portable -DCMAKE_INSTALL_PREFIX=$(CURDIR)/build/installed
+	$(BIN)/cmake --build build/library --target gatewise_core
+	$(BIN)/cmake --install build/library
+	$(BIN)/cmake -G Ninja -S native/examples -B build/example \
+	  -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DCMAKE_PREFIX_PATH=$(CURDIR)/build/installed
+	$(BIN)/cmake --build build/example
+	build/example/stream
 
 test-neon: install  ## the core under qemu (needs g++-aarch64-linux-gnu and qemu-user-static)
 	$(BIN)/cmake -G Ninja -S . -B build/neon -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \

@@ -234,7 +234,8 @@ SharedWeights<Real> WeightsCache<Real>::get(std::span<const Parameters<Real>> pa
     fresh = std::move(spare_);
   }
   if (!usable(fresh) || fresh.use_count() > 1) fresh = unpacked<Real>(network_);
-  std::atomic_thread_fence(std::memory_order_acquire);  // whoever let go of it has read it all
+  // Whoever let go of it has read it all: counting up and down comes after them.
+  std::shared_ptr<Weights<Real>>(fresh).reset();
   const Snapshot<Real> now(network_, parameters);
   if (!fresh || !now.has_memory() || !fresh->pack(now.parameters())) return nullptr;
   const uint64_t packed = fingerprint_of(table, network_, now.parameters());

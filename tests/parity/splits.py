@@ -3,8 +3,8 @@
     python tests/parity/splits.py eval|training|packed|runtime [full]
 
 Threads 1 to 16, rows 1 to 16, three widths, four kinds of ragged batches. Each call has work for 16
-threads by `useful_threads` in native/src/sharing.h. Without "full" a third of the numbers of
-threads is tried for each batch, another third for the next. A program of its own, so that a crash
+threads by `useful_threads` in native/src/sharing.h. Without "full" an eighth of the numbers of
+threads is tried for each batch, another eighth for the next. A program of its own, so that a crash
 is seen from outside: it names each call before it begins.
 """
 
@@ -42,7 +42,7 @@ def calls(full: bool) -> Iterator[tuple[int, int, str, list[int]]]:
     for number, (B, (i, I), (k, kind)) in enumerate(
         (B, w, n) for B in range(1, 17) for w in enumerate(WIDTHS) for n in enumerate(KINDS)
     ):
-        threads = [n for n in range(2, THREADS + 1) if full or (n + B + i + k) % 3 == 0]
+        threads = [n for n in range(2, THREADS + 1) if full or (n + B + i + k) % 8 == 0]
         yield number, B, kind, [I, *threads]
 
 

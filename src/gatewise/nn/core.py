@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
+from gatewise.errors import ConfigError
 from gatewise.nn import native, ops, paths
 from gatewise.nn.engine import Engine
 from gatewise.nn.options import Options
@@ -49,6 +50,11 @@ class Core:
         `Spec.names` of each layer and direction; None for a bias that it does not have.
         """
         registered = module._parameters
+        if not self.spec.bias and "bias_ih_l0" in registered:
+            raise ConfigError(
+                "bias is False, but there are biases: expected an LSTM as it was made. Make one "
+                "with bias=False and load its weights."
+            )
         if torch.compiler.is_compiling() or not self._registered <= registered.keys():
             return [None if n is None else getattr(module, n) for n in self.names]
         found: list[Any] = [None if n is None else registered[n] for n in self.names]

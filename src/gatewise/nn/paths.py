@@ -20,7 +20,7 @@ from torch.nn import Parameter
 from torch.utils._python_dispatch import _disable_current_modes
 
 from gatewise.cell import Cell
-from gatewise.errors import DtypeError
+from gatewise.errors import ConfigError, DtypeError
 
 Path = Literal["native", "composite", "torch"]
 
@@ -97,7 +97,12 @@ def check_dtypes(tensors: Iterable[Tensor]) -> None:
         DtypeError: there are several, and autocast does not make one of them.
     """
     kinds = {(t.dtype, t.device.type) for t in tensors if isinstance(t, Tensor)}
-    dtypes = {dtype for dtype, _ in kinds}
+    dtypes, devices = {dtype for dtype, _ in kinds}, {device for _, device in kinds}
+    if "meta" in devices and len(devices) > 1:  # operations that mix them give no numbers
+        raise ConfigError(
+            f"input, state and parameters lie on {' and '.join(sorted(devices))}: expected one "
+            "device for all. Load the parameters, as with module.to_empty and load_state_dict."
+        )
     if len(dtypes) > 1 and not any(torch.is_autocast_enabled(device) for _, device in kinds):
         names = " and ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
         raise DtypeError(
