@@ -204,8 +204,8 @@ class Crowd:
         torch.set_num_threads(THREADS)
         x = self.steps.repeat(60, 1, 1).numpy()
         timer = threading.Timer(self.draw.random() * 0.3, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
         try:
+            timer.start()  # on a busy machine the signal may come before this returns
             self.model.run(x)
             timer.join()
             time.sleep(0.05)
