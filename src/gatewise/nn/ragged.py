@@ -107,6 +107,12 @@ def check_packed(input: PackedSequence) -> None:
             f"{sizes.tolist()[:8]} of {sizes.dtype}: expected int64 numbers from 1 on that never "
             "rise and add up to the rows. Pack it with torch.nn.utils.rnn.pack_sequence."
         )
+    for rows in (input.sorted_indices, input.unsorted_indices):
+        if rows is not None and rows.shape != (int(sizes[0]),):
+            raise ShapeError(
+                f"input has indices of shape {tuple(rows.shape)} for {int(sizes[0])} sequences: "
+                "expected one index for each. Pack it with torch.nn.utils.rnn.pack_sequence."
+            )
 
 
 def checked_lengths(lengths: Tensor | Sequence[int], T: int, B: int) -> Tensor:

@@ -144,3 +144,11 @@ def test_a_removed_gate_has_no_gradient_even_beside_nan(cell, unused):
     gradient = lstm.bias_ih_l0.grad.view(4, 5)
     assert not gradient[unused].any()
     assert gradient[2].isnan().any()
+
+
+@pytest.mark.parametrize("cell", [Cell(), Cell(candidate="softsign")])
+def test_a_packed_batch_has_an_index_for_each_sequence(cell):
+    data, sizes = torch.randn(5, 4), torch.tensor([3, 2])
+    packed = PackedSequence(data, sizes, torch.tensor([0]), torch.tensor([0]))
+    with pytest.raises(ShapeError, match="one index for each"):
+        LSTM(4, 8, cell=cell)(packed)
