@@ -137,7 +137,8 @@ def _bad_input(rng: Rng, lstm: LSTM) -> tuple[Call, str, bool]:
         torch.randn(5, 2, 4).long(), torch.randn(5, 2, 4) > 0, torch.randn(5, 2, 4).double(),
         torch.randn(5, 2, 4, dtype=torch.complex64), torch.randn(5, 2, 4).half(),
         torch.randn(5, 2, 4, device="meta"),
-        torch.zeros((2, 0, 4) if lstm.batch_first else (0, 2, 4)), torch.randn(()), None, [[1.0] * 4], np.zeros((5, 2, 4), np.float32),
+        torch.zeros((2, 0, 4) if lstm.batch_first else (0, 2, 4)), torch.randn(()), None,
+        [[1.0] * 4], np.zeros((5, 2, 4), np.float32),
     ))  # fmt: skip
     return lambda m: m(x), f"input {_shown(x)}", False
 
