@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterable, Iterator
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar, cast
 
@@ -30,15 +32,23 @@ def run(
         raise MissingExtraError("A backtest", "forecast") from None
     if jobs > 1:
         resource_tracker.ensure_running()  # else joblib starts it, and it lets interrupts through
-    with _interrupts_held():
-        results = Parallel(n_jobs=jobs, return_as="generator")(delayed(function)(*c) for c in calls)
-    for result in results:
-        yield cast(Result, result)
+    results: Generator[Result] | None = None
+    try:
+        with _interrupts_held_back(), _interrupts_kept_from_children():
+            started = Parallel(n_jobs=jobs, return_as="generator")(
+                delayed(function)(*arguments) for arguments in calls
+            )
+            results = cast("Generator[Result]", started)
+        yield from results
+    finally:
+        if results is not None:
+            with warnings.catch_warnings(action="ignore"):  # of the calls that it cancels
+                results.close()  # at once, so that no worker outlives what it needs to start
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back until the end of the block, and for ever from processes started inside.
+def _interrupts_kept_from_children() -> Iterator[None]:
+    """Block Ctrl-C for ever in the processes started inside, which inherit this thread's mask.
 
     A terminal sends it to the whole group. This process answers it and stops its workers; a worker
     that answered too, say while it still imports, would only print its traceback beside ours.
@@ -51,3 +61,23 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C raise at the end of the block, so that no worker's start is cut off half-way.
+
+    A mask would not do: any other thread may take the signal, and Python raises it here.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGINT) is None:
+        yield  # Python hands signals to the main thread alone, and leaves C's handlers be
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
