@@ -42,7 +42,7 @@ def run(
         yield from results
     finally:
         if results is not None:
-            with warnings.catch_warnings(action="ignore"):  # of the calls that it cancels
+            with _joblib_silent():
                 results.close()  # at once, so that no worker outlives what it needs to start
 
 
@@ -81,3 +81,23 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         if came:
             signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _joblib_silent() -> Iterator[None]:
+    """Hide what joblib says of calls that are cancelled on purpose.
+
+    It warns of them, and its manager thread fails over one that it has not yet handed out.
+    """
+    report = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if failure.thread is None or failure.thread.name != "ExecutorManagerThread":
+            report(failure)
+
+    threading.excepthook = hook
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        threading.excepthook = report
