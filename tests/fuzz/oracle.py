@@ -3,14 +3,16 @@
 Bounds, as parts of the largest magnitude of an array (or of 0.1, if all is smaller): 4e-5 in
 float32 (twice that of the parity tests, since dx of one input sums all gates), 1e-12 in float64.
 Where layer norm of what hardly varies, or a gate without bounds, makes more of one rounding, the
-oracle itself says how much: it runs again on inputs that are rounded otherwise, and `ROUNDINGS`
-times what changes is added to the bound.
+oracle itself says how much: it runs again in the precision of the call (`computing_in`) and on
+inputs that are rounded otherwise, and `ROUNDINGS` times what changes is added to the bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -102,6 +104,24 @@ def by_reference(
     return found | {"dx": dy}
 
 
+@contextlib.contextmanager
+def computing_in(dtype: Any) -> Iterator[None]:
+    """Let the reference compute in another precision, all arrays of its own included."""
+
+    class Numpy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(np, name)
+
+        def zeros(self, shape: Any) -> Array:
+            return np.zeros(shape, dtype)
+
+        def empty(self, shape: Any) -> Array:
+            return np.empty(shape, dtype)
+
+    with mock.patch.multiple(reference, np=Numpy(), _f64=lambda a: np.asarray(a, dtype)):
+        yield
+
+
 def is_wild(expected: Results) -> bool:
     """Whether the numbers explode, so that there is no bound."""
     return any(
@@ -177,6 +197,11 @@ def same_bits(a: Any, b: Any) -> bool:
         return False
     nan = np.isnan(a) & np.isnan(b) if a.dtype.kind == "f" else np.zeros(a.shape, bool)
     return bool((nan | ((a == b) & (np.signbit(a) == np.signbit(b)))).all())
+
+
+def is_kinked(cell: Cell) -> bool:
+    """Whether a rounding can decide on which side of a kink a number lies."""
+    return any(getattr(cell, site) in KINKED for site in SITES)
 
 
 def off_by_half_units(seed: int, dtype: Any, units: float = 1.0) -> Callable[[Array], Array]:

@@ -84,12 +84,14 @@ def judged(rng: Rng, make: Callable[[Rng, LSTM], tuple[Call, str, bool]]) -> Non
         before = lstm(good)[0] if chance(rng, 0.7) else None
     saved = {n: p.detach().clone() for n, p in lstm.state_dict().items()}
     call, what, mutates = make(rng, lstm)
-    twin = None
-    if lstm.cell.is_default and not lstm.learn_initial_state:
+    twin: Any = None
+    if lstm.cell.is_default and (not lstm.learn_initial_state or make is _bad_state):
         twin = torch.nn.LSTM(4, 8, **options)
-        twin.load_state_dict(saved)
+        twin.load_state_dict({n: t for n, t in saved.items() if n not in ("h_0", "c_0")})
     what = f"{what} of {lstm}"
     outcome = _outcome(call, lstm)
+    if make is _false_attributes:
+        twin = _with_less(lstm, saved, options) or twin
     if isinstance(outcome, Exception):
         if not str(outcome):
             raise WrongResultError(f"{what}: {type(outcome).__name__} without a word")
@@ -108,6 +110,24 @@ def judged(rng: Rng, make: Callable[[Rng, LSTM], tuple[Call, str, bool]]) -> Non
     if before is not None:
         with torch.no_grad():
             oracle.check_same_bits({"y": lstm(good)[0]}, {"y": before}, "after a refused call")
+
+
+def _with_less(lstm: LSTM, saved: dict[str, Any], options: dict[str, Any]) -> LSTM | None:
+    """The network that fewer layers or directions of the parameters make.
+
+    PyTorch computes it where it can, which it cannot with projections.
+    """
+    fewer = lstm.num_layers < options["num_layers"] or lstm.bidirectional < options["bidirectional"]
+    if not fewer:
+        return None
+    options = options | {"num_layers": lstm.num_layers, "bidirectional": lstm.bidirectional}
+    own = {"learn_initial_state": lstm.learn_initial_state, "cell": lstm.cell}
+    less = LSTM(4, 8, **options, **own).train(lstm.training)
+    try:
+        less.load_state_dict({n: saved[n] for n in less.state_dict()})
+    except (KeyError, RuntimeError):
+        return None
+    return less
 
 
 def _outcome(call: Call, module: Any) -> Any:

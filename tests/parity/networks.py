@@ -81,9 +81,9 @@ def draw_tame(setup, seed=0):
     raise AssertionError(f"{setup} explodes, so there is nothing to compare with")
 
 
-def by_reference_rounded_otherwise(problem, draws=3):
-    """Results of the reference with every number off by half a unit of its last place."""
-    rng, half_unit = np.random.default_rng(0), np.finfo(problem.setup.dtype).epsneg
+def by_reference_rounded_otherwise(problem, draws=3, units=1.0):
+    """Results of the reference with every number off by half a unit of its last place, or more."""
+    rng, half_unit = np.random.default_rng(0), units * np.finfo(problem.setup.dtype).epsneg
 
     def off(a):
         return None if a is None else a * (1 + rng.choice([-1.0, 1.0], a.shape) * half_unit)
