@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "gatewise/lstm.h"
+#include "gil.h"
 
 namespace gatewise::bindings {
 
@@ -24,12 +25,6 @@ using Rows = std::tuple<Address, int64_t, int64_t>;
 template <class Real>
 Real* at(Address address) {
   return reinterpret_cast<Real*>(address);
-}
-
-// Ctrl-C ends a long call: Python's handlers run between chunks of it.
-bool signalled(void*) {
-  const nb::gil_scoped_acquire acquire;
-  return PyErr_CheckSignals() != 0;
 }
 
 void raise_unless_ok(gatewise::Status status) {
@@ -50,7 +45,7 @@ template <class Function>
 void without_gil(Function&& function) {
   gatewise::Status status;
   {
-    const nb::gil_scoped_release release;
+    const WithoutGil lock;
     status = function();
   }
   raise_unless_ok(status);

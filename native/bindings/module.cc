@@ -26,7 +26,7 @@ template <class Real>
 void activate(nb::handle site, Vector<const Real> x, Vector<Real> y) {
   if (x.shape(0) != y.shape(0)) throw nb::value_error("activate: y must be as long as x");
   const auto which = activation(site);
-  const nb::gil_scoped_release release;
+  const WithoutGil without_gil;
   gatewise::activate<Real>(which, static_cast<int64_t>(x.shape(0)), x.data(), y.data());
 }
 
@@ -86,6 +86,7 @@ NB_MODULE(_core, m) {
   using namespace gatewise::bindings;
   using namespace nb::literals;
   using gatewise::Ragged;
+  find_main_thread();
   nb::set_leak_warnings(false);  // graphs alive at exit hold weights: no fault of ours
   m.doc() = "Bindings of the native core; see native/include/gatewise/lstm.h.";
   m.attr("MAX_ACTIVATION_ULP") = gatewise::kMaxActivationUlp;

@@ -36,7 +36,7 @@ class GuardedStream {
           "another thread uses this stream: expected one at a time. Make a stream per thread.");
     }
     if (releases_) {
-      const nb::gil_scoped_release release;
+      const WithoutGil without_gil;
       function(*stream_);
     } else {
       function(*stream_);

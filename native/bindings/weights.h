@@ -106,7 +106,7 @@ PackedWeights<Real> pack(gatewise::WeightsCache<Real>& cache, const nb::tuple& p
   }
   gatewise::SharedWeights<Real> packed;
   {
-    const nb::gil_scoped_release release;
+    const WithoutGil without_gil;
     packed = cache.get(in);
   }
   if (!packed) throw std::bad_alloc();

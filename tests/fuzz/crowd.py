@@ -203,12 +203,12 @@ class Crowd:
         """A long call in the main thread, which alone gets a KeyboardInterrupt."""
         torch.set_num_threads(THREADS)
         x = self.steps.repeat(60, 1, 1).numpy()
-        timer = threading.Timer(self.draw.random() * 0.3, os.kill, (os.getpid(), signal.SIGINT))
+        # No thread of Python's sends it: `join` does not survive an interrupt (CPython 3.11).
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
         try:
-            timer.start()  # on a busy machine the signal may come before this returns
+            signal.setitimer(signal.ITIMER_REAL, 1e-4 + self.draw.random() * 0.3)
             self.model.run(x)
-            timer.join()
-            time.sleep(0.05)
+            time.sleep(CHILD_S)  # if it has not come, it comes here
         except KeyboardInterrupt:
             self.calls["interrupt"] += 1
         y = self.model.run(self.steps.numpy(), lengths=self.lengths)[0]
