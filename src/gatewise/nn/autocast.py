@@ -1,6 +1,7 @@
 """Under torch.autocast, where PyTorch's own LSTM needs instructions that the processor lacks.
 
-PyTorch has float32 batches computed by oneDNN in autocast's dtype, which fails without AVX-512.
+PyTorch has float32 batches computed by oneDNN in autocast's dtype, which fails without AVX-512, or
+for float16 wherever gradients are recorded.
 The core does them instead: bfloat16 emulated, as with `LSTM(precision="bfloat16")`, or for float16
 and regularised LSTMs in float32. The outputs have autocast's dtype, as PyTorch's would.
 """
@@ -34,7 +35,9 @@ def is_for_the_core(spec: Spec, tensors: list[Any], unfit: str | None) -> bool:
     x = tensors[0]
     if spec.projection or x.dtype is not torch.float32:
         return False
-    if _pytorch_can(torch.get_autocast_dtype("cpu")) or any(t is None for t in tensors):
+    if _pytorch_can(torch.get_autocast_dtype("cpu"), torch.is_grad_enabled()) or any(
+        t is None for t in tensors
+    ):
         return False
     with torch.autocast("cpu", enabled=False):
         return paths.obstacle(None, [t.float() for t in tensors], None) is None
@@ -67,14 +70,19 @@ def run(
 
 
 @torch.compiler.assume_constant_result
-def _pytorch_can(dtype: torch.dtype) -> bool:
-    """Whether PyTorch's LSTM runs here under autocast of this dtype: asked once, by a tiny one."""
-    return _probe(dtype)
+def _pytorch_can(dtype: torch.dtype, recorded: bool) -> bool:
+    """Whether PyTorch's LSTM runs here under autocast of this dtype: asked once, by a tiny one.
+
+    Args:
+        dtype: of autocast.
+        recorded: for gradients. With AVX512-FP16, float16 runs without them alone.
+    """
+    return _probe(dtype, recorded)
 
 
 @cache
-def _probe(dtype: torch.dtype) -> bool:
-    with paths.unseen(), torch.no_grad():
+def _probe(dtype: torch.dtype, recorded: bool) -> bool:
+    with paths.unseen(), torch.set_grad_enabled(recorded):
         x, weight, bias = (torch.zeros(s, device="cpu") for s in ((1, 1, 1), (4, 1), (4,)))
         try:
             with torch.autocast("cpu", dtype):

@@ -19,7 +19,7 @@ X = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
 @pytest.fixture
 def without_pytorch(monkeypatch):
     """As on a processor without AVX-512."""
-    monkeypatch.setattr(autocast, "_probe", lambda dtype: False)
+    monkeypatch.setattr(autocast, "_probe", lambda *_: False)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -54,14 +54,20 @@ def test_states_and_modules_of_another_dtype(dtype, without_pytorch):
         assert_same(lstm(X, tuple(s.to(dtype) for s in state)), expected, rtol=0.02, atol=0.01)
 
 
+@pytest.mark.parametrize("recorded", [True, False])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_where_pytorch_can_it_does(dtype):
-    if not autocast._probe(dtype):
-        pytest.skip("PyTorch cannot run this on this processor")
+def test_where_pytorch_can_it_does(dtype, recorded):
     ours, theirs = twins()
-    with torch.autocast("cpu", dtype):
+    with torch.autocast("cpu", dtype), torch.set_grad_enabled(recorded):
+        try:
+            expected = theirs(X)
+        except RuntimeError:  # on this processor
+            assert not autocast._probe(dtype, recorded)
+            assert ours.explain(X).path == "autocast"
+            assert ours(X)[0].dtype is dtype
+            return
         assert ours.explain(X).path == "torch"
-        assert_same(ours(X), theirs(X), rtol=0, atol=0)
+        assert_same(ours(X), expected, rtol=0, atol=0)
 
 
 INPUTS = {
@@ -90,7 +96,7 @@ def test_the_probe_draws_nothing():
     autocast._probe.cache_clear()
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    autocast._probe(torch.bfloat16)
+    autocast._probe(torch.bfloat16, True)
     assert torch.equal(torch.get_rng_state(), before)
 
 
