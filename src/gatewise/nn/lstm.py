@@ -179,13 +179,19 @@ class LSTM(torch.nn.LSTM):
         hx: State | None,
         lengths: Tensor | Sequence[int] | None,
     ) -> tuple[Tensor | PackedSequence, State]:
-        """Find out which path the call takes, and take it."""
+        """Run any call; `forward` takes the usual ones itself."""
         if isinstance(input, Proxy):
             return tools.leaf_call(self, input, hx, lengths)
         if lengths is not None:
-            return ragged.run(self.forward, input, hx, lengths, self.batch_first)
+            return ragged.run(self._on_its_path, input, hx, lengths, self.batch_first)
         if isinstance(input, PackedSequence) and not torch.compiler.is_compiling():
             ragged.check_packed(input)
+        return self._on_its_path(input, hx)
+
+    def _on_its_path(
+        self, input: Tensor | PackedSequence, hx: State | None
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Find out which path the call takes, and take it; of a packed batch the sizes are good."""
         if hx is None and self.learn_initial_state:
             hx = self._learnt_state(input)
         core = self._core_of_now()

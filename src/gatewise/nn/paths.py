@@ -26,6 +26,7 @@ Path = Literal["native", "composite", "torch"]
 
 NATIVE_DTYPES = (torch.float32, torch.float64)
 _PLAIN = (Tensor, Parameter)
+_dispatch_keys = torch._C._dispatch_keys
 _TRANSFORMED = "a torch.func transform or forward-mode AD is at work"
 
 
@@ -59,7 +60,7 @@ def obstacle(cell: Cell | None, tensors: Iterable[Tensor], unfit: str | None) ->
         return "torch.jit.trace records PyTorch's operators"
     if is_transformed():
         return _obstacle(tensors, _is_dense) or _TRANSFORMED
-    return _obstacle(tensors, _is_traceable if are_modes_active() else is_plain)
+    return _obstacle(tensors, _is_traceable if are_modes_active() else None)
 
 
 def are_modes_active() -> bool:
@@ -87,7 +88,7 @@ def is_plain(t: Tensor) -> bool:
     A subclass is not, nor another device or layout, a pending negation, zeros without memory, a
     wrapper of functionalisation or of a transform: each has a dispatch key of its own.
     """
-    return type(t) in _PLAIN and torch._C._dispatch_keys(t).raw_repr() in _PLAIN_KEYS
+    return type(t) in _PLAIN and _dispatch_keys(t).raw_repr() in _PLAIN_KEYS
 
 
 def check_dtypes(tensors: Iterable[Tensor]) -> None:
@@ -122,8 +123,8 @@ def _keys_of_plain_tensors() -> frozenset[int]:
 _PLAIN_KEYS = _keys_of_plain_tensors()
 
 
-def _obstacle(tensors: Iterable[Tensor], is_fit: Callable[[Tensor], bool]) -> str | None:
-    """What keeps these from being fit numbers of one dtype that the core has."""
+def _obstacle(tensors: Iterable[Tensor], is_fit: Callable[[Tensor], bool] | None) -> str | None:
+    """What keeps these from being fit (default: plain) numbers of one dtype that the core has."""
     dtype = None
     for t in tensors:
         if t is None:
@@ -131,7 +132,11 @@ def _obstacle(tensors: Iterable[Tensor], is_fit: Callable[[Tensor], bool]) -> st
         dtype = dtype or t.dtype
         if t.dtype is not dtype:
             return "the tensors have different dtypes"
-        if not is_fit(t):
+        if is_fit is None:  # `is_plain`, without a call for each tensor of each call
+            fit = type(t) in _PLAIN and _dispatch_keys(t).raw_repr() in _PLAIN_KEYS
+        else:
+            fit = is_fit(t)
+        if not fit:
             return _oddity(t)
     if dtype not in NATIVE_DTYPES:
         return f"the core computes in float32 and float64, not in {dtype}"

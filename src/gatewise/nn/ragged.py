@@ -121,7 +121,9 @@ def checked_lengths(lengths: Tensor | Sequence[int], T: int, B: int) -> Tensor:
     Raises:
         ShapeError: they are not one integer from 1 to T for each row.
     """
-    ends = torch.as_tensor(lengths, device="cpu")
+    ends = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths)
+    if not ends.is_cpu:
+        ends = ends.cpu()
     if B == 0 and ends.shape == (0,):
         return ends.long()  # an empty list has no dtype of its own
     if ends.shape != (B,) or ends.is_floating_point() or ends.dtype is torch.bool:
@@ -129,9 +131,10 @@ def checked_lengths(lengths: Tensor | Sequence[int], T: int, B: int) -> Tensor:
             f"lengths has shape {tuple(ends.shape)} and dtype {ends.dtype}: expected {B} integers, "
             "one for each row."
         )
-    if ends.min() < 1 or ends.max() > T:
+    numbers = ends.tolist()
+    if min(numbers) < 1 or max(numbers) > T:
         raise ShapeError(
-            f"lengths run from {int(ends.min())} to {int(ends.max())}: expected 1 to T={T}. "
+            f"lengths run from {min(numbers)} to {max(numbers)}: expected 1 to T={T}. "
             "Drop empty rows."
         )
     return ends.long()

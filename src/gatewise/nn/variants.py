@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -25,6 +26,8 @@ _DETOURS: Final = {
     "function under torch.compiler.disable.",
 }
 """How an LSTM was called that could have run on the core, and what to do about it."""
+
+_NOT_THE_CALLER: Final = ("gatewise", "torch")
 
 
 def checked_cell(cell: Any) -> Cell:
@@ -103,8 +106,16 @@ def _warn_once(detour: str) -> None:
         f"An LSTM that PyTorch does not have (another cell, or regularisers) {_COST} on the core: "
         f"it was called {_DETOURS[detour]}",
         UserWarning,
-        stacklevel=10,  # the line that calls the module
+        stacklevel=_level_of_the_caller(),
     )
+
+
+def _level_of_the_caller() -> int:
+    """The `stacklevel` of the first line that is neither ours nor PyTorch's."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in _NOT_THE_CALLER:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 @cache
@@ -113,5 +124,5 @@ def _warn_of_the_cost(function: Callable[..., Any]) -> None:
         f"The Python function {getattr(function, '__name__', function)!s} as an activation "
         f"{_COST} a built-in activation. Use one of gatewise.ACTIVATIONS where it will do.",
         UserWarning,
-        stacklevel=4,  # the line that makes the module
+        stacklevel=_level_of_the_caller(),
     )

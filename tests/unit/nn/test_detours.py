@@ -78,9 +78,10 @@ def test_a_detour_is_warned_of_once(name, options):
             call(x)
 
 
-def test_the_line_that_calls_is_named():
+@pytest.mark.parametrize("extra", [{}, {"lengths": [5] * X.shape[1]}], ids=["plain", "lengths"])
+def test_the_line_that_calls_is_named(extra):
     with pytest.warns(UserWarning, match="An LSTM") as caught:
-        LSTM(4, 6, cell=CELL).half()(X.half())
+        LSTM(4, 6, cell=CELL).half()(X.half(), **extra)
     assert caught[0].filename == __file__
 
 
