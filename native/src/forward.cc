@@ -26,9 +26,9 @@ class LayerForward {
         items_(row_items(s_.B, D_, threads_)) {
     if (lockstep_) {
       scratch_size_ = kernels.forward_scratch(s_, s_.B, staged_);
-    } else {  // not always most for the most rows
-      for (int64_t k = 0; k < items_; ++k) {
-        const int64_t rows = share_rows(s_, {0, s_.T}, k, items_).size();
+    } else {  // not always most for the most rows; which share comes when, `run` finds out
+      const int64_t most = s_.ragged ? s_.B : (s_.B + items_ - 1) / items_;
+      for (int64_t rows = s_.ragged ? 1 : s_.B / items_; rows <= most; ++rows) {
         scratch_size_ = std::max(scratch_size_, kernels.forward_scratch(s_, rows, staged_));
       }
     }
@@ -48,7 +48,7 @@ class LayerForward {
     if (lockstep_) return run_in_lockstep(steps);
     const auto item = [&](int64_t item, int worker) {
       kernels_.forward_rows(plans_[static_cast<size_t>(item / items_)], steps,
-                            share_rows(s_, {0, s_.T}, item % items_, items_), scratch(worker));
+                            share_rows(s_, steps, item % items_, items_), scratch(worker));
     };
     parallel_for(threads_, D_ * items_, item);
   }
