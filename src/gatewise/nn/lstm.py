@@ -213,7 +213,7 @@ class LSTM(torch.nn.LSTM):
             run = partial(stepwise.run, self)
         else:
             run = partial(self._run, core, parameters, path == "autocast")
-            if path == "native" and not (torch.compiler.is_compiling() or torch.is_grad_enabled()):
+            if path == "native" and not torch.compiler.is_compiling():
                 core.usual = usual(self, core, parameters)
         return arguments.run_time_first(run, input, hx, self.batch_first)
 

@@ -20,6 +20,7 @@ from gatewise.nn.noise import Noise
 from gatewise.nn.options import Options
 
 _POOLED_SIZE = 1 << 18  # elements of a tape, from which on the core's own memory is worth its fee
+_NOTHING = torch.empty(0, device="cpu")
 _OF_HOOKS = "A hook of saved tensors shall unpack what it was given to pack."
 _BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))
 
@@ -101,7 +102,7 @@ def without_count(y: Tensor) -> tuple[Tensor, Tensor]:
     looks at the count of y, which an empty tensor shares. Neither leads back to the graph.
     """
     changes = y.detach()
-    changes.data = y.new_empty(0)
+    changes.data = _NOTHING
     return y.data, changes
 
 
@@ -207,7 +208,7 @@ def backward(
     dx = empty_rows_like(x) if want_dx else None
     dh0 = x.new_empty((L * D, B, engine.projection or H)) if want_dh0 else None
     dc0 = x.new_empty((L * D, B, H)) if want_dc0 else None
-    found = [p.new_empty(p.shape) if w else None for p, w in zip(parameters, want, strict=True)]
+    found = [_room_like(p) if w else None for p, w in zip(parameters, want, strict=True)]
     count, addresses = len(engine.names), []  # the core gives both biases one gradient
     for k in range(0, len(found), count):
         w_ih, w_hh, b_ih, b_hh, *others = found[k : k + count]
@@ -272,6 +273,11 @@ def empty_rows_like(t: Tensor) -> Tensor:
     """Room for dx, each row in a place of its own; laid out like x where x is dense."""
     room = torch.empty_like(t)
     return room if _has_unit_stride(room) else t.new_empty(t.shape)
+
+
+def _room_like(t: Tensor) -> Tensor:
+    """Room for a tensor of the same shape, dense: `empty_like` takes half the time of others."""
+    return torch.empty_like(t, memory_format=torch.contiguous_format)
 
 
 def _has_unit_stride(t: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""The usual call, made quick: inference on a dense batch, by an LSTM that is as it was before.
+"""The usual call, made quick: on a dense batch, by an LSTM that is as it was before.
 
 A call of `gatewise.nn.LSTM` finds out much that holds for the next call, too: which path it takes,
 where its parameters stand, which shapes they have. `Usual` keeps that. It looks whether all is as
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.jit._trace import is_tracing
 
-from gatewise.nn import paths
+from gatewise.nn import native, paths
 from gatewise.nn.core import Core
+from gatewise.nn.options import Options
 
 State = tuple[Tensor, Tensor]
 
@@ -23,32 +24,34 @@ State = tuple[Tensor, Tensor]
 _configuration = attrgetter(
     "num_layers", "bidirectional", "input_size", "hidden_size", "proj_size", "bias", "batch_first",
     "training", "dropout", "cell", "precision", "recurrent_dropout", "weight_dropout", "_zoneout",
-    "learn_initial_state", "_weights_frozen",
+    "learn_initial_state", "checkpoint_every", "_weights_frozen",
 )  # fmt: skip
 
 
 class Usual:
     """What a call found out about its LSTM. Immutable, so threads may share it."""
 
-    __slots__ = ("_cache", "_configuration", "_dtype", "_flat", "_parameters", "_registered",
-                 "_shapes", "_sizes")  # fmt: skip
+    __slots__ = ("_all", "_cache", "_configuration", "_dtype", "_engine", "_flat", "_options",
+                 "_parameters", "_registered", "_shapes", "_sizes")  # fmt: skip
 
     def __init__(self, lstm: Any, core: Core, parameters: list[Any]) -> None:
         spec = core.spec
         self._configuration = _configuration(lstm)
         self._registered = list(lstm._parameters.values())
         self._flat = list(lstm._flat_weights)
+        self._all = parameters
         self._parameters = [p for p in parameters if p is not None]
         self._dtype = self._parameters[0].dtype
         self._shapes = [p.shape for p in self._parameters]
         self._sizes = spec.I, spec.L * spec.D, spec.D * spec.P, spec.P, spec.H
-        self._cache = core.engine(0, spec.L).cache(self._dtype)
+        self._options = Options(checkpoint_every=lstm.checkpoint_every)
+        self._engine = core.engine(0, spec.L)
+        self._cache = self._engine.cache(self._dtype)
 
     def call(self, lstm: Any, x: Any, hx: State | None) -> tuple[Tensor, State] | None:
         """Return what the LSTM returns; None, and nothing done, if this is not the usual call."""
         if (
-            torch.is_grad_enabled()
-            or paths.are_modes_active()
+            paths.are_modes_active()
             or paths.is_transformed()
             or is_tracing()
             or torch.is_autocast_enabled("cpu")
@@ -81,11 +84,13 @@ class Usual:
         if len(shape) != 3 or shape[2] != I or not shape[0] or not shape[1]:
             return None
         T, B, _ = shape
-        h0 = c0 = 0
-        if hx is not None:
-            if hx[0].shape != (count, B, P) or hx[1].shape != (count, B, H):
-                return None
-            h0, c0 = hx[0].data_ptr(), hx[1].data_ptr()
+        if hx is not None and (hx[0].shape != (count, B, P) or hx[1].shape != (count, B, H)):
+            return None
+        if torch.is_grad_enabled():
+            states = hx or (None, None)
+            y, h_n, c_n = native.run(self._engine, x, *states, self._all, self._options)
+            return y, (h_n, c_n)
+        h0, c0 = (0, 0) if hx is None else (hx[0].data_ptr(), hx[1].data_ptr())
         # The quickest way to new memory that PyTorch has.
         y = x.new_empty_strided((T, B, columns), (B * columns, columns, 1))
         h_n = x.new_empty_strided((count, B, P), (B * P, P, 1))
