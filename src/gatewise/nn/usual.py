@@ -109,6 +109,6 @@ def usual(lstm: Any, core: Core, parameters: list[Any]) -> Usual | None:
     if lstm.dropout and lstm.training:
         return None
     registered = set(map(id, lstm._parameters.values()))
-    if any(p is not None and id(p) not in registered for p in parameters):
-        return None  # computed anew at each call, as by a parametrization
+    if any(p is not None and (id(p) not in registered or not p.is_leaf) for p in parameters):
+        return None  # computed anew at each call, as by a parametrization, and part of a graph
     return Usual(lstm, core, parameters)

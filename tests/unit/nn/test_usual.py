@@ -1,0 +1,98 @@
+"""The quick way of a usual call: it is left as soon as anything is not as it was."""
+
+import weakref
+
+import pytest
+import torch
+from torch.nn.utils import prune as prune_module
+from twins import assert_same, gradients, twins
+
+from gatewise import Cell
+from gatewise.nn import LSTM
+
+X = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+
+
+def trained(lstm, x=X, **kw):
+    x = x.clone().requires_grad_()
+    lstm.zero_grad()
+    y, (h, c) = lstm(x, **kw)
+    (y.sin().sum() + h.sum() + c.square().sum()).backward()
+    return [y, h, c, x.grad, gradients(lstm)]
+
+
+def replace(lstm):
+    lstm.weight_hh_l0 = torch.nn.Parameter(torch.ones_like(lstm.weight_hh_l0) / 9)
+
+
+def set_data(lstm):
+    lstm.weight_ih_l0.data = torch.ones(24, 4) / 9
+
+
+def write_data(lstm):
+    lstm.bias_hh_l0.data[3] = 2.0
+
+
+def freeze(lstm):
+    lstm.weight_ih_l0.requires_grad_(False)
+
+
+def prune(lstm):
+    prune_module.l1_unstructured(lstm, "weight_hh_l0", 0.5)
+
+
+def parametrise(lstm):
+    torch.nn.utils.parametrizations.weight_norm(lstm, "weight_hh_l0")
+
+
+CHANGES = {"replaced": replace, "data set": set_data, "data written": write_data,
+           "frozen": freeze, "pruned": prune, "parametrised": parametrise,
+           "float64": lambda m: m.double(), "evaluation": lambda m: m.eval()}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_after_a_usual_call_is_seen(change):
+    ours, theirs = twins()
+    for module in (ours, theirs):
+        trained(module)
+        change(module)
+    x = X.to(ours.weight_ih_l0.dtype)
+    tolerance = {"rtol": 1e-4, "atol": 1e-5}
+    assert_same(trained(ours, x), trained(theirs, x), **tolerance)
+    with torch.no_grad():
+        assert_same(ours(x), theirs(x), **tolerance)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("cell", Cell(candidate="softsign")), ("recurrent_dropout", 0.5), ("zoneout", 0.3),
+     ("weight_dropout", 0.5), ("checkpoint_every", 2), ("precision", "bfloat16")],
+)  # fmt: skip
+def test_an_option_set_after_a_usual_call_is_seen(name, value):
+    lstm, fresh = LSTM(4, 6), LSTM(4, 6)
+    fresh.load_state_dict(lstm.state_dict())
+    trained(lstm)
+    for module in (lstm, fresh):
+        setattr(module, name, value)
+    found = []
+    for module in (lstm, fresh):
+        torch.manual_seed(0)
+        found.append(trained(module))
+    assert_same(*found, rtol=0, atol=0)
+
+
+def test_states_given_and_not_given_follow_each_other():
+    ours, theirs = twins()
+    state = torch.randn(1, 3, 6), torch.randn(1, 3, 6)
+    for kw in ({}, {"hx": state}, {}, {"hx": state}):
+        assert_same(trained(ours, **kw), trained(theirs, **kw), rtol=1e-4, atol=1e-5)
+
+
+def test_tensors_of_another_graph_are_not_kept():
+    lstm = LSTM(4, 6)
+    factor = torch.ones((), requires_grad=True)
+    fast = {n: p * factor for n, p in lstm.named_parameters()}
+    torch.func.functional_call(lstm, fast, (X,))
+    graph = weakref.ref(fast["weight_ih_l0"])
+    del fast
+    assert graph() is None
