@@ -114,6 +114,7 @@ class Addresses {
 gatewise::Activation activation(nb::handle site) {
   if (nb::isinstance<nb::tuple>(site)) {
     const auto parts = nb::cast<nb::tuple>(site);
+    if (parts.size() != 4) throw nb::value_error("a site is (name, scale, slope, shift)");
     gatewise::Activation made = activation(parts[0]);
     made.scale = nb::cast<double>(parts[1]);
     made.slope = nb::cast<double>(parts[2]);
@@ -130,6 +131,7 @@ gatewise::Activation activation(nb::handle site) {
 // The five activations in the order of SITES, then the three switches.
 gatewise::Cell make_cell(const nb::tuple& fields) {
   if (fields.size() == 0) return {};
+  if (fields.size() != 8) throw nb::value_error("a cell is five sites and three switches");
   return {.input_gate = activation(fields[0]),
           .forget_gate = activation(fields[1]),
           .candidate = activation(fields[2]),

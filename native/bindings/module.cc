@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Python face of the core: take addresses, release the GIL, call. Only gatewise._native and its
 // users call it, with shapes and strides that they have checked; an address of 0 means "not given".
-// Streams and `run` check their arrays themselves, since a step has no time for Python to do it.
+// `step` and `try_run` check their arrays themselves, since a step has no time for Python to do it.
 //
 // Whatever the core refuses becomes an exception: bad sizes a ValueError, lack of memory a
 // MemoryError, a call that a signal ended the signal's own.
@@ -37,7 +37,7 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
   using Stream = GuardedStream<Real>;
   nb::class_<Stream>(m, stream, "One step at a time; see lstm.h.")
       .def("step", step<Real>, "x"_a, "out"_a, "threads"_a)
-      .def("try_step", try_step<Real>, "x"_a, "out"_a, "threads"_a)
+      .def("try_step", try_step<Real>, "x"_a.none(), "out"_a.none(), "threads"_a)
       .def(
           "get_state",
           [](Stream& s, Address h, Address c) {
@@ -47,7 +47,7 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
       .def(
           "set_state",
           [](Stream& s, Address h, Address c) {
-            s.use([&](auto& own) { own.set_state(at<const Real>(h), at<const Real>(c)); });
+            s.use([&](auto& own) { own.set_state(at<const Real>(h), at<const Real>(c)); }, true);
           },
           "h"_a, "c"_a);
   nb::class_<Packed>(m, weights, "Packed weights of a network; see lstm.h.")

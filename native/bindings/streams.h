@@ -2,16 +2,32 @@
 // One step at a time.
 #pragma once
 
-#include <unistd.h>
-
 #include <atomic>
 #include <memory>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
 
 #include "weights.h"
 
 namespace gatewise::bindings {
 
-// A stream that says so when two threads use it at once.
+inline int this_process() {
+#if defined(__unix__) || defined(__APPLE__)
+  return static_cast<int>(getpid());
+#else
+  return 1;  // nothing forks
+#endif
+}
+
+[[noreturn]] inline void raise(const char* message) {
+  const nb::object error = nb::module_::import_("gatewise.errors").attr("StreamError");
+  PyErr_SetString(error.ptr(), message);
+  throw nb::python_error();
+}
+
+// A stream that says so when two threads use it at once, or when a fork has cut a step in two.
 template <class Real>
 class GuardedStream {
  public:
@@ -19,22 +35,33 @@ class GuardedStream {
       : stream_(std::move(stream)) {
     const gatewise::Network& n = stream_->network();
     constexpr double kWorthReleasing = 2e5;  // operations: a few microseconds
-    operations_ = 8.0 * static_cast<double>(n.L) * static_cast<double>(stream_->batch()) *
-                  static_cast<double>(n.H) * static_cast<double>(n.inputs(1) + n.P());
-    releases_ = operations_ > kWorthReleasing;
+    double inputs = 0;                       // of all layers, each with its own states
+    for (int64_t layer = 0; layer < n.L; ++layer) {
+      inputs += static_cast<double>(n.inputs(layer)) + static_cast<double>(n.P());
+    }
+    const double rows = static_cast<double>(stream_->batch());
+    releases_ = 8 * rows * static_cast<double>(n.H) * inputs > kWorthReleasing;
   }
 
-  // Runs function(stream) alone.
+  // Runs function(stream) alone. sets_state: it writes the whole state and reads nothing of it.
   template <class Function>
-  void use(Function&& function) {
-    // A process that was forked in the midst of a step has nobody left to end it.
-    const int own = static_cast<int>(getpid());
+  void use(Function&& function, bool sets_state = false) {
+    const int own = this_process();
     int holder = 0;
-    if (!holder_.compare_exchange_strong(holder, own, std::memory_order_acquire) &&
-        (holder == own || !holder_.compare_exchange_strong(holder, own))) {
-      throw std::runtime_error(
-          "another thread uses this stream: expected one at a time. Make a stream per thread.");
+    if (!holder_.compare_exchange_strong(holder, own, std::memory_order_acquire)) {
+      // A process that was forked in the midst of a step has nobody left to end it.
+      if (holder == own || !holder_.compare_exchange_strong(holder, own)) {
+        raise("another thread uses this stream: expected one at a time. Make a stream per thread.");
+      }
+      torn_ = true;
     }
+    if (torn_ && !sets_state) {
+      holder_.store(0, std::memory_order_release);
+      raise(
+          "this process was forked while another thread was in a step of this stream: expected a "
+          "whole state, got one that is half of the step before. Call reset(), or set the state.");
+    }
+    torn_ = false;
     if (releases_) {
       const WithoutGil without_gil;
       function(*stream_);
@@ -47,8 +74,8 @@ class GuardedStream {
 
  private:
   std::unique_ptr<gatewise::Stream<Real>> stream_;
-  double operations_ = 0;
   bool releases_ = false;
+  bool torn_ = false;           // guarded by holder_
   std::atomic<int> holder_{0};  // the process that uses it
 };
 
@@ -56,7 +83,7 @@ class GuardedStream {
 template <class Real>
 std::unique_ptr<GuardedStream<Real>> make_stream(const PackedWeights<Real>& weights, int64_t B,
                                                  Real rate_h, Real rate_c) {
-  if (B < 1 || weights.network().D != 1 || !gatewise::check(weights.network(), 1, B)) {
+  if (!gatewise::check_stream(weights.network(), B)) {
     raise_unless_ok(gatewise::Status::kBadSize);
   }
   auto made = gatewise::Stream<Real>::make(weights.shared(), B, {rate_h, rate_c});

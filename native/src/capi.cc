@@ -272,9 +272,7 @@ gw_status gw_backward(const gw_weights* weights, const gw_call* call,
 gw_status gw_stream_create(const gw_weights* weights, int64_t B, gw_stream** stream) {
   return with_weights(weights, [&]<class Real>(const gatewise::SharedWeights<Real>& w) {
     if (!stream) return GW_BAD_ARGUMENT;
-    if (weights->network.D != 1 || B < 1 || !gatewise::check(weights->network, 1, B)) {
-      return GW_BAD_SIZE;
-    }
+    if (!gatewise::check_stream(weights->network, B)) return GW_BAD_SIZE;
     auto made = gatewise::Stream<Real>::make(w, B);
     if (!made) return GW_OUT_OF_MEMORY;
     *stream = new gw_stream;

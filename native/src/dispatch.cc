@@ -89,6 +89,10 @@ std::atomic<const Kernels*>& chosen() {
   return kernels;
 }
 
+// At load: a fork while another thread was the first to ask would leave the child with a static
+// object that is being made for ever.
+[[maybe_unused]] const bool ready = (chosen(), isa_available(), true);
+
 }  // namespace
 
 const Kernels& kernels() { return *chosen().load(std::memory_order_acquire); }

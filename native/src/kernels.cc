@@ -232,7 +232,8 @@ constexpr KernelTable<Real> table() {
 
 }  // namespace
 
-const Kernels kKernels = {GATEWISE_STRING(GATEWISE_ISA), fma_peak_gflops, table<float, float>(),
-                          table<double, double>(), table<float, Bfloat16Pair>()};
+constinit const Kernels kKernels = {GATEWISE_STRING(GATEWISE_ISA), fma_peak_gflops,
+                                    table<float, float>(), table<double, double>(),
+                                    table<float, Bfloat16Pair>()};
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -128,7 +128,7 @@ struct Range {
 // Elements that buffers take, for one instruction set and shape.
 struct BufferSizes {
   int64_t panels, blocks;   // of V hidden units; of columns in the backward product
-  int64_t operand_columns;  // that dW takes together: ranges start at multiples of them
+  int64_t operand_columns;  // that dW takes together
   size_t weights, bias, weights_hh, weights_ih;
   size_t gradients;  // of the weights; as many as weights where these are of full precision
   size_t unit;       // one number for each hidden unit, in panels

@@ -22,6 +22,8 @@ bool check(const Network& n, int64_t T, int64_t B) {
   return weights < kMost && sequences < kMost;
 }
 
+bool check_stream(const Network& n, int64_t B) { return n.D == 1 && B >= 1 && check(n, 1, B); }
+
 Ragged::Ragged(std::span<const int64_t> batch_sizes)
     : rows(batch_sizes.begin(), batch_sizes.end()), before(batch_sizes.size() + 1) {
   std::partial_sum(rows.begin(), rows.end(), before.begin() + 1);

@@ -18,10 +18,15 @@ struct Stream<Real>::State {
   Memory states = {};   // of each layer h, the next h, and c
   Memory input = {};    // x, rounded, where the weights are bfloat16
   Memory scratch = {};  // of all rows
+  size_t cells = 0;     // elements of c, and room for an h
   size_t scratch_per_row = 0;
   bool descending = false;  // the order of panels, by turns: see forward.h
 
   static Real* h(const ForwardPlan<Real>& layer) { return const_cast<Real*>(layer.h0.data); }
+  void place(ForwardPlan<Real>& layer, size_t index) const {
+    Real* first = states.template as<Real>() + index * 3 * cells;
+    layer.h0.data = first, layer.y.data = first + cells, layer.tape.cells = first + 2 * cells;
+  }
   Real* room(int64_t first_row) const {
     return scratch.template as<Real>() + static_cast<size_t>(first_row) * scratch_per_row;
   }
@@ -36,20 +41,20 @@ template <class Real>
 std::unique_ptr<Stream<Real>> Stream<Real>::make(SharedWeights<Real> weights, int64_t B,
                                                  std::pair<Real, Real> rates) {
   const Network& net = weights->network;
-  if (net.D != 1 || B < 1 || !check(net, 1, B)) return nullptr;
+  if (!check_stream(net, B)) return nullptr;
   std::unique_ptr<State> made(new (std::nothrow) State{.weights = weights, .B = B});
   if (!made) return nullptr;
   const KernelTable<Real>& kernels = weights->kernels;
   const bool staged = net.staged() || rates.first != 0 || rates.second != 0;
   // At least B * H elements each, in whole vectors; all layers have the same H.
-  const size_t cells = whole_lines<Real>(kernels.sizes(weights->shape(0, 1, B)).cells);
-  made->states = Memory(3 * cells * sizeof(Real) * static_cast<size_t>(net.L));
+  made->cells = whole_lines<Real>(kernels.sizes(weights->shape(0, 1, B)).cells);
+  const size_t elements = 3 * made->cells * static_cast<size_t>(net.L);
+  made->states = Memory(elements * sizeof(Real));
   if (!made->states.bytes()) return nullptr;
-  std::fill_n(made->states.template as<Real>(), 3 * cells * static_cast<size_t>(net.L), Real{0});
+  std::fill_n(made->states.template as<Real>(), elements, Real{0});
   for (int64_t layer = 0; layer < net.L; ++layer) {
     const Shape s = weights->shape(layer, 1, B);
     const auto panels = weights->panels(layer);
-    Real* h = made->states.template as<Real>() + static_cast<size_t>(layer) * 3 * cells;
     ForwardPlan<Real> plan{LayerPlan<Real>{.shape = s,
                                            .reverse = false,
                                            .cell = net.cell,
@@ -57,10 +62,10 @@ std::unique_ptr<Stream<Real>> Stream<Real>::make(SharedWeights<Real> weights, in
                                            .noise = {.rate_h = rates.first, .rate_c = rates.second},
                                            .staged = staged,
                                            .x = {nullptr, 0, s.I},
-                                           .h0 = {h, s.P}}};
+                                           .h0 = {nullptr, s.P}}};
     plan.weights = panels.weights, plan.bias = panels.bias;
-    plan.y = {h + cells, 0, s.P};
-    plan.tape = {nullptr, h + 2 * cells};
+    plan.y = {nullptr, 0, s.P};
+    made->place(plan, static_cast<size_t>(layer));
     made->layers.push_back(plan);
     made->scratch_per_row = std::max(made->scratch_per_row, kernels.forward_scratch(s, 1, staged));
   }
@@ -116,7 +121,10 @@ template <class Real>
 void Stream<Real>::set_state(const Real* h, const Real* c) {
   const auto& kernels = state_->weights->kernels;
   const int64_t H = network().H, size = batch() * network().P();
+  size_t index = 0;
   for (ForwardPlan<Real>& layer : state_->layers) {
+    state_->place(layer,
+                  index++);  // a process that was forked in the midst of a step has them torn
     if (h) {
       if (kernels.round) {
         kernels.round(h, size, State::h(layer));

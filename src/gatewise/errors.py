@@ -35,6 +35,10 @@ class NotFittedError(GatewiseError, RuntimeError):
     """A forecaster was asked for a forecast before it was fitted."""
 
 
+class StreamError(GatewiseError, RuntimeError):
+    """Another thread is in a step of a stream, or a fork has left its state half written."""
+
+
 class ModelFileError(GatewiseError, ValueError):
     """A model file is missing parts, damaged, or was written by something else."""
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gatewise._native import _core
 from gatewise._native.arrays import Network
 
 
@@ -41,3 +42,15 @@ def test_unaligned_arrays_of_a_run_are_refused(k):
     arrays[k] = unaligned(arrays[k])
     with pytest.raises(ValueError, match="expected aligned float32"):
         network.forward(*arrays)
+
+
+def test_a_cell_or_site_of_another_length_is_refused():
+    x = np.zeros(3, np.float32)
+    for site in ((), ("tanh",), ("tanh", 1.0, 1.0), ("tanh", 1.0, 1.0, 0.0, 0.0)):
+        with pytest.raises(ValueError, match="a site is"):
+            _core.activate(site, x, x)
+    for cell in (("sigmoid",), ("sigmoid",) * 7, ("sigmoid",) * 9):
+        with pytest.raises(ValueError, match="a cell is"):
+            _core.used_gates(cell)
+        with pytest.raises(ValueError, match="a cell is"):
+            _core.CacheF32(1, 1, 2, 3, False, cell)

@@ -62,6 +62,9 @@ struct Network {
 // 0, and no product of them overflows. Every entry point that takes sizes asks this first.
 bool check(const Network& network, int64_t T = 0, int64_t B = 0);
 
+// Whether they make a `Stream`: one direction, B >= 1.
+bool check_stream(const Network& network, int64_t B);
+
 // Batches whose rows differ in length, as in PyTorch's PackedSequence: rows sorted by length, the
 // longest first, and of each time only the rows that are still running, time after time without
 // gaps. In reverse each row starts at its own last step, so that here too the same number of rows
@@ -128,7 +131,8 @@ struct Noise {
 
 // Lets a caller end a long call. stop(context) is asked on the calling thread between chunks of
 // work, at most once in 50 ms; on true the call returns kCancelled. A chunk takes some 50 ms, in
-// backward of wide layers up to some 200 ms.
+// backward of wide layers up to some 200 ms; but never less than one step of all rows takes, which
+// is longer where B * H * (I + P) is above some 1e9.
 struct Poll {
   bool (*stop)(void* context) = nullptr;
   void* context = nullptr;
@@ -144,7 +148,8 @@ struct ForwardPlan;
 template <class Real>
 using SharedWeights = std::shared_ptr<const Weights<Real>>;
 
-// parameters: [L * D]. Returns null if the sizes fail `check` or there is no memory.
+// parameters: [L * D]. Returns null if the sizes fail `check` or there is no memory for the weights;
+// for what is small, a few bytes per layer, operator new answers, here and in `WeightsCache::get`.
 template <class Real>
 SharedWeights<Real> pack(const Network& network, std::span<const Parameters<Real>> parameters);
 
@@ -258,8 +263,8 @@ Status backward(const BackwardArgs<Real>& args);
 template <class Real>
 class Stream {
  public:
-  // rates: of zoneout, for h and for c. Returns null if the network is bidirectional, the sizes
-  // fail `check`, or there is no memory.
+  // rates: of zoneout, for h and for c. Returns null if the sizes fail `check_stream`, or there is
+  // no memory.
   static std::unique_ptr<Stream> make(SharedWeights<Real> weights, int64_t B,
                                       std::pair<Real, Real> rates = {});
   ~Stream();

@@ -1,4 +1,4 @@
-"""A loaded LSTM, and whole sequences through it."""
+"""A loaded LSTM, whole sequences through it, and one in motion, step by step."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gatewise import _native, reference
+from gatewise import _native
 from gatewise._native import arrays
-from gatewise.errors import DtypeError, ShapeError, shortened
-from gatewise.weights import INITIAL_STATE_NAMES, LSTMWeights, load_lstm
+from gatewise.errors import ConfigError, ShapeError, shown
+from gatewise.runtime import arguments
+from gatewise.runtime.arguments import Array, State
+from gatewise.weights import LSTMWeights, load_lstm
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from gatewise.runtime.stream import Stream
-
 _PACKED: Final = "_packed"
 """Where a model keeps its packed weights: no field of it, so no part of what it equals."""
-
-Array = NDArray[Any]
-State = tuple[Array, Array]
 
 
 def load(path: str | os.PathLike[str], precision: _native.Precision = "full") -> Model:
@@ -67,7 +64,7 @@ class Model:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the parameters, and so of all results."""
-        return self.weights.arrays["weight_ih_l0"].dtype
+        return self.weights.dtype
 
     def run(
         self,
@@ -95,7 +92,7 @@ class Model:
         """
         config, core = self.weights.config, self.network
         plain = lengths is None and state is None and not config.batch_first
-        if plain and self._starts_at_zero and isinstance(x, np.ndarray) and x.ndim == 3:
+        if plain and self._starts_at_zero and isinstance(x, np.ndarray) and x.ndim == 3 and x.size:
             # The core looks at the arrays itself; what it does not take goes the long way.
             T, B, _ = x.shape
             y = np.empty((T, B, core.D * core.P), self.dtype) if out is None else out
@@ -104,24 +101,27 @@ class Model:
             apart = out is None or not np.may_share_memory(x, out)
             if apart and core.weights.try_run(x, y, h, c, threads):
                 return y, (h, c)
-        rows = self._checked(x, "x")
+        rows = arguments.checked(x, "x", self.dtype)
         if rows.ndim not in (2, 3) or rows.shape[-1] != config.input_size:
             raise ShapeError(
                 f"x has shape {rows.shape}: expected [T, B, I] or [T, I] with last axis "
                 f"input_size={config.input_size}."
             )
-        y = self._room_for(rows, out)
+        x_steps = _time_first(rows, config.batch_first)
+        T, B, _ = x_steps.shape
+        _native.check_sizes(core.L, core.D, core.I, core.H, config.proj_size, T, B)
+        y = arguments.room_for(self.weights, rows, out)
         if np.may_share_memory(rows, y):
             raise ShapeError(
                 "out overlaps x: expected an array of its own, since x is read to the end while y "
                 "is written. Pass out=np.empty_like(...) or leave it out."
             )
-        x_steps, y_steps = _time_first(rows, config.batch_first), _time_first(y, config.batch_first)
+        y_steps = _time_first(y, config.batch_first)
         batched = rows.ndim == 3
-        h, c = self._checked_state(state, x_steps.shape[1], batched)
-        ends = None if lengths is None else self._checked_lengths(lengths, x_steps)
+        h, c = arguments.checked_state(self.weights, state, B, batched)
+        ends = None if lengths is None else arguments.checked_lengths(lengths, x_steps)
         if ends is None or not rows.size:
-            h, c = self._run_layers(x_steps, h, c, y_steps)
+            h, c = self._run_core(x_steps, h, c, y_steps, None)
         else:
             h, c = self._run_ragged(x_steps, ends, h, c, y_steps)
         return y, (h, c) if batched else (h[:, 0], c[:, 0])
@@ -132,8 +132,6 @@ class Model:
         Raises:
             ConfigError: the LSTM is bidirectional, so its output needs the future.
         """
-        from gatewise.runtime.stream import Stream
-
         return Stream(self, batch)
 
     @property
@@ -181,26 +179,6 @@ class Model:
         core.forward(x, h, c, y, h_n, c_n, None, threads, batch_sizes=sizes, noise=noise)
         return h_n, c_n
 
-    def _run_layers(self, x: Array, h: Array, c: Array, y: Array) -> State:
-        """Fill y; return the states after the last step."""
-        if x.size:
-            return self._run_core(x, h, c, y, None)
-        h_n, c_n = np.empty_like(h), np.empty_like(c)
-        config = self.weights.config
-        D = config.directions
-        for layer in range(config.num_layers):
-            outputs = []
-            for direction in range(D):
-                k, order = layer * D + direction, slice(None, None, -1 if direction else 1)
-                w = reference.weights(**self.weights.layer(layer, direction))
-                rates = config.zoneout
-                result = reference.forward(x[order], w, h[k], c[k], config.cell, zoneout=rates)
-                outputs.append(result.y[order])
-                h_n[k], c_n[k] = result.h, result.c
-            x = np.concatenate(outputs, axis=2)
-        y[...] = x
-        return h_n, c_n
-
     def _run_ragged(
         self, x: Array, lengths: NDArray[np.int64], h: Array, c: Array, y: Array
     ) -> State:
@@ -220,89 +198,102 @@ class Model:
         y[step, order[row]] = found
         return h_n, c_n
 
-    def _room_for(self, x: Array, out: Array | None) -> Array:
-        config = self.weights.config
-        size = config.directions * (config.proj_size or config.hidden_size)
-        shape = (*x.shape[:-1], size)
-        if out is None:
-            return np.empty(shape, self.dtype)
-        if not isinstance(out, np.ndarray) or out.dtype != self.dtype:
-            raise DtypeError(
-                f"out is {getattr(out, 'dtype', type(out).__name__)}: expected an array of "
-                f"{self.dtype}."
-            )
-        if out.shape != shape or not out.flags.carray:
-            raise ShapeError(
-                f"out has shape {out.shape}: expected {shape}, aligned, C-contiguous and "
-                f"writeable, got {_layout(out)}. "
-                f"Pass np.empty({shape}, {str(self.dtype)!r})."
-            )
-        return out
 
-    def _checked(self, a: ArrayLike, name: str) -> Array:
+class Stream:
+    """An LSTM in motion: each `step` takes one input and returns one output.
+
+    Not for two threads at once; make one stream per thread from the same `Model`. With `out`, and
+    an input of the model's dtype, a step takes no memory and makes no copy. A copy of a stream
+    (`copy.copy`, `copy.deepcopy`) is another stream with the same state.
+
+    Args:
+        model: the LSTM.
+        batch: rows that advance together.
+
+    Raises:
+        ConfigError: the LSTM is bidirectional, or `batch` is below 1.
+    """
+
+    __slots__ = ("_batch", "_core", "_model", "_threads")
+
+    def __init__(self, model: Model, batch: int = 1) -> None:
+        if model.weights.config.bidirectional:
+            raise ConfigError(
+                "A bidirectional LSTM cannot stream: its output at a step needs the steps after "
+                "it. Use run() on whole sequences."
+            )
+        if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
+            raise ConfigError(f"batch is {shown(batch)}: expected a whole number of at least 1.")
+        config, batch = model.weights.config, int(batch)
+        core = model.network
         try:
-            array = np.asarray(a)
-        except ValueError as error:  # lists of different lengths
-            raise ShapeError(
-                f"{name} is no array ({shortened(error)}): expected rows of one length."
-            ) from None
-        if array.dtype.kind not in "fiu":
-            raise DtypeError(
-                f"{name} has dtype {array.dtype}: expected real numbers. "
-                f"Convert it to {self.dtype}."
-            )
-        return np.require(array, self.dtype, ("C", "A"))
+            _native.check_sizes(core.L, core.D, core.I, core.H, config.proj_size, 1, batch)
+        except ShapeError as error:
+            raise ConfigError(f"batch is {shown(batch)}. {error} Choose fewer rows.") from None
+        self._model, self._batch, self._threads = model, batch, _native.thread_count()
+        self._core: Any = core.weights.stream(batch, *config.zoneout)
+        self.reset()
 
-    def _checked_state(self, state: State | None, B: int, batched: bool) -> State:
-        config = self.weights.config
-        k, H = config.num_layers * config.directions, config.hidden_size
-        sizes = (config.proj_size or H, H)
-        if state is None:
-            return self._initial_state(B)
-        parts = len(state) if isinstance(state, (tuple, list)) else 0
-        if parts != 2:
-            raise ShapeError(f"state has {parts} parts: expected the pair (h, c).")
-        checked = []
-        for name, value, size in zip(("h", "c"), state, sizes, strict=True):
-            array = self._checked(value, name)
-            expected = (k, B, size) if batched else (k, size)
-            if array.shape != expected:
-                raise ShapeError(f"{name} has shape {array.shape}: expected {expected}.")
-            checked.append(array.reshape(k, B, size))
-        return checked[0], checked[1]
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy is a stream of its own, with the same state; so is what a pickle gives.
+        return Stream, (self._model, self._batch), self.state
 
-    def _initial_state(self, B: int) -> State:
-        """Zeros, or what the LSTM has learnt to start from."""
-        config = self.weights.config
-        k, H = config.num_layers * config.directions, config.hidden_size
-        states = [np.zeros((k, B, size), self.dtype) for size in (config.proj_size or H, H)]
-        if config.learn_initial_state:
-            for state, name in zip(states, INITIAL_STATE_NAMES, strict=True):
-                state[...] = self.weights.arrays[name]
-        return states[0], states[1]
+    def __setstate__(self, state: State) -> None:
+        self.state = state
 
-    @staticmethod
-    def _checked_lengths(lengths: ArrayLike, x: Array) -> NDArray[np.int64]:
-        array = np.asarray(lengths)
-        T, B = x.shape[:2]
-        if array.shape != (B,) or array.dtype.kind not in "iu":
-            raise ShapeError(
-                f"lengths has shape {array.shape} and dtype {array.dtype}: expected {B} integers, "
-                "one for each row."
-            )
-        if B and (array.min() < 1 or array.max() > T):
-            raise ShapeError(
-                f"lengths run from {array.min()} to {array.max()}: expected 1 to T={T}. "
-                "Drop empty rows."
-            )
-        return array.astype(np.int64)
+    @property
+    def state(self) -> State:
+        """(h [L, B, P], c [L, B, H]) after the last step; assign to continue from another."""
+        h, c = arguments.initial_state(self._model.weights, self._batch)
+        self._core.get_state(h.ctypes.data, c.ctypes.data)
+        return h, c
 
+    @state.setter
+    def state(self, value: State) -> None:
+        h, c = arguments.checked_state(self._model.weights, value, self._batch)
+        self._core.set_state(h.ctypes.data, c.ctypes.data)
 
-def _layout(a: Array) -> str:
-    """What the core asks of an array's memory and this one has not."""
-    wanted = {"C-contiguous": a.flags.c_contiguous, "aligned": a.flags.aligned}
-    missing = [word for word, has in (wanted | {"writeable": a.flags.writeable}).items() if not has]
-    return f"one that is not {' nor '.join(missing)}" if missing else "another shape"
+    def reset(self) -> None:
+        """Start again from a zero state, or from what the LSTM has learnt to start from."""
+        self.state = arguments.initial_state(self._model.weights, self._batch)
+
+    def step(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Advance one step.
+
+        Args:
+            x: [B, I], or [I] if the batch is 1.
+            out: where to put y; default a new array.
+
+        Returns:
+            y [B, P], or [P] for input [I] (`out` if given).
+
+        Raises:
+            ShapeError, DtypeError: x or out does not fit the LSTM; the state is as it was.
+            StreamError: another thread is in a step of this stream; or the process was forked while
+                one was, and `state` has not been set since. Reading `state` raises it likewise.
+
+        >>> import os, tempfile, torch, numpy as np, gatewise.runtime, gatewise.weights
+        >>> path = os.path.join(tempfile.mkdtemp(), "lstm.safetensors")
+        >>> gatewise.weights.save_lstm(torch.nn.LSTM(3, 4), path)
+        >>> stream, y = gatewise.runtime.load(path).stream(), np.empty(4, np.float32)
+        >>> stream.step(np.ones(3, np.float32), out=y) is y
+        True
+        """
+        # The core looks at the arrays itself; what it does not take as it is goes the long way.
+        if out is not None and self._core.try_step(x, out, self._threads):
+            return out
+        return self._step_checked(x, out)
+
+    def _step_checked(self, x: ArrayLike, out: NDArray[Any] | None) -> NDArray[Any]:
+        weights = self._model.weights
+        rows = arguments.checked(x, "x", weights.dtype)
+        I = weights.config.input_size
+        single = self._batch == 1 and rows.shape == (I,)
+        if not single and rows.shape != (self._batch, I):
+            raise ShapeError(f"x has shape {rows.shape}: expected ({self._batch}, {I}).")
+        y = arguments.room_for(weights, rows, out)
+        self._core.step(rows, y, self._threads)
+        return y
 
 
 def _time_first(a: Array, batch_first: bool) -> Array:

@@ -32,6 +32,11 @@ class LSTMWeights:
     config: LSTMConfig
     arrays: dict[str, NDArray[Any]]
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the parameters."""
+        return self.arrays["weight_ih_l0"].dtype
+
     def layer(self, layer: int, direction: int) -> dict[str, NDArray[Any]]:
         """Return the parameters of one layer and direction under their names in the equations."""
         suffix = parameter_suffix(layer, direction)

@@ -157,6 +157,13 @@ def test_no_steps_or_no_rows_give_empty_outputs(tmp_path, shape):
     np.testing.assert_array_equal(c, state)
 
 
+@pytest.mark.parametrize("shape", [(2**58, 0, 4), (0, 2**58, 4), (2**50, 0, 4)])
+def test_sizes_that_the_core_cannot_run_are_refused(tmp_path, shape):
+    _, model = saved(tmp_path)
+    with pytest.raises(ShapeError, match="cannot be run"):
+        model.run(np.zeros(shape, np.float32))
+
+
 @pytest.mark.parametrize("like", [list, np.asfortranarray, lambda x: x.astype(int)])
 def test_anything_that_is_an_array_of_numbers_is_taken(tmp_path, like):
     _, model = saved(tmp_path)

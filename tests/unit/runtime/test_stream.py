@@ -122,5 +122,7 @@ def test_rows_and_states_of_the_wrong_kind_are_refused(model):
         stream.step(np.ones(4))
     with pytest.raises(DtypeError, match="x has dtype"):
         stream.step(["a", "b", "c", "d"])
+    with pytest.raises(DtypeError, match="x has dtype object"):
+        stream.step(None, out=np.empty((3, 6), np.float32))
     with pytest.raises(ShapeError, match=r"h has shape \(3, 6\): expected \(1, 3, 6\)"):
         stream.state = np.zeros((3, 6)), np.zeros((3, 6))
