@@ -23,7 +23,9 @@ GRID = [
     (32, 100, 64, 64), (32, 100, 128, 128), (64, 100, 256, 256), (256, 24, 32, 128),
     (8, 40, 32, 64), (1, 1, 8, 8),
 ]  # fmt: skip
-KINDS = ("inference", "training", "ragged", "peepholes")
+# Of the last two backward alone is timed: of all gradients, and of the input alone where the weights
+# are frozen.
+KINDS = ("inference", "training", "ragged", "peepholes", "backward", "frozen")
 
 WORKER = """
 import json, sys, time
@@ -40,20 +42,25 @@ for B, T, I, H in grid:
         torch.manual_seed(0)
         cell = Cell(peephole=True) if kind == "peepholes" else Cell()
         lstm = gatewise.nn.LSTM(I, H, cell=cell)
-        x = torch.randn(T, B, I, requires_grad=kind == "training")
+        x = torch.randn(T, B, I, requires_grad=kind in ("training", "backward", "frozen"))
+        lstm.requires_grad_(kind != "frozen")
         lengths = torch.randint(1, T + 1, (B,)) if kind == "ragged" else None
-        def call():
-            if kind == "training":
+        def before():
+            return lstm(x)[0].sum() if kind in ("backward", "frozen") else None
+        def call(loss):
+            if loss is not None:
+                loss.backward()
+            elif kind == "training":
                 y, _ = lstm(x)
                 y.sum().backward()
             else:
                 with torch.no_grad():
                     lstm(x) if lengths is None else lstm(x, lengths=lengths)
-        call(); call()
+        call(before()); call(before())
         times, end = [], time.perf_counter() + budget
         while len(times) < 7 or time.perf_counter() < end:
-            start = time.perf_counter()
-            call()
+            loss, start = before(), time.perf_counter()
+            call(loss)
             times.append(time.perf_counter() - start)
             if len(times) >= 400:
                 break
@@ -101,13 +108,20 @@ def main() -> None:
         slower += [row] * (low > high)
         print(f"{row:28} {statistics.median(before):10.1f} {statistics.median(now):10.1f} us  "
               f"{ratio:5.2f} x{'  SLOWER' if low > high else ''}", flush=True)  # fmt: skip
+    of_full = {
+        row.replace("frozen ", ""): round(statistics.median(times) / statistics.median(full), 3)
+        for row, times in sides["this"].items()
+        if row.startswith("frozen ") and (full := sides["this"][row.replace("frozen", "backward")])
+    }
+    print("backward with frozen weights, as a share of the full one:", of_full)
     commits = {"other": commit_of(a.other), "this": commit_of(sys.executable)}
     quartiles = {
         side: {row: statistics.quantiles(times) for row, times in rows.items()}
         for side, rows in sides.items()
     }
     result = {"machine": describe(), "commits": commits, "isa": a.isa, "threads": a.threads,
-              "rounds": a.rounds, "quartiles_us": quartiles, "slower": slower}  # fmt: skip
+              "rounds": a.rounds, "quartiles_us": quartiles, "slower": slower,
+              "frozen_backward_share": of_full}  # fmt: skip
     path = ROOT / "benchmarks" / "results" / f"against-{a.isa}-{a.threads}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(f"{len(slower)} rows slower; {path.name}")

@@ -17,7 +17,6 @@ from gatewise._native._core import (
     CacheF32,
     CacheF64,
     Call,
-    Noise,
     Ragged,
     activate,
     is_well_packed,
@@ -25,6 +24,7 @@ from gatewise._native._core import (
     release_memory,
 )
 from gatewise._native._core import fma_peak_gflops as peak_gflops
+from gatewise._native.call import make_call
 from gatewise._native.network import (
     cell_fields,
     check_sizes,
@@ -38,7 +38,6 @@ __all__ = [
     "CacheF32",
     "CacheF64",
     "Call",
-    "Noise",
     "Precision",
     "Ragged",
     "activate",
@@ -47,6 +46,7 @@ __all__ = [
     "check_sizes",
     "is_well_packed",
     "isa_name",
+    "make_call",
     "native_info",
     "parameter_names",
     "parameter_shapes",

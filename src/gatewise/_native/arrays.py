@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise._native import _core
+from gatewise._native.call import make_call
 from gatewise._native.network import (
     cell_fields,
     check_sizes,
@@ -175,17 +176,12 @@ class Network:
         noise: Noise,
     ) -> _core.Call:
         """What forward and backward share."""
-        return _core.Call(
-            T=T,
-            B=B,
-            threads=threads,
-            x=_rows(x),
-            h0=_address(h0),
-            c0=_address(c0),
-            checkpoint_every=min(checkpoint_every, T),
-            ragged=ragged,
-            noise=self._noise(noise, x, B),
-        )
+        self._check_noise(noise, x, B)
+        masks = None if noise is NO_NOISE else noise[:3]
+        return make_call(
+            _address, _rows, T=T, B=B, threads=threads, x=x, h0=h0, c0=c0,
+            checkpoint_every=checkpoint_every, ragged=ragged, masks=masks, rates=noise.rates,
+        )  # fmt: skip
 
     def _check_tape(
         self, tape: Array, T: int, B: int, checkpoint_every: int, ragged: _core.Ragged | None
@@ -206,20 +202,11 @@ class Network:
             raise ValueError(f"x: expected [{N}, I], got shape {x.shape}.")
         return len(sizes), int(sizes[0]), _ragged(sizes)
 
-    def _noise(self, noise: Noise, x: Array, B: int) -> _core.Noise | None:
-        if noise is NO_NOISE:
-            return None
+    def _check_noise(self, noise: Noise, x: Array, B: int) -> None:
         count, steps = self.L * self.D, x.shape[:-1]
         self._check("recurrent_mask", noise.recurrent_mask, (count, B, self.P))
         self._check("zoneout_h", noise.zoneout_h, (count, *steps, self.P))
         self._check("zoneout_c", noise.zoneout_c, (count, *steps, self.H))
-        return _core.Noise(
-            recurrent_mask=_address(noise.recurrent_mask),
-            zoneout_h=_address(noise.zoneout_h),
-            zoneout_c=_address(noise.zoneout_c),
-            rate_h=noise.rates[0],
-            rate_c=noise.rates[1],
-        )
 
     def _check_states(self, B: int, **states: Array | None) -> None:
         for name, array in states.items():

@@ -47,7 +47,8 @@ def restore(module: M) -> M:
     """Make every `gatewise.nn.LSTM` inside a model a `torch.nn.LSTM` again, in place.
 
     The inverse of `accelerate`, for tools that know PyTorch's modules by their type. An LSTM that
-    PyTorch does not have (another cell, regularisers, a learnt state) stays as it is.
+    PyTorch does not have (another cell, regularisers, a learnt state, bfloat16 weights) stays as it
+    is. `checkpoint_every` and `freeze_weights`, which change no result, are let go.
 
     Args:
         module: any module.
@@ -122,5 +123,5 @@ def _why_left(module: Any) -> str | None:
     if is_parametrized(module):
         return "it is parametrised, which makes it a subclass. Accelerate it before"
     if type(module) in _NATIVE:
-        return "accelerate has not been called since it was made"
+        return "it is PyTorch's: not accelerated since it was made, or scripted since"
     return f"{name} is a subclass: its own forward may do something else"

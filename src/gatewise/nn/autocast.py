@@ -3,7 +3,8 @@
 PyTorch has float32 batches computed by oneDNN in autocast's dtype, which fails without AVX-512, or
 for float16 wherever gradients are recorded.
 The core does them instead: bfloat16 emulated, as with `LSTM(precision="bfloat16")`, or for float16
-and regularised LSTMs in float32. The outputs have autocast's dtype, as PyTorch's would.
+and regularised LSTMs in float32, which it warns of once. The outputs have autocast's dtype, as
+PyTorch's would.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gatewise.nn import paths
 from gatewise.nn.core import Core
 from gatewise.nn.options import Options
 from gatewise.nn.spec import Spec
+from gatewise.nn.variants import warn_of_float32
 
 State = tuple[Tensor, Tensor]
 
@@ -61,6 +63,8 @@ def run(
     dtype = torch.get_autocast_dtype("cpu")
     if rounded and dtype is torch.bfloat16:
         core = core.rounded()
+    else:
+        warn_of_float32()
     with torch.autocast("cpu", enabled=False):
         state = None if hx is None else (hx[0].float(), hx[1].float())
         numbers = [None if p is None else p.float() for p in parameters]

@@ -19,6 +19,7 @@ from gatewise.nn import native, ops, paths
 from gatewise.nn.engine import Engine
 from gatewise.nn.options import Options
 from gatewise.nn.spec import Spec
+from gatewise.nn.usual import Usual
 
 State = tuple[Tensor, Tensor]
 
@@ -42,7 +43,7 @@ class Core:
         self._flat_at = [k for k, n in enumerate(self.names) if n and n.startswith(base)]
         self._engines: dict[tuple[int, int, bool], Engine] = {}
         self._rounded: Core | None = None
-        self.usual: Any = None  # a `gatewise.nn.usual.Usual`, which knows the module
+        self.usual: Usual | None = None
 
     def parameters_of(self, module: torch.nn.LSTM) -> list[Any]:
         """Return a module's parameters as they are at this moment, parametrised or swapped too.

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from gatewise import _native
+from gatewise.errors import ShapeError
 from gatewise.nn.spec import Spec
 
 
@@ -48,7 +49,7 @@ class Engine:
             self.spec.check(parameters)
         parameters = [p if p is None or p.is_contiguous() else p.contiguous() for p in parameters]
         packed = self.cache(dtype)
-        addresses = tuple([0 if p is None else p.data_ptr() for p in parameters])
+        addresses = tuple([address(p) for p in parameters])
         if not self.frozen:
             return packed.pack(addresses)
         versions = _versions(parameters)
@@ -77,6 +78,27 @@ class Engine:
         return Engine, (self.spec, self.frozen)
 
 
+def address(t: Tensor | None) -> int:
+    """Return where a tensor lies; 0 for None, which the core takes for "not given".
+
+    Raises:
+        ShapeError: its memory was given back, so that there is nothing at its address.
+    """
+    if t is None:
+        return 0
+    found = t.data_ptr()
+    if not found and t.numel():
+        raise ShapeError(
+            f"A tensor of shape {tuple(t.shape)} has no memory: expected {t.numel()} numbers. Its "
+            "storage was resized to nothing; resize it back and fill it."
+        )
+    return found
+
+
+def _thawed(*_: object) -> None:
+    """What pickles with a `gatewise.nn.whole._Kept` call; nothing in it is needed any more."""
+
+
 class _Seen(NamedTuple):
     """What was packed last; one value, so that threads see all of it or nothing.
 
@@ -87,10 +109,6 @@ class _Seen(NamedTuple):
     now: tuple[object, ...]
     weights: Any
     storages: list[Any]
-
-
-def _thawed(*_: object) -> None:
-    """What pickles with a `gatewise.nn.whole._Kept` call; nothing in it is needed any more."""
 
 
 @cache

@@ -192,9 +192,9 @@ class LSTM(torch.nn.LSTM):
         self, input: Tensor | PackedSequence, hx: State | None
     ) -> tuple[Tensor | PackedSequence, State]:
         """Find out which path the call takes, and take it; of a packed batch the sizes are good."""
-        if hx is None and self.learn_initial_state:
-            hx = self._learnt_state(input)
         core = self._core_of_now()
+        if hx is None and self.learn_initial_state:
+            hx = stepwise.learnt_state(self, core.spec, input)
         parameters = core.parameters_of(self)
         path, tensors, _ = self._decide(core, parameters, input, hx)
         if path == "torch":
@@ -214,7 +214,7 @@ class LSTM(torch.nn.LSTM):
         else:
             run = partial(self._run, core, parameters, path == "autocast")
             if path == "native" and not torch.compiler.is_compiling():
-                core.usual = usual(self, core, parameters)
+                core.usual = usual(self, core.engine(0, self.num_layers), parameters)
         return arguments.run_time_first(run, input, hx, self.batch_first)
 
     def explain(
@@ -232,9 +232,9 @@ class LSTM(torch.nn.LSTM):
             input = ragged.packed_of_lengths(input, lengths, self.batch_first) or input
         if isinstance(input, PackedSequence):
             ragged.check_packed(input)
-        if hx is None and self.learn_initial_state:
-            hx = self._learnt_state(input)
         core = self._core_of_now()
+        if hx is None and self.learn_initial_state:
+            hx = stepwise.learnt_state(self, core.spec, input)
         path, _, reason = self._decide(core, core.parameters_of(self), input, hx)
         return Explanation(path, reason)
 
@@ -288,6 +288,9 @@ class LSTM(torch.nn.LSTM):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
+        core = self.__dict__.get("_core")
+        if core is not None:
+            core.usual = None  # which holds the parameter that may have been replaced
         if name == "qconfig":
             tools.meet_quantiser(self, torch.nn.LSTM, value)
 
@@ -391,16 +394,3 @@ class LSTM(torch.nn.LSTM):
             options = options._replace(noise=noise and noise.packed(input))
         dropout = self.dropout if self.training else 0.0
         return core.run_packed(input, hx, parameters, options, dropout)
-
-    def _learnt_state(self, input: Tensor | PackedSequence) -> State | None:
-        """Return the learnable states for each row; None if PyTorch refuses the input."""
-        h, c = (cast(Tensor, getattr(self, name)) for name in INITIAL_STATE_NAMES)
-        if isinstance(input, PackedSequence):
-            B = int(input.batch_sizes[0])
-        elif not arguments.are_regular(self._core_of_now().spec, self.batch_first, input, None):
-            return None
-        elif input.dim() == 2:
-            return h.squeeze(1), c.squeeze(1)
-        else:
-            B = input.shape[0 if self.batch_first else 1]
-        return h.expand(-1, B, -1), c.expand(-1, B, -1)

@@ -15,8 +15,7 @@ from torch import Tensor
 from gatewise import _native
 from gatewise.errors import ShapeError
 from gatewise.nn import differentiable, paths
-from gatewise.nn.engine import Engine
-from gatewise.nn.noise import Noise
+from gatewise.nn.engine import Engine, address
 from gatewise.nn.options import Options
 
 _POOLED_SIZE = 1 << 18  # elements of a tape, from which on the core's own memory is worth its fee
@@ -136,7 +135,7 @@ def forward(
     x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
     weights.forward(
         _call(options, T, B, x, h0, c0, every),
-        y=_rows(y), h_n=h_n.data_ptr(), c_n=c_n.data_ptr(), tape=_address(tape),
+        y=_rows(y), h_n=h_n.data_ptr(), c_n=c_n.data_ptr(), tape=address(tape),
     )  # fmt: skip
     return y, h_n, c_n, tape, weights
 
@@ -151,22 +150,12 @@ def _call(
     options: Options, T: int, B: int, x: Tensor, h0: Tensor | None, c0: Tensor | None, every: int
 ) -> _native.Call:
     """What forward and backward share, as the core takes it."""
-    return _native.Call(
-        T=T, B=B, threads=torch.get_num_threads(), x=_rows(x), h0=_address(h0), c0=_address(c0),
-        checkpoint_every=min(every, T), ragged=options.ragged, noise=_noise(options.noise),
+    noise = options.noise
+    return _native.make_call(
+        address, _rows, T=T, B=B, threads=torch.get_num_threads(), x=x, h0=h0, c0=c0,
+        checkpoint_every=every, ragged=options.ragged, masks=noise and noise[:3],
+        rates=noise.rates if noise else (0.0, 0.0),
     )  # fmt: skip
-
-
-def _noise(noise: Noise | None) -> _native.Noise | None:
-    if noise is None:
-        return None
-    return _native.Noise(
-        recurrent_mask=_address(noise.recurrent),
-        zoneout_h=_address(noise.zoneout_h),
-        zoneout_c=_address(noise.zoneout_c),
-        rate_h=noise.rates[0],
-        rate_c=noise.rates[1],
-    )
 
 
 def _tape(
@@ -218,8 +207,8 @@ def backward(
     y, tape = _with_dense_rows(y), tape.contiguous()  # hooks of saved tensors may have moved them
     weights.backward(
         _call(options, T, B, x, h0, c0, options.checkpoint_every),
-        y=_rows(y), tape=tape.data_ptr(), dy=_rows(dy), dh_n=_address(dh_n), dc_n=_address(dc_n),
-        dx=_rows(dx), dh0=_address(dh0), dc0=_address(dc0), gradients=tuple(addresses),
+        y=_rows(y), tape=address(tape), dy=_rows(dy), dh_n=address(dh_n), dc_n=address(dc_n),
+        dx=_rows(dx), dh0=address(dh0), dc0=address(dc0), gradients=tuple(addresses),
     )  # fmt: skip
     for k in range(2, len(found), count):
         b_ih, b_hh = found[k : k + 2]
@@ -284,10 +273,6 @@ def _has_unit_stride(t: Tensor) -> bool:
     return t.stride(-1) == 1 or t.shape[-1] == 1
 
 
-def _address(t: Tensor | None) -> int:
-    return 0 if t is None else t.data_ptr()
-
-
 def _rows(t: Tensor | None) -> tuple[int, int, int]:
     """Address, and the strides of time and batch; of a ragged batch, [N, *], only that of rows."""
-    return (0, 0, 0) if t is None else (t.data_ptr(), t.stride(0), t.stride(-2))
+    return (0, 0, 0) if t is None else (address(t), t.stride(0), t.stride(-2))

@@ -22,13 +22,15 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import register_flop_formula
 
+from gatewise import _native
 from gatewise.cell import Activation, Cell
-from gatewise.errors import DtypeError, ShapeError
-from gatewise.nn import differentiable, native, paths
+from gatewise.errors import ConfigError, DtypeError, ShapeError, shortened, shown
+from gatewise.nn import differentiable, masks, native, paths
 from gatewise.nn.engine import Engine
 from gatewise.nn.noise import Noise
 from gatewise.nn.options import Options
 from gatewise.nn.spec import Spec
+from gatewise.nn.variants import check_whole
 
 Maybe = Tensor | None
 
@@ -91,11 +93,11 @@ class _Config(NamedTuple):
     options: Options  # but for the noise
     rates: tuple[float, float] | None
 
-    def with_noise(self, masks: list[Maybe]) -> Options:
+    def with_noise(self, drawn: list[Maybe]) -> Options:
         if self.rates is None:
             return self.options
-        masks = [None if mask is None else mask.contiguous() for mask in masks]
-        noise = Noise(*masks, rates=self.rates)
+        dense = [None if mask is None else mask.contiguous() for mask in drawn]
+        noise = Noise(*dense, rates=self.rates)
         return self.options._replace(noise=noise, checkpoint_every=0)
 
 
@@ -109,9 +111,30 @@ def _encoded(
 
 @cache
 def _decoded(config: str) -> _Config:
-    (*sizes, cell), options, rates = json.loads(config)
-    rates = None if rates is None else tuple(rates)
-    return _Config(Spec(*sizes, cell=Cell.from_tuple(cell)), Options(*options), rates)
+    """Read what `_encoded` wrote: anyone may call an operator, with any text.
+
+    Raises:
+        ConfigError, ShapeError: it is none, or of an LSTM that there cannot be.
+    """
+    try:
+        (*sizes, cell), options, rates = json.loads(config)
+        spec, options = Spec(*sizes, cell=Cell.from_tuple(cell)), Options(*options)
+        rates = None if rates is None else masks.checked_zoneout(tuple(rates))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(
+            f"config is {shown(config)} ({shortened(error)}): expected what gatewise.nn wrote. "
+            "Take it from a graph that holds a call of the operator."
+        ) from None
+    L, D, I, H, projection, bias, bfloat16, _ = spec
+    whole = all(type(n) is int for n in (L, D, I, H, projection))
+    flags = all(type(b) is bool for b in (bias, bfloat16))
+    complete = len(sizes) + 1 == len(spec) and len(cell) == len(_CELL_FIELDS)
+    padded = options[2:] == (None, None, None)
+    if not (whole and flags and complete and padded):
+        raise ConfigError(f"config is {shown(config)}: expected all numbers of a padded batch.")
+    _native.check_sizes(L, D, I, H, projection)
+    check_whole(options.checkpoint_every)
+    return _Config(spec, options, rates)
 
 
 _engines: dict[tuple[int, str], tuple[StorageWeakRef, Engine]] = {}
@@ -123,7 +146,7 @@ def _engine(parameters: list[Maybe], config: str) -> Engine:
     What it holds packed need not be these parameters: `Engine.pack` looks at their bits.
     """
     first = parameters[0]
-    assert first is not None  # the biases may be missing, w_ih never is
+    assert first is not None  # `_check` has seen it
     memory = StorageWeakRef(first.untyped_storage())
     key = (memory.cdata, config)
     found = _engines.get(key)
@@ -146,21 +169,28 @@ def _check(
     Raises:
         ShapeError, DtypeError: the tensors do not fit the configuration or each other.
     """
-    spec, options, _ = _decoded(config)
+    spec = _decoded(config).spec
     if x.dtype not in paths.NATIVE_DTYPES:
         raise DtypeError(f"x is {x.dtype}: expected float32 or float64. Convert x and the module.")
     T, B, I = x.shape if x.dim() == 3 and x.numel() else (0, 0, 0)
-    if I != spec.I or options.batch_sizes is not None or options.ragged is not None:
+    if I != spec.I:
         raise ShapeError(
             f"x has shape {tuple(x.shape)}: expected [T, B, {spec.I}], none of them 0. "
             "The operator takes padded batches."
         )
+    count = len(spec.shapes)
+    if len(parameters) != count or len(noise) not in (0, 3):
+        raise ShapeError(
+            f"There are {len(parameters)} parameters and {len(noise)} masks: expected {count} and "
+            f"0 or 3. {_REMEDY}"
+        )
+    spec.check(parameters)
     states = (spec.L * spec.D, B)
     shapes = [x.shape, (*states, spec.P), (*states, spec.H), *spec.shapes]
     native.check_tensors((x, h0, c0, *parameters), shapes, x.dtype, _REMEDY)
     steps = (spec.L * spec.D, T, B)
-    masks = [(*states, spec.P), (*steps, spec.P), (*steps, spec.H)]
-    native.check_tensors(noise, masks[: len(noise)], x.dtype, _REMEDY)
+    drawn = [(*states, spec.P), (*steps, spec.P), (*steps, spec.H)]
+    native.check_tensors(noise, drawn[: len(noise)], x.dtype, _REMEDY)
     return spec, T, B
 
 

@@ -7,8 +7,10 @@ from typing import Any
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from gatewise.nn import composite, masks, ragged
+from gatewise.nn import arguments, composite, masks, ragged
+from gatewise.nn.spec import Spec
 from gatewise.nn.variants import warn_of_a_detour
+from gatewise.weights import INITIAL_STATE_NAMES
 
 State = tuple[Tensor, Tensor]
 
@@ -58,3 +60,17 @@ def zeros(lstm: Any, B: int, like: Tensor) -> State:
     """Return the states of B rows that start at zero."""
     states, H = lstm.num_layers * lstm.directions, lstm.hidden_size
     return like.new_zeros(states, B, lstm.proj_size or H), like.new_zeros(states, B, H)
+
+
+def learnt_state(lstm: Any, spec: Spec, input: Tensor | PackedSequence) -> State | None:
+    """Return the learnable states for each row; None if PyTorch refuses the input."""
+    h, c = (getattr(lstm, name) for name in INITIAL_STATE_NAMES)
+    if isinstance(input, PackedSequence):
+        B = int(input.batch_sizes[0])
+    elif not arguments.are_regular(spec, lstm.batch_first, input, None):
+        return None
+    elif input.dim() == 2:
+        return h.squeeze(1), c.squeeze(1)
+    else:
+        B = input.shape[0 if lstm.batch_first else 1]
+    return h.expand(-1, B, -1), c.expand(-1, B, -1)

@@ -1,8 +1,10 @@
 """PyTorch's tools that know its LSTM by name or type, and how ours meets them.
 
 torch.fx.symbolic_trace              a leaf of the graph, as torch.nn's modules are
-torch.jit.script                     a torch.nn.LSTM of the same parameters stands in
-torch.ao.quantization                given a qconfig, ours becomes PyTorch's; given none, it warns
+torch.jit.script                     a torch.nn.LSTM of the same parameters stands in, which PyTorch
+                                     puts into the model itself: accelerate the model again
+torch.ao.quantization                given a qconfig, ours becomes PyTorch's; given none, or where
+                                     PyTorch has no such LSTM, it warns and stays in float
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ def why_not_pytorch(module: Any) -> str | None:
         return "it has regularisers (recurrent_dropout, zoneout or weight_dropout)"
     if getattr(module, "learn_initial_state", False):
         return "it learns its initial state"
+    if getattr(module, "precision", "full") != "full":
+        return f"its precision is {module.precision}"
     return None
 
 
@@ -65,13 +69,20 @@ def scriptable(module: torch.nn.Module, base: type[torch.nn.Module]) -> torch.nn
 
 def meet_quantiser(module: torch.nn.Module, base: type[torch.nn.Module], qconfig: Any) -> None:
     """Do what a qconfig asks for: PyTorch's quantisers know modules by their very type."""
-    if qconfig is not None:
+    reason = why_not_pytorch(module)
+    if qconfig is not None and reason is None:
         become_pytorch(module, base, "torch.ao.quantization")
         return
+    if reason is None:
+        why = (
+            f"it looks for torch.nn.{base.__name__} by its type. Call gatewise.nn.restore(model) "
+            f"first to have it quantised, or name gatewise.nn.{base.__name__} in qconfig_spec."
+        )
+    else:  # one for a whole model is meant for what can be quantised in it
+        module.__dict__["qconfig"] = None
+        why = f"PyTorch has no such {base.__name__}, since {reason}."
     warnings.warn(
-        f"A quantiser passes over this gatewise.nn.{base.__name__}, which stays as it is: it looks "
-        f"for torch.nn.{base.__name__} by its type. Call gatewise.nn.restore(model) first to have "
-        f"it quantised, or name gatewise.nn.{base.__name__} in qconfig_spec.",
+        f"A quantiser passes over this gatewise.nn.{base.__name__}, which stays as it is: {why}",
         UserWarning,
         stacklevel=4,
     )

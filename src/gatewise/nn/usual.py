@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.jit._trace import is_tracing
 
 from gatewise.nn import native, paths
-from gatewise.nn.core import Core
+from gatewise.nn.engine import Engine
 from gatewise.nn.options import Options
 
 State = tuple[Tensor, Tensor]
@@ -34,8 +34,8 @@ class Usual:
     __slots__ = ("_all", "_cache", "_configuration", "_dtype", "_engine", "_flat", "_options",
                  "_parameters", "_registered", "_shapes", "_sizes")  # fmt: skip
 
-    def __init__(self, lstm: Any, core: Core, parameters: list[Any]) -> None:
-        spec = core.spec
+    def __init__(self, lstm: Any, engine: Engine, parameters: list[Any]) -> None:
+        spec = engine.spec
         self._configuration = _configuration(lstm)
         self._registered = list(lstm._parameters.values())
         self._flat = list(lstm._flat_weights)
@@ -45,8 +45,8 @@ class Usual:
         self._shapes = [p.shape for p in self._parameters]
         self._sizes = spec.I, spec.L * spec.D, spec.D * spec.P, spec.P, spec.H
         self._options = Options(checkpoint_every=lstm.checkpoint_every)
-        self._engine = core.engine(0, spec.L)
-        self._cache = self._engine.cache(self._dtype)
+        self._engine = engine
+        self._cache = engine.cache(self._dtype)
 
     def call(self, lstm: Any, x: Any, hx: State | None) -> tuple[Tensor, State] | None:
         """Return what the LSTM returns; None, and nothing done, if this is not the usual call."""
@@ -68,8 +68,8 @@ class Usual:
             or [p.shape for p in parameters] != self._shapes
         ):
             return None
-        for p in parameters:  # plain before, and the same objects: their memory may be another
-            if p.dtype is not dtype or not p.is_contiguous() or not p.is_cpu or p.is_neg():
+        for p in parameters:  # the same objects, but `.data` may have given them other memory
+            if p.dtype is not dtype or not p.is_contiguous() or not paths.is_plain(p):
                 return None
         given = [x]
         if hx is not None:
@@ -90,25 +90,35 @@ class Usual:
             states = hx or (None, None)
             y, h_n, c_n = native.run(self._engine, x, *states, self._all, self._options)
             return y, (h_n, c_n)
-        h0, c0 = (0, 0) if hx is None else (hx[0].data_ptr(), hx[1].data_ptr())
+        addresses = [p.data_ptr() for p in parameters]
+        start, *states = [t.data_ptr() for t in given]
+        if not (start and all(states) and all(addresses)):
+            return None  # no memory behind a tensor: the long way says so
+        h0, c0 = states or (0, 0)
         # The quickest way to new memory that PyTorch has.
         y = x.new_empty_strided((T, B, columns), (B * columns, columns, 1))
         h_n = x.new_empty_strided((count, B, P), (B * P, P, 1))
         c_n = torch.empty_like(h_n) if P == H else x.new_empty_strided((count, B, H), (B * H, H, 1))
         self._cache.run(
-            [p.data_ptr() for p in parameters], T, B, torch.get_num_threads(), x.data_ptr(), h0, c0,
+            addresses, T, B, torch.get_num_threads(), start, h0, c0,
             y.data_ptr(), h_n.data_ptr(), c_n.data_ptr(),
         )  # fmt: skip
         return y, (h_n, c_n)
 
 
-def usual(lstm: Any, core: Core, parameters: list[Any]) -> Usual | None:
-    """Return what is usual for an LSTM whose call takes the native path; None if nothing is."""
-    if lstm.is_regularised or lstm.batch_first or lstm.learn_initial_state or core.frozen:
+def usual(lstm: Any, engine: Engine, parameters: list[Any]) -> Usual | None:
+    """Return what is usual for an LSTM whose call takes the native path; None if nothing is.
+
+    Args:
+        lstm: a `gatewise.nn.LSTM`.
+        engine: of all its layers.
+        parameters: `Core.parameters_of` it.
+    """
+    if lstm.is_regularised or lstm.batch_first or lstm.learn_initial_state or engine.frozen:
         return None
     if lstm.dropout and lstm.training:
         return None
     registered = set(map(id, lstm._parameters.values()))
     if any(p is not None and (id(p) not in registered or not p.is_leaf) for p in parameters):
         return None  # computed anew at each call, as by a parametrization, and part of a graph
-    return Usual(lstm, core, parameters)
+    return Usual(lstm, engine, parameters)

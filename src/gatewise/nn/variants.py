@@ -18,14 +18,23 @@ from gatewise.weights import PARAMETER_NAMES, variant_shapes
 
 _COST: Final = "runs step by step in PyTorch, 3 to 100 times slower (small sizes the most) than"
 
-_DETOURS: Final = {
-    "dtype": "in float16 or bfloat16. Make it float32 with module.float(): that runs on the core, "
-    'and with precision="bfloat16" on weights of half the bytes.',
-    "autocast": 'under torch.autocast. Call it under torch.autocast("cpu", enabled=False).',
-    "packed": "with a packed sequence or lengths while torch.compile compiles. Call it in a "
-    "function under torch.compiler.disable.",
+_DETOUR: Final = (
+    f"An LSTM that PyTorch does not have (another cell, or regularisers) {_COST} on the core: it "
+    "was called "
+)
+_SURPRISES: Final = {
+    "dtype": _DETOUR + "in float16 or bfloat16. Make it float32 with module.float(): that runs on "
+    'the core, and with precision="bfloat16" on weights of half the bytes.',
+    "autocast": _DETOUR
+    + 'under torch.autocast. Call it under torch.autocast("cpu", enabled=False).',
+    "packed": _DETOUR + "with a packed sequence or lengths while torch.compile compiles. Call it "
+    "in a function under torch.compiler.disable.",
+    "float32": "Under torch.autocast an LSTM computes in float32 here, and only its outputs have "
+    "autocast's dtype: this processor lacks what PyTorch needs, and the core emulates bfloat16 "
+    'alone, without regularisers. Call it under torch.autocast("cpu", enabled=False) to have '
+    "float32 outputs.",
 }
-"""How an LSTM was called that could have run on the core, and what to do about it."""
+"""What a call may do that its caller does not expect, and what to do about it."""
 
 _NOT_THE_CALLER: Final = ("gatewise", "torch")
 
@@ -95,19 +104,19 @@ def warn_of_a_detour(x: Tensor, ragged: bool) -> None:
         _warn_while_compiling_too("packed")
 
 
+def warn_of_float32() -> None:
+    """Warn, once, of a call under autocast that the core computes in float32."""
+    _warn_while_compiling_too("float32")
+
+
 @torch.compiler.assume_constant_result
-def _warn_while_compiling_too(detour: str) -> None:
-    _warn_once(detour)
+def _warn_while_compiling_too(surprise: str) -> None:
+    _warn_once(surprise)
 
 
 @cache
-def _warn_once(detour: str) -> None:
-    warnings.warn(
-        f"An LSTM that PyTorch does not have (another cell, or regularisers) {_COST} on the core: "
-        f"it was called {_DETOURS[detour]}",
-        UserWarning,
-        stacklevel=_level_of_the_caller(),
-    )
+def _warn_once(surprise: str) -> None:
+    warnings.warn(_SURPRISES[surprise], UserWarning, stacklevel=_level_of_the_caller())
 
 
 def _level_of_the_caller() -> int:

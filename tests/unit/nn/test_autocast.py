@@ -1,11 +1,16 @@
 """Under torch.autocast: where PyTorch can, what it computes; where it cannot, the core."""
 
+import warnings
+
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_sequence
 from twins import assert_same, gradients, twins
 
-from gatewise.nn import LSTM, autocast
+from gatewise.nn import LSTM, autocast, variants
+
+# Once, and held below.
+pytestmark = pytest.mark.filterwarnings("ignore:Under torch.autocast an LSTM computes in float32")
 
 KINDS = {
     "plain": {},
@@ -52,6 +57,28 @@ def test_states_and_modules_of_another_dtype(dtype, without_pytorch):
         assert_same(lstm(X, state), expected, rtol=0, atol=0)
         lstm.to(dtype)
         assert_same(lstm(X, tuple(s.to(dtype) for s in state)), expected, rtol=0.02, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("kw", "dtype"), [({}, torch.float16), ({"weight_dropout": 0.2}, torch.bfloat16)]
+)
+def test_float32_in_place_of_autocast_s_dtype_is_warned_of_once(kw, dtype, without_pytorch):
+    lstm = LSTM(4, 6, **kw).eval()
+    variants._warn_once.cache_clear()
+    with torch.autocast("cpu", dtype):
+        with pytest.warns(UserWarning, match="computes in float32 here") as caught:
+            lstm(X)
+        assert caught[0].filename == __file__
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            lstm(X)
+
+
+def test_emulated_bfloat16_needs_no_warning(without_pytorch):
+    variants._warn_once.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LSTM(4, 6)(X)
 
 
 @pytest.mark.parametrize("recorded", [True, False])

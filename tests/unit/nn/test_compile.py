@@ -1,6 +1,7 @@
 """The operators under torch.compile and torch.export, against the module run eagerly."""
 
 import gc
+import json
 from dataclasses import astuple
 
 import pytest
@@ -9,6 +10,7 @@ import torch._inductor.config
 from twins import assert_same
 
 from gatewise import Cell
+from gatewise.errors import ConfigError, ShapeError
 from gatewise.nn import LSTM, ops
 from gatewise.nn.native import Options
 from gatewise.nn.spec import Spec
@@ -218,3 +220,64 @@ def test_packed_weights_go_with_the_parameters():
     gc.collect()
     run(LSTM(I, H))
     assert len(ops._engines) == 1
+
+
+def call(**changes):
+    """One call of the operator as it should be, but for some arguments."""
+    spec = (*Spec(1, 1, I, H)[:-1], astuple(Cell()))
+    parameters = [p.detach() for p in LSTM(I, H).parameters()]
+    config = json.dumps([spec, Options(), None])
+    given = {"x": torch.zeros(2, 3, I), "parameters": parameters, "noise": [], "config": config}
+    given |= changes
+    return torch.ops.gatewise.lstm(
+        given["x"], None, None, given["parameters"], given["noise"], given["config"], False
+    )
+
+
+def config(sizes=(1, 1, I, H, 0, True, False), cell=(), options=(False, 0, None, None, None),
+           rates=None):  # fmt: skip
+    return json.dumps([[*sizes, cell or astuple(Cell())], options, rates])
+
+
+CONFIGS = {
+    "no JSON": "{",
+    "another object": "{}",
+    "nothing": "[]",
+    "deep": "[" * 100_000,
+    "fewer sizes": config((1, 1, I, H)),
+    "more sizes": config((1, 1, I, H, 0, True, False, 0)),
+    "a short cell": config(cell=("sigmoid", "sigmoid")),
+    "an unknown activation": config(cell=("x", *astuple(Cell())[1:])),
+    "three directions": config((1, 3, I, H, 0, True, False)),
+    "no layers": config((0, 1, I, H, 0, True, False)),
+    "a fraction": config((1, 1, I, 2.5, 0, True, False)),
+    "a flag as a size": config((True, 1, I, H, 0, True, False)),
+    "sizes that overflow": config((2**62, 1, I, H, 0, True, False)),
+    "a rate of two": config(rates=(2.0, 0.0)),
+    "a rate that is none": config(rates=("a", 0.0)),
+    "one rate": config(rates=(0.1,)),
+    "negative checkpoints": config(options=(False, -1, None, None, None)),
+    "a ragged batch": config(options=(False, 0, [3, 3], None, None)),
+}
+
+
+@pytest.mark.parametrize("text", CONFIGS.values(), ids=CONFIGS)
+def test_the_operator_refuses_a_config_that_is_none(text):
+    call(config=config())
+    with pytest.raises((ConfigError, ShapeError)):
+        call(config=text)
+
+
+def test_the_operator_refuses_other_numbers_of_tensors():
+    full = [p.detach() for p in LSTM(I, H).parameters()]
+    for parameters in (
+        [],
+        full[:3],
+        [*full, full[0]],
+        [None, *full[1:]],
+        [full[0], None, *full[2:]],
+    ):
+        with pytest.raises(ShapeError):
+            call(parameters=parameters)
+    with pytest.raises(ShapeError, match="1 masks"):
+        call(noise=[None])

@@ -124,16 +124,39 @@ def test_a_quantiser_that_passes_over_ours_is_told_of(kind):
         ({"cell": Cell(peephole=True)}, "its cell is Cell"),
         ({"zoneout": 0.1}, "it has regularisers"),
         ({"learn_initial_state": True}, "it learns its initial state"),
+        ({"precision": "bfloat16"}, "its precision is bfloat16"),
     ],
-    ids=["cell", "regularised", "learnt"],
+    ids=["cell", "regularised", "learnt", "bfloat16"],
 )
 def test_what_pytorch_does_not_have_is_neither_scripted_nor_quantised(kw, reason):
     model = nn.Sequential(LSTM(4, 6, **kw))
     with pytest.raises(ConfigError, match=reason):
         torch.jit.script(model)
-    with pytest.raises(ConfigError, match=reason):
-        torch.ao.quantization.quantize_dynamic(model, {LSTM})
+    with pytest.warns(UserWarning, match=f"no such LSTM, since {reason}"):
+        quantised = torch.ao.quantization.quantize_dynamic(model, {LSTM})
+    assert type(quantised[0]) is LSTM
     assert type(restore(model)[0]) is LSTM
+    assert all(getattr(model[0], name) == value for name, value in kw.items() if name != "zoneout")
+
+
+@pytest.mark.parametrize("tool", ["prepare", "prepare_qat"])
+@pytest.mark.parametrize("kw", [{"cell": Cell(peephole=True)}, {"zoneout": 0.1}], ids=repr)
+def test_a_whole_model_is_prepared_but_for_what_pytorch_does_not_have(tool, kw):
+    """A qconfig for a whole model reaches every module in it."""
+    model = Model(LSTM(4, 6, **kw)).train(tool == "prepare_qat")
+    model.qconfig = torch.ao.quantization.QConfig(
+        activation=torch.ao.quantization.FakeQuantize.with_args(),
+        weight=torch.ao.quantization.default_weight_fake_quant,
+    )
+    with pytest.warns(UserWarning, match="passes over this gatewise.nn.LSTM"):
+        prepared = getattr(torch.ao.quantization, tool)(model)
+    assert type(prepared.lstm) is LSTM
+    assert hasattr(prepared.head, "activation_post_process")
+    prepared(X)
+    if tool == "prepare":
+        converted = torch.ao.quantization.convert(prepared)
+        assert type(converted.lstm) is LSTM
+        assert type(converted.head) is torch.ao.nn.quantized.Linear
 
 
 def test_flat_weights_assigned_and_read():

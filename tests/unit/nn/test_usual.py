@@ -8,6 +8,7 @@ from torch.nn.utils import prune as prune_module
 from twins import assert_same, gradients, twins
 
 from gatewise import Cell
+from gatewise.errors import ShapeError
 from gatewise.nn import LSTM
 
 X = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
@@ -96,3 +97,44 @@ def test_tensors_of_another_graph_are_not_kept():
     graph = weakref.ref(fast["weight_ih_l0"])
     del fast
     assert graph() is None
+
+
+@pytest.mark.parametrize("called", [False, True])
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("what", ["x", "h0", "c0", "weight_ih_l0", "weight_hh_l0", "bias_ih_l0"])
+def test_a_tensor_whose_memory_was_given_back_is_refused(what, called, recorded):
+    """An address of 0 means "not given" to the core: left out in silence, or read."""
+    lstm = LSTM(4, 6)
+    tensors = {"x": X.clone(), "h0": torch.ones(1, 3, 6), "c0": torch.ones(1, 3, 6)}
+    call = tensors["x"], (tensors["h0"], tensors["c0"])
+    with torch.set_grad_enabled(recorded):
+        if called:
+            lstm(*call)
+        tensor = tensors[what] if what in tensors else getattr(lstm, what)
+        size = tensor.untyped_storage().nbytes()
+        tensor.untyped_storage().resize_(0)
+        with pytest.raises(ShapeError, match="has no memory: expected"):
+            lstm(*call)
+        tensor.untyped_storage().resize_(size)
+        with torch.no_grad():
+            tensor.fill_(0.5)
+        lstm(*call)
+
+
+def test_zeros_without_memory_take_the_long_way():
+    ours, theirs = twins()
+    for module in (ours, theirs):
+        with torch.no_grad():
+            module(X)
+        module.bias_ih_l0.data = torch._efficientzerotensor(24)
+    with torch.no_grad():
+        ours_now, theirs.bias_ih_l0.data = ours(X), torch.zeros(24)
+        assert_same(ours_now, theirs(X))
+
+
+def test_a_replaced_parameter_is_let_go():
+    lstm = LSTM(4, 6)
+    lstm(X)
+    old = [weakref.ref(p) for p in lstm.parameters()]
+    lstm.load_state_dict({k: v.clone() for k, v in lstm.state_dict().items()}, assign=True)
+    assert [ref() for ref in old] == [None] * 4

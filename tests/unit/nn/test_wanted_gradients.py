@@ -7,6 +7,7 @@ import torch
 
 from gatewise import Cell
 from gatewise.nn import LSTM
+from gatewise.nn.engine import Engine
 
 CASES = {
     "plain": {},
@@ -47,13 +48,34 @@ def test_some_gradients_have_the_bits_of_all(kwargs):
             assert torch.equal(found[name], every[name]), (wanted, name)
 
 
-def test_frozen_weights_take_no_memory_for_gradients():
-    lstm = LSTM(4, 7).requires_grad_(False)
-    x = torch.randn(3, 2, 4, requires_grad=True)
-    y, _ = lstm(x)
-    y.sum().backward()
-    assert x.grad is not None
-    assert all(p.grad is None for p in lstm.parameters())
+class Spy:
+    """Packed weights that keep what they were asked for in backward."""
+
+    def __init__(self, weights, calls):
+        self.weights, self.calls = weights, calls
+
+    def __getattr__(self, name):
+        return getattr(self.weights, name)
+
+    def backward(self, call, **given):
+        self.calls.append(given)
+        self.weights.backward(call, **given)
+
+
+def test_the_core_is_asked_for_no_gradient_that_is_not_wanted(monkeypatch):
+    calls, pack = [], Engine.pack
+    monkeypatch.setattr(Engine, "pack", lambda *args: Spy(pack(*args), calls))
+    lstm, x = LSTM(4, 7), torch.randn(3, 2, 4, requires_grad=True)
+    for frozen in (False, True):
+        lstm.requires_grad_(not frozen)
+        y, _ = lstm(x)
+        y.sum().backward()
+    full, without = calls
+    assert all(full["gradients"])
+    assert without["gradients"] == (0, 0, 0)
+    assert full["dx"][0]
+    assert without["dx"][0]
+    assert (full["dh0"], full["dc0"]) == (without["dh0"], without["dc0"]) == (0, 0)
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
