@@ -23,8 +23,7 @@ GRID = [
     (32, 100, 64, 64), (32, 100, 128, 128), (64, 100, 256, 256), (256, 24, 32, 128),
     (8, 40, 32, 64), (1, 1, 8, 8),
 ]  # fmt: skip
-# Of the last two backward alone is timed: of all gradients, and of the input alone where the weights
-# are frozen.
+# Of the last two backward alone is timed: all gradients, or with frozen weights that of the input.
 KINDS = ("inference", "training", "ragged", "peepholes", "backward", "frozen")
 
 WORKER = """
