@@ -148,8 +148,9 @@ struct ForwardPlan;
 template <class Real>
 using SharedWeights = std::shared_ptr<const Weights<Real>>;
 
-// parameters: [L * D]. Returns null if the sizes fail `check` or there is no memory for the weights;
-// for what is small, a few bytes per layer, operator new answers, here and in `WeightsCache::get`.
+// parameters: [L * D]. Returns null if the sizes fail `check` or there is no memory for the
+// weights; for what is small, a few bytes per layer, operator new answers, here and in
+// `WeightsCache::get`.
 template <class Real>
 SharedWeights<Real> pack(const Network& network, std::span<const Parameters<Real>> parameters);
 
