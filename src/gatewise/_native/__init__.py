@@ -21,7 +21,6 @@ from gatewise._native._core import (
     activate,
     is_well_packed,
     isa_name,
-    release_memory,
 )
 from gatewise._native._core import fma_peak_gflops as peak_gflops
 from gatewise._native.call import make_call
@@ -90,6 +89,17 @@ def select_isa(name: str) -> None:
 
 if os.environ.get("GATEWISE_ISA"):
     select_isa(os.environ["GATEWISE_ISA"])
+
+
+def release_memory() -> None:
+    """Give back the memory that the core keeps for later calls and that is not in use.
+
+    Those are the tapes and the scratch of calls that have ended, up to 256 MB of each. Packed
+    weights go with their module.
+
+    >>> release_memory()
+    """
+    _core.release_memory()
 
 
 def thread_count() -> int:

@@ -74,6 +74,11 @@ class Summary:
     Attributes:
         native: names of those of `gatewise.nn`.
         left: the others' names, each with what keeps `accelerate` from it, or what it needs.
+
+    >>> model = torch.nn.Sequential(LSTM(4, 8), torch.nn.LSTM(8, 2), torch.nn.Linear(2, 1))
+    >>> summary = accelerated(model)
+    >>> summary.native, list(summary.left)
+    (('0',), ['1'])
     """
 
     native: tuple[str, ...]

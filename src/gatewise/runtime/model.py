@@ -34,6 +34,12 @@ def load(path: str | os.PathLike[str], precision: _native.Precision = "full") ->
     Raises:
         ModelFileError: the file is missing, damaged, or not an LSTM of ours.
         ConfigError: `precision` is another.
+
+    >>> import os, tempfile, torch, gatewise.weights
+    >>> path = os.path.join(tempfile.mkdtemp(), "lstm.safetensors")
+    >>> gatewise.weights.save_lstm(torch.nn.LSTM(3, 4), path)
+    >>> load(path).weights.config.input_size
+    3
     """
     return Model(load_lstm(path), precision)
 
@@ -89,6 +95,12 @@ class Model:
 
         Raises:
             ShapeError, DtypeError: x, lengths, state or out do not fit the LSTM.
+
+        >>> import torch, gatewise.weights
+        >>> model = Model(gatewise.weights.from_module(torch.nn.LSTM(3, 4)))
+        >>> y, (h, c) = model.run(np.ones((5, 2, 3), np.float32))
+        >>> y.shape, h.shape, c.shape
+        ((5, 2, 4), (1, 2, 4), (1, 2, 4))
         """
         config, core = self.weights.config, self.network
         plain = lengths is None and state is None and not config.batch_first

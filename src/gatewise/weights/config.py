@@ -38,6 +38,9 @@ class LSTMConfig:
     Raises:
         ConfigError: a size is not positive, or so large that the parameters could not be
             addressed; proj_size is not below hidden_size; or a value has another type.
+
+    >>> LSTMConfig(3, 4, bidirectional=True).directions
+    2
     """
 
     input_size: int

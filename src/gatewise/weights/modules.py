@@ -27,6 +27,13 @@ class LSTMWeights:
     Args:
         config: what it is.
         arrays: every parameter under its name in the state_dict, such as "weight_ih_l0".
+
+    >>> config = LSTMConfig(3, 4)
+    >>> shapes = expected_shapes(config)
+    >>> weights = LSTMWeights(config, {k: np.zeros(v, np.float32) for k, v in shapes.items()})
+    >>> weights.check()
+    >>> weights.layer(0, 0)["w_ih"].shape
+    (16, 3)
     """
 
     config: LSTMConfig
@@ -98,6 +105,10 @@ def from_module(module: Any) -> LSTMWeights:
     Raises:
         ModuleError: it is something else, or its parameters are not those of an LSTM.
         DtypeError: a parameter has a dtype that NumPy lacks, such as bfloat16.
+
+    >>> import torch
+    >>> sorted(from_module(torch.nn.LSTM(3, 4)).arrays)
+    ['bias_hh_l0', 'bias_ih_l0', 'weight_hh_l0', 'weight_ih_l0']
     """
     fault = _fault(module)
     if fault:

@@ -47,6 +47,12 @@ def save_lstm(module: Any, path: str | os.PathLike[str]) -> None:
         ShapeError, DtypeError: the arrays of an `LSTMWeights` are not those of its configuration,
             or are not float32 or float64 throughout.
         OSError: the folder does not exist or is not writable, or the disk is full.
+
+    >>> import tempfile, torch
+    >>> path = Path(tempfile.mkdtemp(), "lstm.safetensors")
+    >>> save_lstm(torch.nn.LSTM(3, 4), path)
+    >>> load_lstm(path).config.hidden_size
+    4
     """
     weights = module if isinstance(module, LSTMWeights) else from_module(module)
     if weights.config.cell.has_callables:
@@ -63,8 +69,17 @@ def save_lstm(module: Any, path: str | os.PathLike[str]) -> None:
 def load_lstm(path: str | os.PathLike[str]) -> LSTMWeights:
     """Read what `save_lstm` wrote.
 
+    Args:
+        path: the file; it is read whole, not mapped.
+
     Raises:
         ModelFileError: the file is missing, cut short, altered, or not an LSTM of ours.
+
+    >>> import tempfile, torch
+    >>> path, lstm = Path(tempfile.mkdtemp(), "lstm.safetensors"), torch.nn.LSTM(3, 4)
+    >>> save_lstm(lstm, path)
+    >>> load_lstm(path) == from_module(lstm)
+    True
     """
     content, name = model_content(path), shown(Path(path).name)
     try:
