@@ -68,8 +68,14 @@ class Usual:
             or [p.shape for p in parameters] != self._shapes
         ):
             return None
-        for p in parameters:  # the same objects, but `.data` may have given them other memory
-            if p.dtype is not dtype or not p.is_contiguous() or not paths.is_plain(p):
+        for p in parameters:  # plain before, and the same objects; `.data` may have changed them
+            if (
+                p.dtype is not dtype
+                or not p.is_contiguous()
+                or not p.is_cpu
+                or p.is_neg()
+                or p._is_zerotensor()
+            ):
                 return None
         given = [x]
         if hx is not None:
