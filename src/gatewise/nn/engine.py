@@ -47,7 +47,7 @@ class Engine:
         """
         if [p if p is None else p.shape for p in parameters] != self._shapes:
             self.spec.check(parameters)
-        if not all([p is None or p.is_contiguous() for p in parameters]):
+        if not all(p is None or p.is_contiguous() for p in parameters):
             parameters = [None if p is None else p.contiguous() for p in parameters]
         packed = self.cache(dtype)
         addresses = addresses_of(parameters)

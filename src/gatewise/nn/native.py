@@ -45,7 +45,7 @@ def run(
         y [T, B, D*P] (in memory [B, T, D*P] if batch_first), h_n [L*D, B, P], c_n [L*D, B, H].
     """
     if torch.is_grad_enabled() and any(
-        [t is not None and t.requires_grad for t in (x, h0, c0, *parameters)]
+        t is not None and t.requires_grad for t in (x, h0, c0, *parameters)
     ):
         outputs = _Layers.apply(engine, options, x, h0, c0, *parameters)
         return cast(tuple[Tensor, Tensor, Tensor], outputs)
