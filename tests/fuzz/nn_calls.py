@@ -233,13 +233,7 @@ def check(case: Case) -> str:
         elif oracle.is_wild(expected):
             return "bits"
         single = np.float32 if case.dtype == torch.float32 else np.float64
-        roundings = [(seed, 1.0) for seed in range(3)]
-        roundings += [(9 + k, 16.0) for k in range(12 * oracle.is_kinked(case.cell))]
-
-        def otherwise() -> list[dict[str, Any]]:
-            with oracle.computing_in(single):
-                return [case.expected(oracle.off_by_half_units(k, single, u)) for k, u in roundings]
-
+        otherwise = oracle.rounded_otherwise(case.expected, case.cell, single)
         tolerance = oracle.BFLOAT16_TOLERANCE if case.bfloat16 else None
         if case.bfloat16:
             expected = {n: expected[n] for n in ("y", "h_n", "c_n")}

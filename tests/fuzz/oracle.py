@@ -122,6 +122,26 @@ def computing_in(dtype: Any) -> Iterator[None]:
         yield
 
 
+def rounded_otherwise(
+    expected: Callable[[Callable[[Array], Array]], Results], cell: Cell, dtype: Any
+) -> Callable[[], list[Results]]:
+    """What the oracle says in a call's precision of inputs that are rounded otherwise.
+
+    Args:
+        expected: the oracle, given how inputs and parameters are rounded.
+        cell: at a kink, a rounding decides on which side an input stands: more and larger ones.
+        dtype: the call's precision.
+    """
+    roundings = [(seed, 1.0) for seed in range(3)]
+    roundings += [(9 + k, 16.0) for k in range(12 * is_kinked(cell))]
+
+    def found() -> list[Results]:
+        with computing_in(dtype):
+            return [expected(off_by_half_units(k, dtype, units)) for k, units in roundings]
+
+    return found
+
+
 def is_wild(expected: Results) -> bool:
     """Whether the numbers explode, so that there is no bound."""
     return any(

@@ -167,7 +167,7 @@ def _compare(
                 return "bits"
         elif oracle.is_wild(exact):
             return "bits"
-        otherwise = [oracle.off_by_half_units(k, x.dtype) for k in range(3)]
         tolerance = oracle.BFLOAT16_TOLERANCE if precision == "bfloat16" else None
-        oracle.check_near(got, exact, x.dtype, lambda: [expected(o) for o in otherwise], tolerance)
+        otherwise = oracle.rounded_otherwise(expected, lstm.cell, x.dtype)
+        oracle.check_near(got, exact, x.dtype, otherwise, tolerance)
     return "oracle"
