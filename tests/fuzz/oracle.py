@@ -26,8 +26,9 @@ Array = NDArray[Any]
 Results = dict[str, Any]
 
 TOLERANCE = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 4e-5}
-BFLOAT16_TOLERANCE = 0.1
-"""Against the network that is not rounded; it finds garbage, the parity tests find the rest."""
+BFLOAT16_TOLERANCE = 0.2
+"""Against the network that is not rounded; it finds garbage, the parity tests find the rest. A cell
+that forgets nothing adds up the roundings of all steps: .11 was seen after 140."""
 ROUNDINGS = 40
 WILD = {"outputs": 100.0, "gradients": 1e4}
 """Networks without bounds may explode; beyond these magnitudes only crashes and bits count."""
