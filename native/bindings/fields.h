@@ -62,6 +62,17 @@ struct NoiseFields {
   }
 };
 
+// What a run is made to do: addresses; see gatewise::Edits.
+struct EditFields {
+  Address input_gate = 0, forget_gate = 0, candidate = 0, output_gate = 0;
+  Address cell_state = 0, cell_output = 0;
+  template <class Real>
+  gatewise::Edits<Real> as() const {
+    return {at<const Real>(input_gate),  at<const Real>(forget_gate), at<const Real>(candidate),
+            at<const Real>(output_gate), at<const Real>(cell_state),  at<const Real>(cell_output)};
+  }
+};
+
 // What forward and backward share: gatewise::Call but for the weights. The caller keeps ragged
 // alive.
 struct CallFields {
@@ -72,6 +83,7 @@ struct CallFields {
   int64_t checkpoint_every;
   const Ragged* ragged;
   std::optional<NoiseFields> noise;
+  std::optional<EditFields> edits;
 
   template <class Real>
   gatewise::Sequence<Real> sequence(const Rows& rows) const {
@@ -89,6 +101,7 @@ struct CallFields {
             .checkpoint_every = checkpoint_every,
             .ragged = ragged,
             .noise = noise ? noise->as<Real>() : gatewise::Noise<Real>{},
+            .edits = edits ? edits->as<Real>() : gatewise::Edits<Real>{},
             .poll = {signalled, nullptr}};
   }
 };

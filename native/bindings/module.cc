@@ -53,12 +53,16 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
   nb::class_<Packed>(m, weights, "Packed weights of a network; see lstm.h.")
       .def("tape_size", &Packed::tape_size, "T"_a, "B"_a, "checkpoint_every"_a = 0,
            "ragged"_a.none() = nb::none())
-      .def("tape", &Packed::tape, "T"_a, "B"_a, "checkpoint_every"_a = 0,
+      .def("tape", &Packed::template tape<nb::pytorch>, "T"_a, "B"_a, "checkpoint_every"_a = 0,
+           "ragged"_a.none() = nb::none())
+      .def("tape_array", &Packed::template tape<nb::numpy>, "T"_a, "B"_a, "checkpoint_every"_a = 0,
            "ragged"_a.none() = nb::none())
       .def("forward", &Packed::forward, "call"_a, nb::kw_only(), "y"_a, "h_n"_a, "c_n"_a, "tape"_a)
       .def("try_run", try_run<Real>, "x"_a, "y"_a, "h_n"_a, "c_n"_a, "threads"_a)
       .def("backward", &Packed::backward, "call"_a, nb::kw_only(), "y"_a, "tape"_a, "dy"_a,
-           "dh_n"_a, "dc_n"_a, "dx"_a, "dh0"_a, "dc0"_a, "gradients"_a)
+           "dh_n"_a, "dc_n"_a, "dx"_a, "dh0"_a, "dc0"_a, "gradients"_a, "gate_gradients"_a = 0)
+      .def("read_tape", &Packed::read_tape, "call"_a, nb::kw_only(), "tape"_a, "input_gate"_a,
+           "forget_gate"_a, "candidate"_a, "output_gate"_a, "cell_state"_a)
       .def("stream", make_stream<Real>, "B"_a, "rate_h"_a = 0, "rate_c"_a = 0);
   nb::class_<Cache>(m, cache, "Packs weights when they have changed; see lstm.h.")
       .def(
@@ -104,12 +108,17 @@ NB_MODULE(_core, m) {
       .def(nb::init<Address, Address, Address, double, double>(), nb::kw_only(),
            "recurrent_mask"_a = 0, "zoneout_h"_a = 0, "zoneout_c"_a = 0, "rate_h"_a = 0,
            "rate_c"_a = 0);
+  nb::class_<EditFields>(m, "Edits", "What a run is made to do; see gatewise::Edits in lstm.h.")
+      .def(nb::init<Address, Address, Address, Address, Address, Address>(), nb::kw_only(),
+           "input_gate"_a = 0, "forget_gate"_a = 0, "candidate"_a = 0, "output_gate"_a = 0,
+           "cell_state"_a = 0, "cell_output"_a = 0);
   nb::class_<CallFields>(m, "Call",
                          "What forward and backward share; see gatewise::Call in lstm.h.")
       .def(
           "__init__",
           [](CallFields* self, int64_t T, int64_t B, int threads, const Rows& x, Address h0,
-             Address c0, int64_t checkpoint_every, const Ragged* ragged, const NoiseFields* noise) {
+             Address c0, int64_t checkpoint_every, const Ragged* ragged, const NoiseFields* noise,
+             const EditFields* edits) {
             new (self) CallFields{T,
                                   B,
                                   threads,
@@ -118,10 +127,12 @@ NB_MODULE(_core, m) {
                                   c0,
                                   checkpoint_every,
                                   ragged,
-                                  noise ? std::optional(*noise) : std::nullopt};
+                                  noise ? std::optional(*noise) : std::nullopt,
+                                  edits ? std::optional(*edits) : std::nullopt};
           },
           nb::kw_only(), "T"_a, "B"_a, "threads"_a, "x"_a, "h0"_a, "c0"_a, "checkpoint_every"_a = 0,
-          "ragged"_a.none() = nb::none(), "noise"_a.none() = nb::none(), nb::keep_alive<1, 9>());
+          "ragged"_a.none() = nb::none(), "noise"_a.none() = nb::none(),
+          "edits"_a.none() = nb::none(), nb::keep_alive<1, 9>());
   m.def(
       "is_well_packed",
       [](Address batch_sizes, size_t T, int64_t N) {

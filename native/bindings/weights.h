@@ -24,7 +24,8 @@ class PackedWeights {
     return gatewise::tape_size(*weights_, T, B, checkpoint_every, ragged);
   }
 
-  // A tensor of that size, from memory that is used again.
+  // A tensor or an array of that size, from memory that is used again.
+  template <class Framework>
   auto tape(int64_t T, int64_t B, int64_t checkpoint_every, const Ragged* ragged) const {
     const size_t size = tape_size(T, B, checkpoint_every, ragged);
     auto memory = std::make_unique<gatewise::TapeMemory>(size * sizeof(Real));
@@ -32,7 +33,7 @@ class PackedWeights {
     if (!data) throw std::bad_alloc();
     const nb::capsule owner(memory.release(),
                             [](void* p) noexcept { delete static_cast<gatewise::TapeMemory*>(p); });
-    return nb::ndarray<nb::pytorch, Real, nb::ndim<1>>(data, {size}, owner);
+    return nb::ndarray<Framework, Real, nb::ndim<1>>(data, {size}, owner);
   }
 
   void forward(const CallFields& call, const Rows& y, Address h_n, Address c_n,
@@ -49,8 +50,8 @@ class PackedWeights {
   // gradients: of each layer and direction dw_ih, dw_hh, db, and those of what else the cell has;
   // an address of 0: not wanted.
   void backward(const CallFields& call, const Rows& y, Address tape, const Rows& dy, Address dh_n,
-                Address dc_n, const Rows& dx, Address dh0, Address dc0,
-                const nb::tuple& gradients) const {
+                Address dc_n, const Rows& dx, Address dh0, Address dc0, const nb::tuple& gradients,
+                Address gate_gradients) const {
     std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
     const gatewise::Cell& cell = network_.cell;
     Addresses<Real> next(gradients);
@@ -74,7 +75,19 @@ class PackedWeights {
                                        .dx = call.sequence<Real>(dx),
                                        .dh0 = at<Real>(dh0),
                                        .dc0 = at<Real>(dc0),
-                                       .gradients = out});
+                                       .gradients = out,
+                                       .gate_gradients = at<Real>(gate_gradients)});
+    });
+  }
+
+  // What forward has kept, in the input's order.
+  void read_tape(const CallFields& call, Address tape, Address input_gate, Address forget_gate,
+                 Address candidate, Address output_gate, Address cell_state) const {
+    without_gil([&] {
+      return gatewise::read_tape<Real>(
+          call.with<Real>(*weights_), at<const Real>(tape),
+          {at<Real>(input_gate), at<Real>(forget_gate), at<Real>(candidate), at<Real>(output_gate),
+           at<Real>(cell_state)});
     });
   }
 
@@ -174,7 +187,8 @@ bool try_run(const PackedWeights<Real>& weights, nb::handle x, nb::handle y, nb:
     return false;
   }
   const auto address = [](const Buffer<Real>& a) { return reinterpret_cast<Address>(a.data()); };
-  const CallFields call{T, B, threads, {address(in), B * I, I}, 0, 0, 0, nullptr, std::nullopt};
+  const CallFields call{
+      T, B, threads, {address(in), B * I, I}, 0, 0, 0, nullptr, std::nullopt, std::nullopt};
   weights.forward(call, {address(to), B * D * P, D * P}, address(h), address(c), 0);
   return true;
 }

@@ -34,7 +34,7 @@ class Backward {
  private:
   // The first layer with a gradient that is wanted; L if there is none.
   int64_t lowest_wanted() const {
-    if (args_.dx.data || args_.dh0 || args_.dc0) return 0;
+    if (args_.dx.data || args_.dh0 || args_.dc0 || args_.gate_gradients) return 0;
     for (int64_t k = 0; k < at_.net.L * at_.net.D; ++k) {
       if (args_.gradients[static_cast<size_t>(k)].any()) return k / at_.net.D;
     }
@@ -156,6 +156,9 @@ class Backward {
     made.db = room(Slot::kDBias, want.db, sizes.bias);
     made.dpeephole = room(Slot::kDPeephole, want.dpeephole, 3 * sizes.unit);
     made.dgates_x = norm ? room(Slot::kDGatesX, true, chunk * sizes.gates) : made.dgates;
+    if (args_.gate_gradients) {
+      made.gate_gradients = args_.gate_gradients + index * s.T * s.B * 4 * s.H;
+    }
     made.dgates_pre = norm ? room(Slot::kDGatesPre, true, chunk * sizes.gates) : made.dgates;
     if (made.staged) made.staging = staging(sizes, chunk, d, want);
     return made;
@@ -265,7 +268,9 @@ class Backward {
 template <class Real>
 Status backward(const BackwardArgs<Real>& args) {
   if (!check(args.call.weights.network, args.call.T, args.call.B)) return Status::kBadSize;
-  if (args.call.noise.any() && args.call.checkpoint_every) return Status::kBadSize;
+  const bool keeps_all = args.call.checkpoint_every == 0;
+  if ((args.call.noise.any() || args.gate_gradients) && !keeps_all) return Status::kBadSize;
+  if (args.call.edits.any()) return Status::kBadSize;
   return Backward<Real>(args).run();
 }
 

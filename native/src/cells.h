@@ -102,11 +102,26 @@ GATEWISE_INLINE Vec<Real> gate_gradients(const Cell& cell, const Real* tape,
   return fma(d[0], see[0], fma(d[1], see[1], dc * gate.f));
 }
 
+// Changes nothing of what a cell does; see StagedRows for what else may stand in its place.
+struct NoEdit {
+  template <class Row>
+  void gates(int, Row&) const {}
+  template <class Vector>
+  Vector cell(int, Vector c) const {
+    return c;
+  }
+  template <class Vector>
+  Vector output_gate(int, Vector o) const {
+    return o;
+  }
+};
+
 // Any cell, up to c: pre holds the gates before their nonlinearity, and afterwards f, c and o in
-// its last three vectors.
-template <class Real>
+// its last three vectors. edit: called with the row for i, f and g, then for c, then for o.
+template <class Real, class Edit = NoEdit>
 __attribute__((noinline)) void update_cells(const Cell& cell, Vec<Real> (*pre)[kGates],
-                                            const CellRows<Real>& rows, int n) {
+                                            const CellRows<Real>& rows, int n,
+                                            const Edit& edit = {}) {
   constexpr int V = kLanes<Real>;
   for (int r = 0; rows.see && r < n; ++r) {
     const Real* see = rows.see + r * rows.see_stride;
@@ -127,8 +142,9 @@ __attribute__((noinline)) void update_cells(const Cell& cell, Vec<Real> (*pre)[k
   scale_all<Real, kGates>(cell.candidate, &pre[0][2], n);
   for (int r = 0; r < n; ++r) {
     if (cell.coupled) pre[r][1] = splat(Real{1}) - pre[r][0];
+    edit.gates(r, pre[r]);
     const Vec<Real> c_prev = load(rows.c_prev + r * rows.c_prev_stride);
-    const Vec<Real> c = fma(pre[r][1], c_prev, pre[r][0] * pre[r][2]);
+    const Vec<Real> c = edit.cell(r, fma(pre[r][1], c_prev, pre[r][0] * pre[r][2]));
     store(rows.c + r * rows.c_stride, c);
     pre[r][2] = c;
     if (rows.see) pre[r][3] = fma(load(rows.see + r * rows.see_stride + 2 * V), c, pre[r][3]);
@@ -138,6 +154,7 @@ __attribute__((noinline)) void update_cells(const Cell& cell, Vec<Real> (*pre)[k
     store(rows.gates + r * rows.gates_stride + 3 * V, pre[r][3]);
   }
   scale_all<Real, kGates>(cell.output_gate, &pre[0][3], n);
+  for (int r = 0; r < n; ++r) pre[r][3] = edit.output_gate(r, pre[r][3]);
 }
 
 // And from there to h.

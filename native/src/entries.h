@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lines.h"
+#include "recording.h"
 #include "vector_gradients.h"
 
 namespace gatewise::GATEWISE_ISA {

@@ -196,7 +196,8 @@ size_t tape_size(const Weights<Real>& weights, int64_t T, int64_t B, int64_t che
 template <class Real>
 Status forward(const ForwardArgs<Real>& args) {
   if (!check(args.call.weights.network, args.call.T, args.call.B)) return Status::kBadSize;
-  if (args.tape && args.call.noise.any() && args.call.checkpoint_every) return Status::kBadSize;
+  const bool disturbed = args.call.noise.any() || args.call.edits.any();
+  if (args.tape && disturbed && args.call.checkpoint_every) return Status::kBadSize;
   if (args.call.B == 0) return Status::kOk;
   return Forward<Real>(args).run();
 }

@@ -217,6 +217,8 @@ constexpr KernelTable<Real> table() {
                          .projection_gradient = projection_gradient<Real>,
                          .input_gradient = input_gradient<Real>,
                          .unpack_gradients = unpack_panel<Real>,
+                         .read_tape = read_tape<Real>,
+                         .read_gradients = read_gradients<Real>,
                          .add = add<Real>,
                          .activate = activate<Real>};
   if constexpr (kIsPair<Weight>) {

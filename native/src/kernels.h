@@ -61,6 +61,14 @@ struct LayerNoise {
   Real rate_h = 0, rate_c = 0;
 };
 
+// What the units of one layer and direction are made to do: [T, B, H] each, or null; see Edits.
+template <class Real>
+struct LayerEdits {
+  const Real *i = nullptr, *f = nullptr, *g = nullptr, *o = nullptr;
+  const Real *c = nullptr, *output = nullptr;
+  bool any() const { return i || f || g || o || c || output; }
+};
+
 // What every pass over one layer in one direction needs: forward, backward and a stream.
 template <class Real>
 struct LayerPlan {
@@ -69,6 +77,7 @@ struct LayerPlan {
   Cell cell = {};
   Extras<Real> extras = {};
   LayerNoise<Real> noise = {};
+  LayerEdits<Real> edits = {};
   bool staged = false;  // see staged.h
   Sequence<const Real> x = {};
   State<Real> h0 = {};
@@ -116,6 +125,7 @@ struct BackwardPlan : LayerPlan<Real> {
   // Layer norms stand between the gates and their products: dgates as W_ih meets them, and as the
   // bias does. Else both are dgates.
   Real *dgates_x = nullptr, *dgates_pre = nullptr;
+  Real* gate_gradients = nullptr;  // [T, B, 4, H] out: dgates_pre in the input's order
   Staging<Real> staging = {};
 };
 
@@ -188,6 +198,10 @@ struct KernelTable {
   // Each of the three may be null.
   void (*unpack_gradients)(const BackwardPlan<Real>&, int64_t panel, Real* dw_ih, Real* dw_hh,
                            Real* db);
+  // What traces are made of; see recording.h.
+  void (*read_tape)(const LayerPlan<Real>&, const Tape<const Real>&, Range steps,
+                    const Activity<Real>&);
+  void (*read_gradients)(const BackwardPlan<Real>&, Range steps);
   void (*add)(Real* to, const Real* from, int64_t n);
   void (*activate)(const Activation&, int64_t n, const Real* x, Real* y);
 };

@@ -50,6 +50,7 @@ class LayerBackward {
         gradients_by_rows(steps);
       }
       if (patience.ends()) return Status::kCancelled;
+      if (plans_[0].gate_gradients) read_gradients(steps);
       products(steps);
       end = steps.first;
       if (patience.ends()) return Status::kCancelled;
@@ -103,6 +104,14 @@ class LayerBackward {
                             operand_columns(item / D_));
     };
     parallel_for(threads_, D_ * operand_blocks(), operand);
+  }
+
+  void read_gradients(Range steps) {
+    const auto item = [&](int64_t item, int) {
+      const int64_t step = steps.first + item / D_;
+      kernels_.read_gradients(plans_[static_cast<size_t>(item % D_)], {step, step + 1});
+    };
+    parallel_for(threads_, D_ * steps.size(), item);
   }
 
   // The products of the dgates of a chunk: dW, db and dx.

@@ -50,6 +50,33 @@ class Zoneout {
   const Vec<Real> rate_;
 };
 
+// What the panels of a row, from one on, are made to do at one time.
+template <class Real>
+class PanelEdits {
+ public:
+  PanelEdits(const LayerEdits<Real>& edits, const Shape& s, int64_t t, int64_t b, int64_t panel)
+      : edits_(edits), first_((t * s.B + b) * s.H), unit_(panel * kLanes<Real>), H_(s.H) {}
+  void gates(int k, Vec<Real> (&gate)[kGates]) const {
+    gate[0] = put(edits_.i, k, gate[0]);
+    gate[1] = put(edits_.f, k, gate[1]);
+    gate[2] = put(edits_.g, k, gate[2]);
+  }
+  Vec<Real> cell(int k, Vec<Real> c) const { return put(edits_.c, k, c); }
+  Vec<Real> output_gate(int k, Vec<Real> o) const { return put(edits_.o, k, o); }
+  Vec<Real> cell_output(int k, Vec<Real> m) const { return put(edits_.output, k, m); }
+
+ private:
+  Vec<Real> put(const Real* edits, int k, Vec<Real> was) const {
+    if (!edits) return was;
+    const int64_t unit = unit_ + k * kLanes<Real>;
+    const int lanes = static_cast<int>(std::min<int64_t>(kLanes<Real>, H_ - unit));
+    const Vec<Real> now = load_first(edits + first_ + unit, lanes);
+    return now == now ? now : was;
+  }
+  const LayerEdits<Real>& edits_;
+  const int64_t first_, unit_, H_;
+};
+
 template <class Real, class Weight>
 class StagedRows {
  public:
@@ -186,12 +213,16 @@ class StagedRows {
   }
 
   // o * psi(c): h, or the operand of the projection.
-  void squash_cells(int64_t, Range rows) {
+  void squash_cells(int64_t step, Range rows) {
     const int n = static_cast<int>(panels());
     for (int64_t b = rows.first; b < rows.end; ++b) {
       auto* pre = gates(b);
       squash<Real, kGates>(plan_.cell.cell_output, &pre[0][2], n);
       scale_all<Real, kGates>(plan_.cell.cell_output, &pre[0][2], n);
+      if (plan_.edits.output) {
+        const PanelEdits<Real> edit(plan_.edits, s_, time(step, b), b, 0);
+        for (int k = 0; k < n; ++k) pre[k][2] = edit.cell_output(k, pre[k][2]);
+      }
       Real* to = plan_.extras.project ? row(b).m : row(b).h;
       for (int64_t panel = 0; panel < panels(); ++panel) {
         const int lanes = static_cast<int>(std::min<int64_t>(V, s_.H - panel * V));
@@ -274,13 +305,19 @@ class StagedRows {
     Vec<Real> before[kAtOnce];
     for (int64_t k = 0; k < n; ++k) before[k] = load(at.c_prev + k * at.c_prev_stride);
     auto* pre = gates(b) + panel;
-    update_cells(plan_.cell, pre, at, static_cast<int>(n));
+    const PanelEdits<Real> edit(plan_.edits, s_, time(step, b), b, panel);
+    if (plan_.edits.any()) {
+      update_cells(plan_.cell, pre, at, static_cast<int>(n), edit);
+    } else {
+      update_cells(plan_.cell, pre, at, static_cast<int>(n));
+    }
     const Zoneout<Real> zoneout(plan_.noise.zoneout_c, plan_.noise.rate_c, time(step, b), b);
     if (!zoneout.active()) return;
     for (int64_t k = 0; k < n; ++k) {
       const int64_t unit = (panel + k) * V;
       const int lanes = static_cast<int>(std::min<int64_t>(V, s_.H - unit));
-      store(at.c + k * at.c_stride, zoneout.mix(pre[k][2], before[k], unit, lanes));
+      const Vec<Real> mixed = zoneout.mix(pre[k][2], before[k], unit, lanes);
+      store(at.c + k * at.c_stride, edit.cell(static_cast<int>(k), mixed));
     }
   }
 

@@ -113,6 +113,14 @@ LayerNoise<Real> noise_at(const Noise<Real>& noise, int64_t index, const Shape& 
           .rate_c = noise.rate_c};
 }
 
+// The edits of one layer and direction.
+template <class Real>
+LayerEdits<Real> edits_at(const Edits<Real>& edits, int64_t index, const Shape& s) {
+  const auto own = [&](const Real* all) { return all ? all + index * s.T * s.B * s.H : nullptr; };
+  return {own(edits.input_gate),  own(edits.forget_gate), own(edits.candidate),
+          own(edits.output_gate), own(edits.cell_state),  own(edits.cell_output)};
+}
+
 // State `index` of an [L * D, B, size] array, or zeros.
 template <class Real>
 State<Real> state_at(Workspace& workspace, const Real* states, int64_t index, const Shape& s,
@@ -210,7 +218,8 @@ class Frame {
             .cell = net.cell,
             .extras = call.weights.panels(index).extras,
             .noise = noise_at(call.noise, index, s),
-            .staged = net.staged() || call.noise.any(),
+            .edits = edits_at(call.edits, index, s),
+            .staged = net.staged() || call.noise.any() || call.edits.any(),
             .x = input,
             .h0 = state_at(workspace, h0, index, s, s.P)};
   }

@@ -38,7 +38,7 @@ enum class [[nodiscard]] Status {
   kOk,
   kOutOfMemory,
   kCancelled,  // Poll said so
-  kBadSize     // see check(); or checkpoints together with noise
+  kBadSize     // see check(); or checkpoints together with noise or edits
 };
 
 struct Network {
@@ -129,6 +129,19 @@ struct Noise {
   }
 };
 
+// What a run is made to do, whatever the equations say: where an array holds a number, that number
+// stands in place of what the cell has computed, and the step goes on from there; NaN leaves the
+// cell alone. [L * D, T, B, H] each, in the input's order, or null. Forward only.
+template <class Real>
+struct Edits {
+  const Real *input_gate = nullptr, *forget_gate = nullptr;  // after their activation
+  const Real *candidate = nullptr, *output_gate = nullptr;
+  const Real *cell_state = nullptr, *cell_output = nullptr;  // c_t; psi(c_t)
+  bool any() const {
+    return input_gate || forget_gate || candidate || output_gate || cell_state || cell_output;
+  }
+};
+
 // Lets a caller end a long call. stop(context) is asked on the calling thread between chunks of
 // work, at most once in 50 ms; on true the call returns kCancelled. A chunk takes some 50 ms, in
 // backward of wide layers up to some 200 ms; but never less than one step of all rows takes, which
@@ -186,6 +199,7 @@ struct Call {
   int64_t checkpoint_every = 0;             // see tape_size; of no account without a tape
   const Ragged* ragged = nullptr;           // or: every row runs through all T steps
   Noise<Real> noise = {};
+  Edits<Real> edits = {};
   Poll poll = {};
 };
 
@@ -218,6 +232,9 @@ struct BackwardArgs {
   };
   // [L * D]. Every output may be null: not wanted, and not computed where that saves time.
   std::span<const Gradients> gradients;
+  // [L * D, T, B, 4, H] out, or null: the gradients of the gates before their activation, in the
+  // input's order. Not with checkpoints; of a ragged batch only the steps that run are written.
+  Real* gate_gradients = nullptr;
 };
 
 // Elements of the tape: what forward keeps for backward. Its layout is private.
@@ -233,6 +250,19 @@ struct BackwardArgs {
 template <class Real>
 size_t tape_size(const Weights<Real>& weights, int64_t T, int64_t B, int64_t checkpoint_every = 0,
                  const Ragged* ragged = nullptr);
+
+// What a network did at every step, in the input's order: [L * D, T, B, H] each, or null: not
+// wanted.
+template <class Real>
+struct Activity {
+  Real *input_gate, *forget_gate, *candidate, *output_gate;  // after their activation
+  Real* cell_state;                                          // c_t
+};
+
+// Reads what forward has kept. call: as forward had it, without checkpoints. An edited gate stands
+// in the tape as the cell had computed it. Of a ragged batch only the steps that run are written.
+template <class Real>
+Status read_tape(const Call<Real>& call, const Real* tape, const Activity<Real>& to);
 
 // Room for a tape, taken from a pool that keeps up to 256 MB and given back to it at the end:
 // training takes the same at each step, and fresh pages cost more than they look. A caller may use

@@ -36,6 +36,20 @@ class Noise:
         rate_c: float = 0,
     ) -> None: ...
 
+class Edits:
+    """What a run is made to do; see gatewise::Edits in lstm.h."""
+
+    def __init__(
+        self,
+        *,
+        input_gate: int = 0,
+        forget_gate: int = 0,
+        candidate: int = 0,
+        output_gate: int = 0,
+        cell_state: int = 0,
+        cell_output: int = 0,
+    ) -> None: ...
+
 class Call:
     """What forward and backward share; see gatewise::Call in lstm.h."""
 
@@ -51,6 +65,7 @@ class Call:
         checkpoint_every: int = 0,
         ragged: Ragged | None = None,
         noise: Noise | None = None,
+        edits: Edits | None = None,
     ) -> None: ...
 
 def is_well_packed(batch_sizes: int, T: int, N: int) -> bool:
@@ -101,6 +116,9 @@ class WeightsF32:
     def tape(
         self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> Annotated[torch.Tensor, dict(dtype="float32", shape=(None,))]: ...
+    def tape_array(
+        self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
+    ) -> Annotated[NDArray[numpy.float32], dict(shape=(None,))]: ...
     def forward(
         self, call: Call, *, y: tuple[int, int, int], h_n: int, c_n: int, tape: int
     ) -> None: ...
@@ -118,6 +136,18 @@ class WeightsF32:
         dh0: int,
         dc0: int,
         gradients: tuple,
+        gate_gradients: int = 0,
+    ) -> None: ...
+    def read_tape(
+        self,
+        call: Call,
+        *,
+        tape: int,
+        input_gate: int,
+        forget_gate: int,
+        candidate: int,
+        output_gate: int,
+        cell_state: int,
     ) -> None: ...
     def stream(self, B: int, rate_h: float = 0, rate_c: float = 0) -> StreamF32: ...
 
@@ -184,6 +214,9 @@ class WeightsF64:
     def tape(
         self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> Annotated[torch.Tensor, dict(dtype="float64", shape=(None,))]: ...
+    def tape_array(
+        self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
+    ) -> Annotated[NDArray[numpy.float64], dict(shape=(None,))]: ...
     def forward(
         self, call: Call, *, y: tuple[int, int, int], h_n: int, c_n: int, tape: int
     ) -> None: ...
@@ -201,6 +234,18 @@ class WeightsF64:
         dh0: int,
         dc0: int,
         gradients: tuple,
+        gate_gradients: int = 0,
+    ) -> None: ...
+    def read_tape(
+        self,
+        call: Call,
+        *,
+        tape: int,
+        input_gate: int,
+        forget_gate: int,
+        candidate: int,
+        output_gate: int,
+        cell_state: int,
     ) -> None: ...
     def stream(self, B: int, rate_h: float = 0, rate_c: float = 0) -> StreamF64: ...
 

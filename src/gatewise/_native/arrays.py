@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,6 +62,7 @@ class Network:
         self.dtype = w_ih.dtype
         if self.dtype not in (np.float32, np.float64):
             raise ValueError(f"w_ih: expected float32 or float64, got {self.dtype}.")
+        self.cell, self.projection = cell, projection
         self.L, self.D = len(parameters) // directions, directions
         self.H, self.I = w_ih.shape[0] // 4, w_ih.shape[1]
         self.P = projection or self.H
@@ -80,10 +81,8 @@ class Network:
     def tape(
         self, T: int, B: int, checkpoint_every: int = 0, batch_sizes: Array | None = None
     ) -> Array:
-        """Room for what `forward` keeps for `backward`."""
-        every = min(checkpoint_every, T)
-        size = self.weights.tape_size(T, B, every, _ragged(batch_sizes))
-        return np.empty(size, self.dtype)
+        """Room for what `forward` keeps for `backward`, from memory that is used again."""
+        return self.weights.tape_array(T, B, min(checkpoint_every, T), _ragged(batch_sizes))
 
     def forward(
         self,
@@ -98,10 +97,13 @@ class Network:
         checkpoint_every: int = 0,
         batch_sizes: Array | None = None,
         noise: Noise = NO_NOISE,
+        edits: Mapping[str, Array] | None = None,
     ) -> None:
         """Run forward; see lstm.h for the shapes.
 
         With `batch_sizes` [T] the batch is ragged: x and y hold the rows of all steps, [N, *].
+        `edits` are arrays [L*D, T, B, H] by the name of a site, or "cell_state": a number stands in
+        place of what the cell computes there, NaN leaves it alone.
 
         Raises:
             ValueError: an array has another shape or dtype, or has gaps.
@@ -112,7 +114,9 @@ class Network:
         self._check_states(B, h0=h0, h_n=h_n, c0=c0, c_n=c_n)
         if tape is not None:
             self._check_tape(tape, T, B, checkpoint_every, ragged)
-        call = self._call(T, B, threads, x, h0, c0, checkpoint_every, ragged, noise)
+        for site, array in (edits or {}).items():
+            self._check(site, array, (self.L * self.D, T, B, self.H))
+        call = self._call(T, B, threads, x, h0, c0, checkpoint_every, ragged, noise, edits)
         self.weights.forward(
             call, y=_rows(y), h_n=_address(h_n), c_n=_address(c_n), tape=_address(tape)
         )
@@ -135,11 +139,13 @@ class Network:
         checkpoint_every: int = 0,
         batch_sizes: Array | None = None,
         noise: Noise = NO_NOISE,
+        gate_gradients: Array | None = None,
     ) -> None:
         """Run backward; `gradients` are dw_ih, dw_hh, db of each layer and direction, out.
 
         After them those of the cell's other parameters, in the order of `parameter_names`. Outputs
-        that are None are not computed.
+        that are None are not computed. `gate_gradients` [L*D, T, B, 4, H] are those of the gates
+        before their activation.
 
         Raises:
             ValueError: an array has another shape or dtype, or has gaps.
@@ -150,6 +156,7 @@ class Network:
             self._check(name, a, (*x.shape[:-1], size), rows=True)
         self._check_states(B, h0=h0, dh_n=dh_n, dh0=dh0, c0=c0, dc_n=dc_n, dc0=dc0)
         self._check_tape(tape, T, B, checkpoint_every, ragged)
+        self._check("gate_gradients", gate_gradients, (self.L * self.D, T, B, 4, self.H))
         self.weights.backward(
             self._call(T, B, threads, x, h0, c0, checkpoint_every, ragged, noise),
             y=_rows(y),
@@ -161,7 +168,26 @@ class Network:
             dh0=_address(dh0),
             dc0=_address(dc0),
             gradients=tuple(_address(a) for g in gradients for a in g),
+            gate_gradients=_address(gate_gradients),
         )
+
+    def read_tape(self, x: Array, tape: Array, threads: int = 1, **out: Array | None) -> None:
+        """Read what `forward` has kept of a dense batch.
+
+        Args:
+            x, tape: as `forward` had them.
+            threads: at most so many.
+            out: input_gate, forget_gate, candidate, output_gate (after their activation) and
+                cell_state, each [L*D, T, B, H] or None.
+        """
+        T, B, _ = self._sizes(x, None)
+        self._check_tape(tape, T, B, 0, None)
+        names = ("input_gate", "forget_gate", "candidate", "output_gate", "cell_state")
+        for name in names:
+            self._check(name, out.get(name), (self.L * self.D, T, B, self.H))
+        call = self._call(T, B, threads, x, None, None, 0, None, NO_NOISE)
+        addresses = {name: _address(out.get(name)) for name in names}
+        self.weights.read_tape(call, tape=_address(tape), **addresses)
 
     def _call(
         self,
@@ -174,6 +200,7 @@ class Network:
         checkpoint_every: int,
         ragged: _core.Ragged | None,
         noise: Noise,
+        edits: Mapping[str, Array] | None = None,
     ) -> _core.Call:
         """What forward and backward share."""
         self._check_noise(noise, x, B)
@@ -181,6 +208,7 @@ class Network:
         return make_call(
             _address, _rows, T=T, B=B, threads=threads, x=x, h0=h0, c0=c0,
             checkpoint_every=checkpoint_every, ragged=ragged, masks=masks, rates=noise.rates,
+            edits=edits,
         )  # fmt: skip
 
     def _check_tape(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gatewise._native import _core
@@ -24,6 +24,7 @@ def make_call(
     ragged: _core.Ragged | None,
     masks: Sequence[Any] | None,
     rates: tuple[float, float],
+    edits: Mapping[str, Any] | None = None,
 ) -> _core.Call:
     """Return what forward and backward share; see `gatewise::Call` in lstm.h.
 
@@ -35,6 +36,7 @@ def make_call(
         masks: recurrent_mask, zoneout_h, zoneout_c, each or None; None if nothing disturbs the
             states.
         rates: of zoneout, of no account without masks.
+        edits: arrays by site; see `gatewise::Edits`. Default: none.
     """
     noise = None
     if masks is not None:
@@ -56,4 +58,5 @@ def make_call(
         checkpoint_every=min(checkpoint_every, T),
         ragged=ragged,
         noise=noise,
+        edits=_core.Edits(**{site: address(a) for site, a in edits.items()}) if edits else None,
     )
