@@ -49,7 +49,10 @@ def test_models_are_never_unpickled(path):
         elif isinstance(node, ast.ImportFrom):
             imported.add((node.module or "").split(".")[0])
         elif isinstance(node, ast.Call):
-            called.add(ast.unparse(node.func))
+            safe = any(
+                k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords
+            )
+            called |= set() if safe else {ast.unparse(node.func)}
     assert not imported & {"pickle", "dill", "cloudpickle", "shelve", "marshal"}
     assert not called & {"torch.load", "torch.save", "joblib.load", "joblib.dump", "eval", "exec"}
     assert not re.search(r"allow_pickle\s*=\s*True", path.read_text())
@@ -57,7 +60,7 @@ def test_models_are_never_unpickled(path):
 
 @pytest.mark.parametrize("name", ["GATE_ORDER", "SITES", "EPSILON", "PARAMETER_NAMES", "FORMAT"])
 def test_a_fact_of_the_cell_is_defined_once(name):
-    layers = ("cell.py", "reference.py", "weights", "_native", "nn", "runtime", "trace")
+    layers = ("cell.py", "reference", "weights", "_native", "nn", "runtime", "trace")
     files = [p for p in PACKAGE.rglob("*.py") if p.relative_to(PACKAGE).parts[0] in layers]
     pattern = re.compile(rf"^{name}\b[^=\n]*=[^=]", re.MULTILINE)
     assert len([p for p in files if pattern.search(p.read_text())]) == 1

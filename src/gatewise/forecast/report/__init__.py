@@ -1,13 +1,12 @@
 """One self-contained HTML page about a forecast or a backtest: pictures first.
 
-    svg.py        matplotlib figures as SVG that follows the page's light or dark colours
     figures.py    the forecast, the backtest, the drivers, the training as figures
     parts.py      a backtest's numbers and pictures as the template takes them
     page.py       write_forecast, write_backtest: figures and numbers into the template
     page.html.j2  the template
 
-Stands on `forecast` and `trace`; knows nothing of the command line. Nothing in the page asks the
-network for anything.
+Stands on `forecast`, `trace` and `page`; knows nothing of the command line. Nothing in the page
+asks the network for anything.
 """
 
 from gatewise.errors import MissingExtraError

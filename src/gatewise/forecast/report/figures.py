@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gatewise.forecast.report.svg import INK
+from gatewise.page.svg import INK
 
 if TYPE_CHECKING:
     from gatewise.forecast.drivers import DriverEffect

@@ -8,15 +8,15 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
-from jinja2 import Environment
 from numpy.typing import NDArray
 
 from gatewise import trace
 from gatewise.files import write_atomically
 from gatewise.forecast.drivers import NEGLIGIBLE
 from gatewise.forecast.report import figures
-from gatewise.forecast.report.parts import Picture, backtest_parts, picture
+from gatewise.forecast.report.parts import backtest_parts
 from gatewise.forecast.table import read_panel
+from gatewise.page.rendering import Picture, picture, render
 
 if TYPE_CHECKING:
     from gatewise.forecast.drivers import DriverEffect
@@ -127,9 +127,8 @@ def forecast_page(
 
 
 def _render(**values: Any) -> str:
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    source = files("gatewise.forecast.report").joinpath("page.html.j2").read_text("utf-8")
-    return environment.from_string(source).render(**values)
+    template = files("gatewise.forecast.report").joinpath("page.html.j2").read_text("utf-8")
+    return render(template, **values)
 
 
 def _columns(table: Any) -> dict[str, NDArray[Any]]:

@@ -4,35 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gatewise.forecast.metrics import DEFINITIONS
 from gatewise.forecast.report import figures
-from gatewise.forecast.report.svg import to_svg
+from gatewise.page.rendering import Picture, picture
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from gatewise.forecast.result import Backtest
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One figure of the page.
-
-    Attributes:
-        svg: the inline element.
-        caption: what to see in it.
-    """
-
-    svg: str
-    caption: str
-
-
-def picture(figure: Figure, name: str, caption: str) -> Picture:
-    """Render a figure; the caption is its text for those who cannot see it, too."""
-    return Picture(to_svg(figure, name, caption), caption)
 
 
 def backtest_parts(result: Backtest) -> dict[str, Any]:
