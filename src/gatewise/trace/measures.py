@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatewise.errors import ConfigError, nearest, shown
-from gatewise.trace.recording import Trace
+from gatewise.trace.trace import Trace
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,7 +37,8 @@ def saturation(trace: Trace, site: str, margin: float = 0.1) -> xr.DataArray:
         )
     values = trace.data[site]
     edge = margin * (high - low)
-    return ((values < low + edge) | (values > high - edge)).mean(("time", "batch"))
+    ends = (values < low + edge) | (values > high - edge)
+    return ends.where(values.notnull()).mean(("time", "batch"))
 
 
 def memory(trace: Trace) -> xr.DataArray:
@@ -92,3 +93,131 @@ def variable(trace: Trace, name: str) -> xr.DataArray:
         known = [str(k) for k in trace.data.data_vars]
         raise ConfigError(f"A trace has no variable {shown(name)}. {nearest(name, known)}")
     return trace.data[name]
+
+
+def half_life(trace: Trace) -> xr.DataArray:
+    """Return after how many steps half of a cell state is forgotten: -ln 2 / mean(ln f_t).
+
+    Along a run c_t keeps Π f of what c was, so the mean of ln f over time and batch is its rate of
+    decay; for a constant f = σ(b) that is the half-life -ln 2 / ln σ(b), exactly.
+
+    Returns:
+        Steps per layer, direction and hidden unit; infinite where f is 1 all along, 0 where f is
+        ever 0.
+
+    >>> import torch
+    >>> from gatewise.trace import record
+    >>> lstm = torch.nn.LSTM(1, 1)
+    >>> _ = [torch.nn.init.zeros_(p) for p in lstm.parameters()]
+    >>> float(half_life(record(lstm, torch.zeros(9, 1, 1))).squeeze())  # f = 1/2
+    1.0
+    """
+    gates = variable(trace, "forget_gate")
+    logs: Any = np.log(gates.astype(np.float64).clip(min=0))
+    rate = logs.mean(("time", "batch"))
+    return (-np.log(2) / rate.where(rate < 0)).fillna(np.inf).rename("half_life")
+
+
+def effective_rank(trace: Trace, name: str = "cell_state") -> xr.DataArray:
+    """Return how many directions a state really moves in: exp of the entropy of its spectrum.
+
+    With the singular values s of the states [time * batch, H] less their mean, and p = s / Σ s, it
+    is exp(-Σ p ln p) (Roy & Vetterli 2007): H where all directions are used alike, 1 where one is.
+
+    Args:
+        trace: what `record` returned.
+        name: "cell_state" (default), "hidden_state" or any other variable.
+
+    Returns:
+        A number for each layer and direction, 0 where nothing moves.
+    """
+    import xarray as xr
+
+    data = variable(trace, name)
+    L, D = data.sizes["layer"], data.sizes["direction"]
+    found = np.zeros((L, D))
+    for layer in range(L):
+        for d in range(D):
+            rows = data.values[layer, d].reshape(-1, data.shape[-1]).astype(np.float64)
+            rows = rows[~np.isnan(rows).any(axis=1)]
+            s = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False) if len(rows) else [0.0]
+            total = np.sum(s)
+            if total > 1e-12 * max(1.0, float(np.abs(rows).max(initial=0))) * len(rows):
+                p = np.asarray(s) / total
+                found[layer, d] = np.exp(-np.sum(p[p > 0] * np.log(p[p > 0])))
+    return xr.DataArray(found, dims=("layer", "direction"), name="effective_rank").assign_coords(
+        layer=data["layer"], direction=data["direction"]
+    )
+
+
+def operating(trace: Trace, site: str, beyond: float = 2.0) -> xr.DataArray:
+    """Return how much of the time each unit's activation works far from 0: |input| > `beyond`.
+
+    Of cell_output the input is c_t (with layer norm, its norm); there tanh has a slope below 7 % of
+    that at 0. What is flat there is what h says about c. The memory itself is not touched.
+
+    Args:
+        trace: what `record` returned.
+        site: one of the five sites.
+        beyond: default 2.
+
+    Returns:
+        The fraction, 0 to 1, per layer, direction and hidden unit.
+
+    Raises:
+        ConfigError: the site is unknown, or the trace has not kept what it needs.
+    """
+    trace.cell.activation(site)  # or raise
+    if site != "cell_output":
+        inputs = variable(trace, f"{site}_pre")
+    elif trace.cell.layer_norm:
+        raise ConfigError(
+            "With layer norm a trace has no input of cell_output: expected a cell without, or "
+            "another site."
+        )
+    else:
+        inputs = variable(trace, "cell_state")
+    far = (abs(inputs) > beyond).where(inputs.notnull())
+    return far.mean(("time", "batch")).rename("operating")
+
+
+def similar_states(
+    trace: Trace, t: int, batch: int = 0, *, name: str = "hidden_state", layer: int = -1,
+    direction: int = 0, count: int = 5,
+) -> xr.Dataset:  # fmt: skip
+    """Return the steps whose state is most like that of one step (as LSTMVis searches them).
+
+    Args:
+        trace: what `record` returned.
+        t, batch: index of the step and row to compare with.
+        name: "hidden_state" (default) or "cell_state".
+        layer, direction: which; default the last layer, forward.
+        count: how many.
+
+    Returns:
+        time, row and similarity (cosine, 1 for the same direction), the best first, without the
+        step itself.
+
+    Raises:
+        ConfigError: there is no such step or variable.
+    """
+    import xarray as xr
+
+    states = variable(trace, name).isel(layer=layer, direction=direction)
+    T, B = states.sizes["time"], states.sizes["batch"]
+    if not (0 <= t < T and 0 <= batch < B):
+        raise ConfigError(f"There is no step {shown(t)} of row {shown(batch)}: expected {T} x {B}.")
+    rows = states.values.reshape(T * B, -1).astype(np.float64)
+    length = np.linalg.norm(rows, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        alike = rows @ rows[t * B + batch] / (length * length[t * B + batch])
+    alike[t * B + batch] = -np.inf
+    order = np.argsort(-np.nan_to_num(alike, nan=-np.inf), kind="stable")[:count]
+    order = order[np.isfinite(alike[order])]
+    return xr.Dataset(
+        {
+            "time": ("rank", states["time"].values[order // B]),
+            "row": ("rank", order % B),
+            "similarity": ("rank", alike[order]),
+        }
+    )

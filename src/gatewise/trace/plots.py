@@ -14,7 +14,7 @@ import numpy as np
 
 from gatewise.errors import ConfigError, MissingExtraError
 from gatewise.trace.measures import forget_path
-from gatewise.trace.recording import Trace
+from gatewise.trace.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,9 +28,9 @@ _LABELS: Final = {
     "hidden_state": "hidden state h",
 }
 _GATES: Final = ("input_gate", "forget_gate", "output_gate")
-_SEQUENTIAL, _DIVERGING = "cividis", "RdBu_r"
-_POINT: Final = "#d97706"
-_CURVE: Final = "#3b82c4"
+SEQUENTIAL, _DIVERGING = "cividis", "RdBu_r"
+POINT: Final = "#d97706"
+CURVE: Final = "#3b82c4"
 
 
 def plot_gates(
@@ -57,15 +57,15 @@ def plot_gates(
         ConfigError: there is no such layer, direction or row.
         MissingExtraError: matplotlib is not installed.
     """
-    chosen = _select(trace.data, layer=layer, direction=direction, batch=batch)
+    chosen = select(trace.data, layer=layer, direction=direction, batch=batch)
     order = np.argsort(-chosen["forget_gate"].mean("time").values)
-    figure, axes = _subplots(2, 3, (10, 4.6))
+    figure, axes = subplots(2, 3, (10, 4.6))
     for axis, (name, label) in zip(axes.flat, _LABELS.items(), strict=True):
         values = chosen[name].transpose("time", ...).values.T
         if len(values) == len(order):  # a projected h has other units
             values = values[order]
         if name in _GATES:
-            image = axis.imshow(values, aspect="auto", cmap=_SEQUENTIAL, vmin=0, vmax=1,
+            image = axis.imshow(values, aspect="auto", cmap=SEQUENTIAL, vmin=0, vmax=1,
                                 interpolation="nearest")  # fmt: skip
         else:
             limit = max(float(np.abs(values).max()), 1e-9)
@@ -74,7 +74,7 @@ def plot_gates(
         axis.set_title(label, loc="left", fontsize=10)
         axis.set_yticks([])
         figure.colorbar(image, ax=axis, fraction=0.05, pad=0.02)
-    _label_time(axes[1], chosen["time"].values if labels is None else labels)
+    label_time(axes[1], chosen["time"].values if labels is None else labels)
     for axis in axes[0]:
         axis.set_xticks([])
     for axis in axes[:, 0]:
@@ -105,20 +105,20 @@ def plot_operating_points(
         ConfigError: there is no such layer or direction.
         MissingExtraError: matplotlib is not installed.
     """
-    chosen = _select(trace.data, layer=layer, direction=direction)
+    chosen = select(trace.data, layer=layer, direction=direction)
     sites = (
         ("candidate", "candidate_pre", "candidate", "before φ", "g"),
         ("cell_output", "cell_state", "cell_output", "cell state c", "ψ(c)"),
     )
-    figure, axes = _subplots(2, 3, (10, 4.6), height_ratios=(3, 1))
+    figure, axes = subplots(2, 3, (10, 4.6), height_ratios=(3, 1))
     for column, (site, source, result, x_label, y_label) in enumerate(sites):
         activation = trace.cell.activation(site)
         x, y = chosen[source].values.ravel(), chosen[result].values.ravel()
         reach = max(3.0, float(np.abs(x).max()) * 1.05)
         grid = np.linspace(-reach, reach, 400)
         curve, below = axes[0, column], axes[1, column]
-        curve.plot(grid, activation.function(grid), color=_CURVE, linewidth=1.5)
-        curve.scatter(x, y, s=16, color=_POINT, alpha=0.25, linewidths=0, rasterized=True, zorder=3)
+        curve.plot(grid, activation.function(grid), color=CURVE, linewidth=1.5)
+        curve.scatter(x, y, s=16, color=POINT, alpha=0.25, linewidths=0, rasterized=True, zorder=3)
         slope = float(np.mean(activation.derivative(x, y)))
         curve.set_title(
             f"{site.replace('_', ' ')}: {activation.name}, mean slope {slope:.2f}",
@@ -126,7 +126,7 @@ def plot_operating_points(
             fontsize=10,
         )
         curve.set_ylabel(y_label)
-        below.hist(x, bins=60, range=(-reach, reach), color=_POINT)
+        below.hist(x, bins=60, range=(-reach, reach), color=POINT)
         below.set_xlabel(x_label)
         below.set_yticks([])
         for axis in (curve, below):
@@ -134,18 +134,18 @@ def plot_operating_points(
             axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[:, 2]:
         axis.remove()
-    path = _select(forget_path(trace), layer=layer, direction=direction)
+    path = select(forget_path(trace), layer=layer, direction=direction)
     carousel = figure.add_subplot(axes[0, 2].get_gridspec()[:, 2])
     _draw_carousel(carousel, path, reverse=direction == 1)
-    _label_time([carousel], chosen["time"].values if labels is None else labels)
+    label_time([carousel], chosen["time"].values if labels is None else labels)
     return figure
 
 
 def _draw_carousel(axis: Any, path: Any, *, reverse: bool) -> None:
     """One line per unit and row, and their median."""
     lines = path.transpose("time", ...).values.reshape(path.sizes["time"], -1)
-    axis.plot(lines, color=_POINT, alpha=0.35, linewidth=0.8, rasterized=True)
-    axis.plot(np.median(lines, axis=1), color=_CURVE, linewidth=2, label="median unit")
+    axis.plot(lines, color=POINT, alpha=0.35, linewidth=0.8, rasterized=True)
+    axis.plot(np.median(lines, axis=1), color=CURVE, linewidth=2, label="median unit")
     axis.set_ylim(-0.02, 1.02)
     axis.set_xlim(0, max(len(lines) - 1, 1))
     axis.set_title("forget gates, multiplied", loc="left", fontsize=10)
@@ -154,7 +154,12 @@ def _draw_carousel(axis: Any, path: Any, *, reverse: bool) -> None:
     axis.legend(frameon=False, fontsize=8, loc="upper right")
 
 
-def _select(data: Any, **indices: int) -> Any:
+def select(data: Any, **indices: int) -> Any:
+    """Return a part of the data by index.
+
+    Raises:
+        ConfigError: there is no such index.
+    """
     for axis, index in indices.items():
         size = data.sizes[axis]
         if not 0 <= index < size:
@@ -162,9 +167,12 @@ def _select(data: Any, **indices: int) -> Any:
     return data.isel(indices)
 
 
-def _subplots(
-    rows: int, columns: int, size: tuple[float, float], **grid: Any
-) -> tuple[Figure, Any]:
+def subplots(rows: int, columns: int, size: tuple[float, float], **grid: Any) -> tuple[Figure, Any]:
+    """Return a figure and its axes [rows, columns].
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -173,7 +181,8 @@ def _subplots(
     return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=grid)
 
 
-def _label_time(axes: Any, labels: Any) -> None:
+def label_time(axes: Any, labels: Any) -> None:
+    """Label the first, the middle and the last step."""
     last = len(labels) - 1
     if last < 0:
         return

@@ -1,0 +1,246 @@
+"""Pictures of what is worked out from a trace: attention, gradients, saturation, interventions.
+
+As in `plots`: matplotlib figures without a title, in colours that need no red and green.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from gatewise.cell import SITES
+from gatewise.errors import ConfigError
+from gatewise.trace.flow import PARTS
+from gatewise.trace.measures import variable
+from gatewise.trace.plots import CURVE, POINT, SEQUENTIAL, label_time, select, subplots
+from gatewise.trace.sources import attention
+from gatewise.trace.trace import Trace
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+INK: Final = "#010203"
+"""What pages draw in their own text colour (`gatewise.page.svg.INK`), light or dark."""
+
+_COLOURS: Final = {
+    "carried": "#3b82c4",
+    "read_out": "#d97706",
+    "input_gate": "#7c8a97",
+    "forget_gate": "#5aa02c",
+    "candidate": "#a45ab5",
+    "output_gate": "#0f9aa7",
+}
+_WORDS: Final = {
+    "carried": "carried through f",
+    "read_out": "this step's output",
+    "input_gate": "through i of the next step",
+    "forget_gate": "through f of the next step",
+    "candidate": "through g of the next step",
+    "output_gate": "through o of the next step",
+}
+
+
+def plot_attention(
+    trace: Trace, *, layer: int = 0, direction: int = 0, batch: int = 0, most: int = 300
+) -> Figure:
+    """Draw what the cell states hold of each earlier step: the triangle of exact attention.
+
+    Each row is a step, each column a source; dark is nothing, bright a large share of all units'
+    Σ |weight ⊙ g|, on a square-root scale. A bright diagonal alone is a cell that lives in the
+    present; bright columns are steps that are kept.
+
+    Args:
+        trace: what `record` returned.
+        layer, direction, batch: what to draw.
+        most: rows at most; of longer runs evenly chosen steps are drawn. Default 300.
+
+    Raises:
+        ConfigError: there is no such layer, direction or row.
+    """
+    T = trace.data.sizes["time"]
+    times = np.unique(np.linspace(0, max(T - 1, 0), min(T, most)).astype(int))
+    found = attention(trace, layer, direction, batch, units="share", times=times)
+    shares = found["weight"].values
+    edges = np.append(times, T) if direction == 0 else np.append(0, times + 1)
+    parts = [shares[:, a:b].sum(axis=1) for a, b in pairwise(edges)]
+    binned = np.stack(parts, axis=1)
+    figure, axes = subplots(1, 1, (9, 4.6))
+    from matplotlib.colors import PowerNorm  # which is there, or there were no axes
+
+    axis = axes[0, 0]
+    unread = np.triu_indices(len(binned), 1) if direction == 0 else np.tril_indices(len(binned), -1)
+    masked = np.ma.array(binned, mask=np.zeros(binned.shape, bool))
+    masked[unread] = np.ma.masked
+    # Shares fall off by powers of f, and the first steps hold nearly all of themselves.
+    norm = PowerNorm(0.5, 0, max(float(np.quantile(binned[binned > 0], 0.99)), 1e-9), clip=True)
+    image = axis.imshow(masked, cmap=SEQUENTIAL, norm=norm, aspect="auto", interpolation="nearest")
+    labels = trace.data["time"].values[times]
+    label_time([axis], labels)
+    at = sorted({0, len(times) // 2, len(times) - 1})
+    axis.set_yticks(at, [str(labels[k]) for k in at], fontsize=8)
+    axis.set_xlabel("step that was read (source)")
+    axis.set_ylabel("step whose cell state it is")
+    figure.colorbar(image, ax=axis, fraction=0.05, pad=0.02, label="share of the cell state")
+    return figure
+
+
+def plot_gradient(
+    flow: xr.Dataset,
+    *,
+    layer: int = 0,
+    direction: int = 0,
+    batch: int = 0,
+    beside: Any = None,
+    beside_label: str = "a plain tanh RNN",
+) -> Figure:
+    """Draw the gradient of the cell state against the lag from the end, with its parts.
+
+    Each line is a norm over the units. The parts are vectors that add up; their norms need not.
+
+    Args:
+        flow: what `gradient_flow` returned.
+        layer, direction, batch: what to draw.
+        beside: [T, H] gradients of another network's states, such as those of `rnn_backward`.
+        beside_label: what that is.
+
+    Raises:
+        ConfigError: there is no such layer, direction or row.
+    """
+    chosen = select(flow, layer=layer, direction=direction, batch=batch)
+    figure, axes = subplots(1, 1, (7.2, 4.2))
+    axis = axes[0, 0]
+
+    def draw(values: Any, label: str, **style: Any) -> None:
+        norms = np.linalg.norm(np.asarray(values, np.float64), axis=-1)
+        norms = norms if direction else norms[::-1]
+        axis.semilogy(np.where(norms > 0, norms, np.nan), label=label, **style)
+
+    draw(chosen["cell_state"].values, "∂L/∂c, all", color=INK, linewidth=2)
+    for part in PARTS:
+        draw(chosen[part].values, _WORDS[part], color=_COLOURS[part], linewidth=1.3)
+    if beside is not None:
+        draw(beside, beside_label, color="#c03a3a", linewidth=1.6, linestyle="--")
+    axis.set_xlabel("steps back from the last one")
+    axis.set_ylabel("norm of the gradient")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc="best")
+    return figure
+
+
+def plot_saturation(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figure:
+    """Draw how often each gate of each unit is nearly shut and nearly open.
+
+    The scatter of Karpathy, Johnson & Fei-Fei 2015 (arXiv 1506.02078, figure 4): a dot is a unit,
+    right how often its gate is above .9, up how often below .1. On the diagonal to the lower right
+    a gate is a switch; at the origin it is never at an end. A forget gate at the far right
+    remembers perfectly.
+
+    Raises:
+        ConfigError: there is no such layer or direction, or a gate is missing.
+    """
+    gates = ("input_gate", "forget_gate", "output_gate")
+    figure, axes = subplots(1, 3, (9, 3.2))
+    for axis, gate in zip(axes.flat, gates, strict=True):
+        values = select(variable(trace, gate).to_dataset(), layer=layer, direction=direction)[gate]
+        valid = values.notnull()
+        left = (values < 0.1).where(valid).mean(("time", "batch")).values
+        right = (values > 0.9).where(valid).mean(("time", "batch")).values
+        axis.plot([0, 1], [1, 0], color=CURVE, linewidth=0.8)
+        axis.scatter(right, left, s=18, color=POINT, alpha=0.6, linewidths=0)
+        axis.set_xlim(-0.03, 1.03)
+        axis.set_ylim(-0.03, 1.03)
+        axis.set_title(gate.replace("_", " "), loc="left", fontsize=10)
+        axis.set_xlabel("part of the steps above .9")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_ylabel("part of the steps below .1")
+    return figure
+
+
+def plot_sites(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figure:
+    """Draw the five sites as curves, with where the units work on them.
+
+    A bar below a curve shows how often its input has that value, over all units and steps.
+
+    Raises:
+        ConfigError: there is no such layer or direction, or the trace lacks a variable.
+    """
+    figure, axes = subplots(2, 5, (12, 3.6), height_ratios=(3, 1))
+    for column, site in enumerate(SITES):
+        source = "cell_state" if site == "cell_output" else f"{site}_pre"
+        data = select(trace.data, layer=layer, direction=direction)
+        for name in (source, site):
+            variable(trace, name)
+        x, y = (data[name].values.ravel() for name in (source, site))
+        keep = np.isfinite(x) & np.isfinite(y)
+        x, y = x[keep], y[keep]
+        reach = max(3.0, float(np.quantile(np.abs(x), 0.999)) * 1.05) if len(x) else 3.0
+        grid = np.linspace(-reach, reach, 300)
+        curve, below = axes[0, column], axes[1, column]
+        activation = trace.cell.activation(site)
+        curve.plot(grid, activation.function(grid), color=CURVE, linewidth=1.6)
+        few = slice(None, None, max(1, len(x) // 2000))
+        curve.scatter(x[few], y[few], s=10, color=POINT, alpha=0.25, linewidths=0, rasterized=True)
+        curve.set_title(f"{site.replace('_', ' ')}: {activation.name}", loc="left", fontsize=9)
+        below.hist(x, bins=50, range=(-reach, reach), color=POINT)
+        below.set_yticks([])
+        for axis in (curve, below):
+            axis.set_xlim(-reach, reach)
+            axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def plot_intervention(
+    plain: Trace,
+    edited: Sequence[Trace] | Trace,
+    *,
+    labels: Sequence[str] | None = None,
+    name: str = "hidden_state",
+    layer: int = -1,
+    direction: int = 0,
+    batch: int = 0,
+    most: int = 6,
+) -> Figure:
+    """Draw runs with interventions over the run without: the units that they move most.
+
+    Args:
+        plain: the run as it is.
+        edited: the same run with interventions, one or several.
+        labels: a name for each.
+        name: which variable. Default "hidden_state".
+        layer, direction, batch: what to draw; default the last layer, forward, the first row.
+        most: units at most. Default 6.
+
+    Raises:
+        ConfigError: the runs differ in their steps.
+    """
+    others = [edited] if isinstance(edited, Trace) else list(edited)
+    base = variable(plain, name).isel(layer=layer, direction=direction, batch=batch).values
+    runs = [
+        variable(t, name).isel(layer=layer, direction=direction, batch=batch).values for t in others
+    ]
+    if any(run.shape != base.shape for run in runs):
+        raise ConfigError(
+            f"An edited run has another shape than {base.shape}: expected the same steps."
+        )
+    moved = np.max([np.abs(run - base).max(axis=0) for run in runs], axis=0)
+    units = np.argsort(-moved, kind="stable")[:most]
+    columns = min(3, len(units))
+    rows = -(-len(units) // columns)
+    figure, axes = subplots(rows, columns, (3.4 * columns, 2.1 * rows))
+    palette = [POINT, *list(_COLOURS.values())[2:]]
+    for axis, unit in zip(axes.flat, units, strict=False):
+        axis.plot(base[:, unit], color=CURVE, linewidth=1.8, label="as it is")
+        for k, run in enumerate(runs):
+            text = labels[k] if labels else "with the edit" if len(runs) == 1 else f"edit {k}"
+            axis.plot(run[:, unit], color=palette[k % len(palette)], linewidth=1.2, label=text)
+        axis.set_title(f"unit {plain.data['hidden'].values[unit]}", loc="left", fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in list(axes.flat)[len(units) :]:
+        axis.remove()
+    axes.flat[0].legend(frameon=False, fontsize=8)
+    label_time(axes[-1][: max(1, len(units) - columns * (rows - 1))], plain.data["time"].values)
+    return figure

@@ -1,0 +1,106 @@
+"""A trace's variables, read from what the core has kept only when somebody looks at them.
+
+Recording then costs about as much as a forward in training. xarray loads such variables as it loads
+those of a file that is open.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from gatewise.trace.given import Given
+from gatewise.trace.running import GATES, PRE, VARIABLES, Ran, direction_of, run_chunk
+
+Array = NDArray[Any]
+
+_MOST_BYTES: Final = 256 << 20
+"""Of all tapes together: what is longer runs in parts."""
+
+_GROUPS: Final = (frozenset({*GATES, "cell_state"}), frozenset(PRE))
+"""What is worked out together, since it is read together."""
+
+
+def may_defer(given: Given, keep: Any) -> bool:
+    """Whether all is kept, of rows of one length, and the core's tapes are small enough to stay."""
+    config = given.weights.config
+    T, B, _ = given.x.shape
+    numbers = 6 * config.num_layers * config.directions * T * B * config.hidden_size
+    fits = numbers * given.x.itemsize <= _MOST_BYTES
+    return keep is None and given.lengths is None and fits and not config.cell.has_callables
+
+
+def deferred(given: Given) -> dict[str, Any]:
+    """Run all layers; return all variables, [L, D, T, B, *] by name, for xarray to load."""
+    config = given.weights.config
+    D, x = config.directions, given.x
+    runs: list[list[Ran]] = []
+    for layer in range(config.num_layers):
+        runs.append([])
+        for d in range(D):
+            own, k = direction_of(given.weights, layer, d, x.dtype), layer * D + d
+            rows = given.turned(x) if d else x
+            runs[-1].append(run_chunk(own, own.network(), rows, given.h[k], given.c[k]))
+        outputs = [given.turned(run.y) if d else run.y for d, run in enumerate(runs[-1])]
+        x = outputs[0] if D == 1 else np.concatenate(outputs, axis=2)
+    source = _Source(runs)
+    return {name: _loaded_on_access(_Variable(source, name)) for name in VARIABLES}
+
+
+def _loaded_on_access(array: BackendArray) -> Any:
+    """As `xarray.open_dataset` wraps the arrays of a file: read once, copied when written to."""
+    lazily: Any = indexing.LazilyIndexedArray(array)
+    return indexing.MemoryCachedArray(indexing.CopyOnWriteArray(lazily))
+
+
+class _Source:
+    """What has run, and what was read of it so far."""
+
+    def __init__(self, runs: list[list[Ran]]) -> None:
+        self.runs = runs
+        self._read: dict[str, Array] = {}
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        run = self.runs[0][0]
+        T, B, P = run.y.shape
+        last = P if name == "hidden_state" else run.network.H
+        return (len(self.runs), len(self.runs[0]), T, B, last)
+
+    def read(self, name: str) -> Array:
+        if name not in self._read:
+            together = next((group for group in _GROUPS if name in group), frozenset({name}))
+            self._read.update(self._variables(together))
+        return self._read[name]
+
+    def _variables(self, names: frozenset[str]) -> dict[str, Array]:
+        dtype = self.runs[0][0].x.dtype
+        out = {name: np.empty(self.shape(name), dtype) for name in names}
+        for layer, directions in enumerate(self.runs):
+            for d, run in enumerate(directions):
+                for name, value in run.variables(names).items():
+                    out[name][layer, d] = value[::-1] if d else value
+        return out
+
+
+class _Variable(BackendArray):
+    """One variable, as xarray asks a file for it."""
+
+    def __init__(self, source: _Source, name: str) -> None:
+        self.source, self.name = source, name
+        self.shape = source.shape(name)
+        self.dtype = source.runs[0][0].x.dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._part
+        )
+
+    def _part(self, key: Any) -> Array:
+        return self.source.read(self.name)[key]
+
+    def __reduce__(self) -> Any:  # a copy or a pickle holds the numbers alone
+        return np.array, (self.source.read(self.name),)

@@ -1,0 +1,128 @@
+"""What of a run a trace keeps, and how many bytes that is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import ConfigError, nearest, shown
+from gatewise.trace.running import VARIABLES
+from gatewise.weights import LSTMConfig
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What `record` keeps; each default keeps all.
+
+    Args:
+        variables: names among those of a trace, such as "cell_state".
+        units: indices of hidden units. With a projection, hidden_state keeps all of its own.
+        layers: indices of layers.
+        steps: a slice of the steps, or their indices in rising order.
+        dtype: of what is kept, such as "float16"; default that of the LSTM.
+
+    >>> Keep(["cell_state"], units=[0, 3], dtype="float16").variables
+    ['cell_state']
+    """
+
+    variables: Sequence[str] | None = None
+    units: Sequence[int] | None = None
+    layers: Sequence[int] | None = None
+    steps: slice | Sequence[int] | None = None
+    dtype: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """`Keep`, checked, for one LSTM and input."""
+
+    variables: tuple[str, ...]
+    units: np.ndarray[Any, np.dtype[np.int64]]
+    layers: tuple[int, ...]
+    steps: np.ndarray[Any, np.dtype[np.int64]]
+    dtype: np.dtype[Any]
+    all_units: bool
+    all_steps: bool
+
+    def size_of(self, name: str, config: LSTMConfig) -> int:
+        """Return how many units of a variable are kept."""
+        if name == "hidden_state" and config.proj_size:
+            return config.proj_size
+        return len(self.units)
+
+    def bytes(self, config: LSTMConfig, B: int) -> int:
+        """Return how many bytes the kept variables take."""
+        numbers = sum(self.size_of(name, config) for name in self.variables)
+        rows = len(self.layers) * config.directions * len(self.steps) * B
+        return rows * numbers * self.dtype.itemsize
+
+
+def kept(keep: Any, config: LSTMConfig, T: int, dtype: Any) -> Kept:
+    """Return what is kept of T steps.
+
+    Args:
+        keep: a `Keep`, names of variables, or None for all.
+        config: of the LSTM.
+        T: steps.
+        dtype: of the run.
+
+    Raises:
+        ConfigError: there is no such variable, unit, layer or step, or no such dtype.
+    """
+    if keep is None:
+        keep = Keep()
+    elif isinstance(keep, str):
+        keep = Keep([keep])
+    elif not isinstance(keep, Keep):
+        keep = Keep(list(keep))
+    names = tuple(VARIABLES if keep.variables is None else keep.variables)
+    for name in names:
+        if name not in VARIABLES:
+            raise ConfigError(f"keep: no variable {shown(name)}. {nearest(str(name), VARIABLES)}")
+    try:
+        found = np.dtype(dtype if keep.dtype is None else keep.dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found.kind != "f":
+        raise ConfigError(f"keep: dtype is {shown(keep.dtype)}: expected float16, 32 or 64.")
+    steps = range(T)[keep.steps] if isinstance(keep.steps, slice) else keep.steps
+    H, L = config.hidden_size, config.num_layers
+    return Kept(
+        tuple(name for name in VARIABLES if name in names),
+        _indices("units", keep.units, H),
+        tuple(_indices("layers", keep.layers, L).tolist()),
+        _indices("steps", steps, T),
+        found,
+        keep.units is None,
+        keep.steps is None,
+    )
+
+
+def check_memory(wanted: int) -> None:
+    """Refuse what would not fit into the memory that is free, before anything is run.
+
+    Raises:
+        ConfigError: it would not.
+    """
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # a system that does not tell
+        return
+    if wanted > free:
+        raise ConfigError(
+            f"The trace takes {wanted / 2**30:.1f} GiB: expected at most the {free / 2**30:.1f} "
+            "GiB that are free. Keep less, as with keep=Keep(['cell_state'], units=range(16))."
+        )
+
+
+def _indices(what: str, given: Any, n: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    found = np.arange(n) if given is None else np.asarray([*given], np.int64).reshape(-1)
+    if len(found) and (found.min() < 0 or found.max() >= n or (np.diff(found) <= 0).any()):
+        raise ConfigError(
+            f"keep: {what} are {shown(found.tolist())}: expected rising indices from 0 to {n - 1}."
+        )
+    return found

@@ -1,0 +1,216 @@
+"""`Trace`: everything a cell did, as labelled arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.cell import Cell
+from gatewise.errors import ConfigError, MissingExtraError, ModelFileError, shortened, shown
+from gatewise.files import read_whole, write_atomically
+from gatewise.trace.given import Given
+from gatewise.trace.keep import Kept
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = NDArray[Any]
+
+_DIMS: Final = ("layer", "direction", "time", "batch", "hidden")
+_FORMAT: Final = "gatewise-trace 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Everything a cell did; two are equal if their cells, labels and numbers are.
+
+    Attributes:
+        data: an `xarray.Dataset` with the dimensions layer, direction, time, batch and hidden, and
+            the variables input_gate, forget_gate, candidate, output_gate (after their activation),
+            cell_state c_t, cell_output ψ(c_t) and hidden_state h_t, all of the LSTM's dtype; and
+            the same four gates before their activation as input_gate_pre and so on. With a
+            projection, hidden_state has the dimension projected instead of hidden. NaN beyond a
+            row's end.
+        cell: which LSTM it was.
+        initial: (h0 [L*D, B, P], c0 [L*D, B, H]) that it started from; None for zeros.
+    """
+
+    data: xr.Dataset
+    cell: Cell
+    initial: tuple[Array, Array] | None = None
+
+    def state_at(self, t: int) -> tuple[Array, Array]:
+        """Return the states after step t: what a run over the steps after it starts from.
+
+        Args:
+            t: index of a step, 0 to T-1.
+
+        Returns:
+            (h_t [L, B, P], c_t [L, B, H]), which goes in as `state` or as hx.
+
+        Raises:
+            ConfigError: there is no such step; not all layers, units and steps were kept; or the
+                LSTM is bidirectional, whose reverse direction comes from the other end.
+
+        >>> import torch
+        >>> from gatewise.trace import record
+        >>> lstm, x = torch.nn.LSTM(3, 4), torch.randn(5, 2, 3)
+        >>> whole = record(lstm, x)
+        >>> rest = record(lstm, x[3:], whole.state_at(2))
+        >>> np.array_equal(rest.data["cell_state"], whole.data["cell_state"][:, :, 3:])
+        True
+        """
+        if self.data.sizes["direction"] != 1:
+            raise ConfigError(
+                "state_at expects an LSTM of one direction: the reverse one comes from the other "
+                "end, and has no state from which both could go on."
+            )
+        whole = ("hidden_state", "cell_state")
+        if any(name not in self.data for name in whole) or self.data.attrs.get("partial"):
+            raise ConfigError(
+                "The trace does not hold the states of all layers, units and steps: record it "
+                "without keep, or keep hidden_state and cell_state whole."
+            )
+        T = self.data.sizes["time"]
+        if not 0 <= t < T:
+            raise ConfigError(f"t is {shown(t)}: expected 0 to {T - 1}.")
+        h, c = (self.data[name].values[:, 0, t].copy() for name in whole)
+        return h, c
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the trace to a netCDF file, whole or not at all; `Trace.load` reads it.
+
+        Raises:
+            MissingExtraError: h5netcdf is not installed.
+            ConfigError: the cell holds a Python function.
+            OSError: the file cannot be written.
+        """
+        if self.cell.has_callables:
+            raise ConfigError(f"{self.cell} holds a Python function, which no file can hold.")
+        _need_h5netcdf()
+        own = {f"initial_{n}": (("state", "batch", f"{n}_size"), a)
+               for n, a in zip("hc", self.initial or (), strict=False)}  # fmt: skip
+        attrs = {"gatewise": _FORMAT, "cell": json.dumps(asdict(self.cell))}
+        # Numbers as they are: files of netCDF have no place for Python's None.
+        known = {k: v for k, v in self.data.attrs.items() if v is not None}
+        data = self.data.assign(own).assign_attrs(known | attrs)
+        buffer = BytesIO()
+        data.to_netcdf(buffer, engine="h5netcdf", invalid_netcdf=True)
+        write_atomically(path, buffer.getvalue())
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Trace:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelFileError: the file is missing, damaged, or no trace.
+            MissingExtraError: h5netcdf is not installed.
+        """
+        _need_h5netcdf()
+        import xarray as xr
+
+        try:
+            content = BytesIO(read_whole(path))
+            with xr.open_dataset(content, engine="h5netcdf") as opened:
+                data = opened.load()
+            if data.attrs.pop("gatewise", None) != _FORMAT:
+                raise ValueError("it is no trace")
+            values = json.loads(data.attrs.pop("cell"))
+            cell = Cell.from_tuple(
+                tuple(v.values()) if isinstance(v, dict) else v for v in values.values()
+            )
+            initial = [data[k].values for k in ("initial_h", "initial_c") if k in data]
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise ModelFileError(
+                f"{shown(str(path))} is no trace ({shortened(error)}): expected a file as "
+                "Trace.save writes it."
+            ) from None
+        data = data.drop_vars(["initial_h", "initial_c"], errors="ignore")
+        return Trace(data, cell, (initial[0], initial[1]) if initial else None)
+
+    def cut(self, **indices: Any) -> Trace:
+        """Return a part of the trace, by index: `trace.cut(batch=[0], time=slice(10))`."""
+        lists = {k: [v] if isinstance(v, int) else v for k, v in indices.items()}
+        attrs = {"partial": 1} | ({"lacks_steps": 1} if "time" in indices else {})
+        return replace(self, data=self.data.isel(lists).assign_attrs(attrs))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Trace):
+            return NotImplemented
+        return (
+            self.cell == other.cell
+            and self.data.identical(other.data)
+            and all(map(np.array_equal, self.initial or (), other.initial or ()))
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.cell, tuple(self.data.sizes.items())))
+
+    def _repr_html_(self) -> str:
+        """Show the first row's gates and states, and the Dataset, in a notebook."""
+        from gatewise.trace.notebook import html_of
+
+        return html_of(self)
+
+
+def made(
+    given: Given, chosen: Kept, variables: dict[str, Any], inputs: Any = None, units: Any = None
+) -> Trace:
+    """Return the trace of what was run, labelled.
+
+    Raises:
+        MissingExtraError: xarray is not installed.
+    """
+    xr = need_xarray()
+    config = given.weights.config
+    projected = "projected" if config.proj_size else "hidden"
+    labelled = {
+        name: ((*_DIMS[:4], projected) if name == "hidden_state" else _DIMS, array)
+        for name, array in variables.items()
+    }
+    time = np.arange(len(given.x)) if given.time is None else given.time
+    names = np.arange(config.hidden_size) if units is None else np.asarray(units)
+    coordinates: dict[str, Any] = {
+        "layer": np.asarray(chosen.layers, np.int64),
+        "direction": ["forward", "reverse"][: config.directions],
+        "time": time[chosen.steps],
+        "hidden": names[chosen.units],
+        "input": np.arange(config.input_size) if inputs is None else np.asarray(inputs),
+    }
+    if given.lengths is not None:
+        coordinates["length"] = ("batch", given.lengths)
+    all_layers = len(chosen.layers) == config.num_layers
+    partial = not (chosen.all_units and chosen.all_steps and all_layers)
+    attrs: dict[str, Any] = {"partial": 1} if partial else {}
+    if not chosen.all_steps:
+        attrs["lacks_steps"] = 1
+    if any(config.zoneout):
+        attrs |= dict(zip(("zoneout_h", "zoneout_c"), config.zoneout, strict=True))
+    cell, initial = given.weights.config.cell, (given.h, given.c)
+    return Trace(xr.Dataset(labelled, coordinates, attrs), cell, initial)
+
+
+def need_xarray() -> Any:
+    """Import xarray.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import xarray as xr
+    except ImportError:
+        raise MissingExtraError("Tracing", "trace") from None
+    return xr
+
+
+def _need_h5netcdf() -> None:
+    try:
+        import h5netcdf  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("Traces in files", "trace") from None

@@ -1,0 +1,176 @@
+"""Findings: what is planted is found, and where nothing is planted nobody is accused."""
+
+import numpy as np
+import pytest
+import torch
+from cells import lstm_of
+
+from gatewise.trace import (
+    effective_rank,
+    findings,
+    half_life,
+    influence,
+    integrated_gradients,
+    lens,
+    lyapunov_exponents,
+    operating,
+    probe,
+    record,
+    similar_states,
+)
+
+X = torch.randn(200, 2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def planted(**changes):
+    lstm = torch.nn.LSTM(4, 6, dtype=torch.float64)
+    with torch.no_grad():
+        for name, (gate, unit, value) in changes.items():
+            del name
+            row = 6 * gate + unit
+            lstm.weight_ih_l0[row] = 0
+            lstm.weight_hh_l0[row] = 0
+            lstm.bias_hh_l0[row] = 0
+            lstm.bias_ih_l0[row] = value
+    return lstm
+
+
+def kinds(lstm, x=X):
+    return {(f.kind, f.units) for f in findings(record(lstm, x)) if f.units}
+
+
+def test_planted_faults_are_found():
+    torch.manual_seed(0)
+    assert ("keeps", (2,)) in kinds(planted(a=(1, 2, 9.0)))
+    assert ("forgets", (3,)) in kinds(planted(a=(1, 3, -9.0)))
+    assert ("stuck", (1,)) in kinds(planted(a=(0, 1, -9.0)))
+    assert ("stuck", (4,)) in kinds(planted(a=(3, 4, -9.0)))
+    # No candidate: c stays where it is.
+    assert ("dead", (5,)) in kinds(planted(a=(2, 5, 0.0)))
+
+
+def test_nobody_is_accused_where_nothing_is_planted():
+    accused = 0
+    for seed in range(50):
+        torch.manual_seed(seed)
+        lstm = torch.nn.LSTM(4, 24)
+        accused += any(f.warning or f.units for f in findings(record(lstm, X.float())))
+    assert accused <= 2  # 5 %
+
+
+def test_few_steps_say_nothing():
+    (found,) = findings(record(lstm_of(), X[:5, :1]))
+    assert "5 steps are too few" in found.sentence
+
+
+@pytest.mark.parametrize("b", [-1.0, 0.0, 2.0, 5.0])
+def test_the_half_life_of_a_constant_forget_gate_is_exact(b):
+    lstm = planted(**{f"u{k}": (1, k, b) for k in range(6)})
+    expected = -np.log(2) / np.log(1 / (1 + np.exp(-b)))
+    np.testing.assert_allclose(half_life(record(lstm, X)), expected, rtol=1e-12)
+
+
+def test_the_effective_rank_of_planted_directions():
+    lstm = lstm_of()
+    trace = record(lstm, X)
+    base = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0]
+    numbers = np.random.default_rng(1).standard_normal((200, 2, 6))
+    for rank in (1, 3, 6):
+        states = numbers[..., :rank] @ base[:rank]
+        data = trace.data.assign(cell_state=(trace.data["cell_state"].dims, states[None, None]))
+        found = float(effective_rank(type(trace)(data, trace.cell)).squeeze())
+        assert rank - 0.1 < found <= rank + 1e-9
+    still = trace.data.assign(cell_state=trace.data["cell_state"] * 0 + 3.0)
+    assert float(effective_rank(type(trace)(still, trace.cell)).squeeze()) == 0
+
+
+def test_operating_counts_steps_beyond():
+    trace = record(lstm_of(), X)
+    c = trace.data["cell_state"].values[0, 0]
+    np.testing.assert_allclose(
+        operating(trace, "cell_output", 0.5)[0, 0], (abs(c) > 0.5).mean((0, 1))
+    )
+
+
+def test_a_planted_link_from_input_to_unit_is_found():
+    torch.manual_seed(0)
+    lstm = torch.nn.LSTM(4, 6, dtype=torch.float64)
+    with torch.no_grad():
+        for p in lstm.parameters():
+            p.zero_()
+        lstm.weight_ih_l0[12 + 3, 2] = -2.0  # input 2 lowers the candidate of unit 3
+        lstm.weight_ih_l0[12 + 1, 0] = 1.0
+    found = influence(lstm, X).values
+    assert found[2, 3] < -0.3
+    assert found[0, 1] > 0.3
+    assert np.count_nonzero(found) == 2
+
+
+def test_integrated_gradients_add_up_and_are_captum_s():
+    captum = pytest.importorskip("captum.attr")
+    lstm = lstm_of()
+    x = X[:12, 0]
+    ours = integrated_gradients(lstm, x, points=40)
+    c = record(lstm, x).data["cell_state"].values[0, 0, -1, 0]
+    mean = x.mean(0, keepdim=True).expand_as(x)
+    c_mean = record(lstm, mean).data["cell_state"].values[0, 0, -1, 0]
+    np.testing.assert_allclose(ours.sum(("time", "input")), c - c_mean, rtol=1e-9)
+
+    def unit(batch):
+        return lstm(batch.transpose(0, 1))[1][1][0, :, 2]
+
+    theirs = captum.IntegratedGradients(unit).attribute(
+        x[None], mean[None], n_steps=40, method="gausslegendre"
+    )
+    np.testing.assert_allclose(ours.values[..., 2], theirs[0].numpy(), rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("kw", [{}, {"bidirectional": True}, {"proj_size": 3}], ids=repr)
+def test_the_largest_exponent_is_that_of_two_near_runs(kw):
+    lstm = lstm_of(sizes=(4, 8), **{k: v for k, v in kw.items() if k != "proj_size"})
+    x = X[:150, :1]
+    found = lyapunov_exponents(lstm, x, 2, warm_up=50).values
+    whole = record(lstm, x)
+    h, c = (s.copy() for s in whole.initial)
+    nudge = 1e-9 * np.random.default_rng(0).standard_normal(c.shape)
+    nudged = record(lstm, x, (h, c + nudge))
+    states = ("hidden_state", "cell_state")
+    differ = np.concatenate(
+        [(nudged.data[k] - whole.data[k]).values[0, 0, :, 0] for k in states], 1
+    )
+    apart = np.linalg.norm(differ, axis=1)[[10, 25]]
+    rate = np.log(apart[1] / apart[0]) / 15
+    assert abs(rate - found[0]) < 0.15
+    assert found[0] >= found[1]
+
+
+def test_the_lens_reads_what_is_said_and_what_is_known():
+    lstm = lstm_of()
+    trace, head = record(lstm, X), torch.nn.Linear(6, 2, dtype=torch.float64)
+    found = lens(trace, head)
+    y, _ = lstm(X)
+    np.testing.assert_allclose(found["says"], head(y).detach().numpy(), rtol=1e-10, atol=1e-12)
+    knows = torch.tanh(torch.from_numpy(trace.data["cell_state"].values[0, 0]))
+    np.testing.assert_allclose(found["knows"], head(knows).detach().numpy(), rtol=1e-10, atol=1e-12)
+    same = lens(trace, lambda states: states[..., :2])
+    np.testing.assert_array_equal(same["says"], trace.data["hidden_state"].values[0, 0, ..., :2])
+
+
+def test_a_probe_finds_what_is_there_and_not_what_is_not():
+    torch.manual_seed(0)
+    trace = record(torch.nn.LSTM(4, 16, dtype=torch.float64), X)
+    there = trace.data["cell_state"].values[0, 0, :, :, 0]
+    found = probe(trace, there)
+    assert found["low"] > 0.5
+    assert found["selectivity"] > 0.5
+    nothing = probe(trace, np.random.default_rng(0).standard_normal((200, 2)))
+    assert nothing["low"] < 0.05
+    assert abs(float(nothing["selectivity"])) < 0.3
+
+
+def test_similar_states_of_a_run_that_comes_back():
+    lstm = lstm_of()
+    x = X[:40, :1].repeat(3, 1, 1)  # the same again
+    found = similar_states(record(lstm, x), 110, count=1)
+    assert found["time"].values.tolist() == [70]
+    assert float(found["similarity"][0]) > 0.999
