@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from gatewise.cli.main import app
 
-COMMANDS = ((), ("forecast",), ("backtest",), ("tune",), ("bench",), ("export",))
+COMMANDS = ((), ("forecast",), ("backtest",), ("tune",), ("inspect",), ("bench",), ("export",))
 PAGE = Path(__file__).parent / "cli.md"
 
 HEADER = """# The command line

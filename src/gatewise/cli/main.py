@@ -12,6 +12,7 @@ from gatewise.cli.backtest import backtest
 from gatewise.cli.bench import bench
 from gatewise.cli.export import export
 from gatewise.cli.forecast import forecast
+from gatewise.cli.inspect import inspect
 from gatewise.cli.progress import Interrupted
 from gatewise.cli.tune import tune
 from gatewise.errors import GatewiseError, shown
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(forecast)
 app.command()(backtest)
 app.command()(tune)
+app.command()(inspect)
 app.command()(bench)
 app.command()(export)
 
