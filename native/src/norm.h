@@ -10,7 +10,7 @@
 
 namespace gatewise::GATEWISE_ISA {
 
-// PyTorch's default, and that of reference.py.
+// PyTorch's default, and that of the reference.
 inline constexpr double kNormEpsilon = 1e-5;
 
 // One row's norms as backward needs them: the normalised products of x and of h, [panel][gate][V]

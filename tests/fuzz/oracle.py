@@ -119,7 +119,7 @@ def computing_in(dtype: Any) -> Iterator[None]:
         def empty(self, shape: Any) -> Array:
             return np.empty(shape, dtype)
 
-    with mock.patch.multiple(reference, np=Numpy(), _f64=lambda a: np.asarray(a, dtype)):
+    with mock.patch.multiple(reference.lstm, np=Numpy(), _f64=lambda a: np.asarray(a, dtype)):
         yield
 
 

@@ -103,4 +103,4 @@ class _Variable(BackendArray):
         return self.source.read(self.name)[key]
 
     def __reduce__(self) -> Any:  # a copy or a pickle holds the numbers alone
-        return np.array, (self.source.read(self.name),)
+        return indexing.NumpyIndexingAdapter, (self.source.read(self.name),)

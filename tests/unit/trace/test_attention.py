@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cells import CELLS, lstm_of
+from traced_cells import CELLS, lstm_of
 
 from gatewise.errors import ConfigError
 from gatewise.trace import attention, record

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cells import lstm_of
+from traced_cells import lstm_of
 
 from gatewise.trace import (
     effective_rank,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cells import CELLS, gradients_by_autograd, lstm_of
+from traced_cells import CELLS, gradients_by_autograd, lstm_of
 
 from gatewise import reference
 from gatewise.errors import ConfigError, ShapeError

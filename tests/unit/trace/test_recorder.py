@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from cells import CELLS, lstm_of
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
+from traced_cells import CELLS, lstm_of
 
 from gatewise import reference, runtime, trace
 from gatewise.errors import ConfigError, ModelFileError, ModuleError, ShapeError

@@ -65,12 +65,18 @@ def test_a_stack_of_layers():
     np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "arrays", [[], [np.zeros((3, 16))], [np.zeros((3, 12)), np.zeros((4, 16))],
-               [np.zeros((3, 16)), np.zeros((4, 16)), np.zeros(4)], [layer(3, 5), layer(4, 5)],
-               [layer(3, 5), layer(5, 5, False)], [layer(3, 5), layer(5, 4)]],
-    ids=str,
-)  # fmt: skip
+WRONG = {
+    "nothing": [],
+    "a kernel alone": [np.zeros((3, 16))],
+    "sizes that differ": [np.zeros((3, 12)), np.zeros((4, 16))],
+    "a short bias": [np.zeros((3, 16)), np.zeros((4, 16)), np.zeros(4)],
+    "layers that do not fit": [layer(3, 5), layer(4, 5)],
+    "one bias": [layer(3, 5), layer(5, 5, False)],
+    "two widths": [layer(3, 5), layer(5, 4)],
+}
+
+
+@pytest.mark.parametrize("arrays", WRONG.values(), ids=WRONG)
 def test_what_is_no_lstm_is_refused(arrays):
     with pytest.raises(ShapeError):
         from_keras(arrays)

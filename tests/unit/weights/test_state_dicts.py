@@ -32,8 +32,13 @@ def test_half_precision_is_read_as_float32():
     assert found.dtype == np.float32
 
 
-@pytest.mark.parametrize("content", [None, 3, {}, {"x": 1}, nn.Linear(2, 2).state_dict(),
-                                     {"weight_ih_l0": torch.zeros(3)}], ids=str)  # fmt: skip
+NONE = {
+    "nothing": None, "a number": 3, "empty": {}, "no tensor": {"x": 1},
+    "another layer": nn.Linear(2, 2).state_dict(), "no matrix": {"weight_ih_l0": torch.zeros(3)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NONE.values(), ids=NONE)
 def test_what_holds_none_is_refused(content):
     with pytest.raises(ModelFileError, match="no LSTM in the checkpoint"):
         lstms_of(content)
