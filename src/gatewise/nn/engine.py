@@ -79,6 +79,10 @@ class Engine:
         return Engine, (self.spec, self.frozen)
 
 
+LOWEST = 1 << 32
+"""Addresses below this one are looked at: they may be offsets in memory that was given back."""
+
+
 def address(t: Tensor | None) -> int:
     """Return where a tensor lies; 0 for None, which the core takes for "not given".
 
@@ -88,7 +92,8 @@ def address(t: Tensor | None) -> int:
     if t is None:
         return 0
     found = t.data_ptr()
-    if not found and t.numel():
+    # Without memory, the address of a view is its offset alone.
+    if found < LOWEST and t.numel() and found == t.storage_offset() * t.element_size():
         raise ShapeError(
             f"A tensor of shape {tuple(t.shape)} has no memory: expected {t.numel()} numbers. Its "
             "storage was resized to nothing; resize it back and fill it."
@@ -99,7 +104,7 @@ def address(t: Tensor | None) -> int:
 def addresses_of(tensors: list[Tensor | None]) -> tuple[int, ...]:
     """Return the `address` of each; the quickest way for tensors that have memory."""
     found = tuple([0 if t is None else t.data_ptr() for t in tensors])
-    return tuple(map(address, tensors)) if 0 in found else found
+    return tuple(map(address, tensors)) if min(found) < LOWEST else found
 
 
 def _thawed(*_: object) -> None:

@@ -167,8 +167,9 @@ class LSTM(torch.nn.LSTM):
         """
         if lengths is None and not torch.compiler.is_compiling():
             core = self.__dict__.get("_core")
-            if core is not None and core.usual is not None:
-                found = core.usual.call(self, input, hx)
+            usual = None if core is None else core.usual  # once: another thread may drop it
+            if usual is not None:
+                found = usual.call(self, input, hx)
                 if found is not None:
                     return found
         return self._forward(input, hx, lengths)

@@ -275,4 +275,4 @@ def _has_unit_stride(t: Tensor) -> bool:
 
 def _rows(t: Tensor | None) -> tuple[int, int, int]:
     """Address, and the strides of time and batch; of a ragged batch, [N, *], only that of rows."""
-    return (0, 0, 0) if t is None else (t.data_ptr() or address(t), t.stride(0), t.stride(-2))
+    return (0, 0, 0) if t is None else (address(t), t.stride(0), t.stride(-2))

@@ -121,6 +121,23 @@ def test_a_tensor_whose_memory_was_given_back_is_refused(what, called, recorded)
         lstm(*call)
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_view_into_memory_that_was_given_back_is_refused(recorded):
+    """Its address is its offset, not 0."""
+    lstm, x = LSTM(4, 6), torch.randn(6, 3, 4)[1:]
+    with torch.set_grad_enabled(recorded):
+        lstm(x)
+        x.untyped_storage().resize_(0)
+        with pytest.raises(ShapeError, match="has no memory: expected"):
+            lstm(x)
+        flat = torch.randn(48)
+        lstm.bias_ih_l0.data = flat[3:27]
+        lstm(X)
+        flat.untyped_storage().resize_(0)
+        with pytest.raises(ShapeError, match="has no memory: expected"):
+            lstm(X)
+
+
 def test_zeros_without_memory_take_the_long_way():
     ours, theirs = twins()
     for module in (ours, theirs):
