@@ -58,8 +58,9 @@ class GuardedStream {
     if (torn_ && !sets_state) {
       holder_.store(0, std::memory_order_release);
       raise(
-          "this process was forked while another thread was in a step of this stream: expected a "
-          "whole state, got one that is half of the step before. Call reset(), or set the state.");
+          "this process was forked while another thread used this stream: expected a whole state, "
+          "got "
+          "one that may be half written. Call reset(), or set the state.");
     }
     torn_ = false;
     if (releases_) {

@@ -151,8 +151,9 @@ TapeMemory::TapeMemory(size_t bytes) : block_(new (std::nothrow) Block) {
 
 TapeMemory::~TapeMemory() {
   if (!block_ || !block_->memory.bytes()) return;
-  if (block_->memory.bytes() > kMaxIdleBytes) return;  // no room could be made for it
-  Memory oldest[8];                                    // freed when the lock is no longer held
+  // No room could be made for it, even if all others went.
+  if (block_->memory.bytes() > kMaxIdleBytes) return;
+  Memory oldest[8];  // freed when the lock is no longer held
   const auto lock = short_lock();
   auto& blocks = idle().tapes;
   size_t total = block_->memory.bytes();

@@ -123,8 +123,8 @@ void Stream<Real>::set_state(const Real* h, const Real* c) {
   const int64_t H = network().H, size = batch() * network().P();
   size_t index = 0;
   for (ForwardPlan<Real>& layer : state_->layers) {
-    state_->place(layer,
-                  index++);  // a process that was forked in the midst of a step has them torn
+    // In a process that was forked in the midst of a step, the two buffers may both be the next h.
+    state_->place(layer, index++);
     if (h) {
       if (kernels.round) {
         kernels.round(h, size, State::h(layer));

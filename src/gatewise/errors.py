@@ -36,7 +36,7 @@ class NotFittedError(GatewiseError, RuntimeError):
 
 
 class StreamError(GatewiseError, RuntimeError):
-    """Another thread is in a step of a stream, or a fork has left its state half written."""
+    """Another thread uses a stream, or a fork while one did has left its state half written."""
 
 
 class ModelFileError(GatewiseError, ValueError):

@@ -35,7 +35,7 @@ def make_call(
             and `rows` take them, `checkpoint_every` of any size.
         masks: recurrent_mask, zoneout_h, zoneout_c, each or None; None if nothing disturbs the
             states.
-        rates: of zoneout, of no account without masks.
+        rates: of zoneout; ignored without masks.
         edits: arrays by site; see `gatewise::Edits`. Default: none.
     """
     noise = None

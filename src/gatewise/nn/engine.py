@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from gatewise import _native
-from gatewise.errors import ShapeError
+from gatewise.nn.paths import addresses_of
 from gatewise.nn.spec import Spec
 
 
@@ -48,6 +48,7 @@ class Engine:
         if [p if p is None else p.shape for p in parameters] != self._shapes:
             self.spec.check(parameters)
         if not all(p is None or p.is_contiguous() for p in parameters):
+            addresses_of(parameters)  # before they are copied
             parameters = [None if p is None else p.contiguous() for p in parameters]
         packed = self.cache(dtype)
         addresses = addresses_of(parameters)
@@ -77,34 +78,6 @@ class Engine:
 
     def __reduce__(self) -> Any:
         return Engine, (self.spec, self.frozen)
-
-
-LOWEST = 1 << 32
-"""Addresses below this one are looked at: they may be offsets in memory that was given back."""
-
-
-def address(t: Tensor | None) -> int:
-    """Return where a tensor lies; 0 for None, which the core takes for "not given".
-
-    Raises:
-        ShapeError: its memory was given back, so that there is nothing at its address.
-    """
-    if t is None:
-        return 0
-    found = t.data_ptr()
-    # Without memory, the address of a view is its offset alone.
-    if found < LOWEST and t.numel() and found == t.storage_offset() * t.element_size():
-        raise ShapeError(
-            f"A tensor of shape {tuple(t.shape)} has no memory: expected {t.numel()} numbers. Its "
-            "storage was resized to nothing; resize it back and fill it."
-        )
-    return found
-
-
-def addresses_of(tensors: list[Tensor | None]) -> tuple[int, ...]:
-    """Return the `address` of each; the quickest way for tensors that have memory."""
-    found = tuple([0 if t is None else t.data_ptr() for t in tensors])
-    return tuple(map(address, tensors)) if min(found) < LOWEST else found
 
 
 def _thawed(*_: object) -> None:

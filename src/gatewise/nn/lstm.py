@@ -318,12 +318,9 @@ class LSTM(torch.nn.LSTM):
 
     def _core_of_now(self) -> Core:
         """The core for what this module is now: sizes and cell may have changed since a call."""
-        bfloat16 = self.precision == "bfloat16" and not (
-            self.proj_size or self.cell.layer_norm or self.has_regularisers
-        )
         spec = Spec(
             self.num_layers, self.directions, self.input_size, self.hidden_size, self.proj_size,
-            bool(self.bias), bfloat16, self.cell,
+            bool(self.bias), tools.rounds(self), self.cell,
         )  # fmt: skip
         if torch.compiler.is_compiling():
             return Core(spec)  # a graph needs to know what it is, no more

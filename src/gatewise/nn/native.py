@@ -15,8 +15,9 @@ from torch import Tensor
 from gatewise import _native
 from gatewise.errors import ShapeError
 from gatewise.nn import differentiable, paths
-from gatewise.nn.engine import Engine, address
+from gatewise.nn.engine import Engine
 from gatewise.nn.options import Options
+from gatewise.nn.paths import address
 
 _POOLED_SIZE = 1 << 18  # elements of a tape, from which on the core's own memory is worth its fee
 _NOTHING = torch.empty(0, device="cpu")
@@ -250,12 +251,15 @@ def _materialised(t: Tensor) -> Tensor:
 
 
 def _dense(t: Tensor | None) -> Tensor | None:
-    return None if t is None else t.contiguous()
+    if t is None or t.is_contiguous():
+        return t
+    address(t)  # before it is copied
+    return t.contiguous()
 
 
 def _with_dense_rows(t: Tensor) -> Tensor:
     """The same numbers with unit stride along the last axis."""
-    return t if _has_unit_stride(t) else t.contiguous()
+    return t if _has_unit_stride(t) else cast(Tensor, _dense(t))
 
 
 def empty_rows_like(t: Tensor) -> Tensor:

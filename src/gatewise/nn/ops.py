@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -109,7 +109,7 @@ def _encoded(
     return json.dumps([spec, options, rates])
 
 
-@cache
+@lru_cache(256)
 def _decoded(config: str) -> _Config:
     """Read what `_encoded` wrote: anyone may call an operator, with any text.
 
@@ -126,12 +126,15 @@ def _decoded(config: str) -> _Config:
             "Take it from a graph that holds a call of the operator."
         ) from None
     L, D, I, H, projection, bias, bfloat16, _ = spec
-    whole = all(type(n) is int for n in (L, D, I, H, projection))
-    flags = all(type(b) is bool for b in (bias, bfloat16))
-    complete = len(sizes) + 1 == len(spec) and len(cell) == len(_CELL_FIELDS)
-    padded = options[2:] == (None, None, None)
-    if not (whole and flags and complete and padded):
-        raise ConfigError(f"config is {shown(config)}: expected all numbers of a padded batch.")
+    for holds, expected in (
+        (len(sizes) + 1 == len(spec), f"{len(spec)} fields of the LSTM"),
+        (len(cell) == len(_CELL_FIELDS), f"{len(_CELL_FIELDS)} fields of the cell"),
+        (all(type(n) is int for n in (L, D, I, H, projection)), "whole numbers as sizes"),
+        (all(type(b) is bool for b in (bias, bfloat16)), "true or false for bias and bfloat16"),
+        (options[2:] == (None, None, None), "a padded batch"),
+    ):
+        if not holds:
+            raise ConfigError(f"config is {shown(config)}: expected {expected}.")
     _native.check_sizes(L, D, I, H, projection)
     check_whole(options.checkpoint_every)
     return _Config(spec, options, rates)
@@ -169,7 +172,7 @@ def _check(
     Raises:
         ShapeError, DtypeError: the tensors do not fit the configuration or each other.
     """
-    spec = _decoded(config).spec
+    spec, _, rates = _decoded(config)
     if x.dtype not in paths.NATIVE_DTYPES:
         raise DtypeError(f"x is {x.dtype}: expected float32 or float64. Convert x and the module.")
     T, B, I = x.shape if x.dim() == 3 and x.numel() else (0, 0, 0)
@@ -178,11 +181,11 @@ def _check(
             f"x has shape {tuple(x.shape)}: expected [T, B, {spec.I}], none of them 0. "
             "The operator takes padded batches."
         )
-    count = len(spec.shapes)
-    if len(parameters) != count or len(noise) not in (0, 3):
+    count, masked = spec.L * spec.D * len(spec.names), 3 if rates else 0
+    if len(parameters) != count or len(noise) != masked:
         raise ShapeError(
             f"There are {len(parameters)} parameters and {len(noise)} masks: expected {count} and "
-            f"0 or 3. {_REMEDY}"
+            f"{masked}. {_REMEDY}"
         )
     spec.check(parameters)
     states = (spec.L * spec.D, B)

@@ -20,7 +20,7 @@ from torch.nn import Parameter
 from torch.utils._python_dispatch import _disable_current_modes
 
 from gatewise.cell import Cell
-from gatewise.errors import ConfigError, DtypeError
+from gatewise.errors import ConfigError, DtypeError, ShapeError
 
 Path = Literal["native", "composite", "torch"]
 
@@ -89,6 +89,34 @@ def is_plain(t: Tensor) -> bool:
     wrapper of functionalisation or of a transform: each has a dispatch key of its own.
     """
     return type(t) in _PLAIN and _dispatch_keys(t).raw_repr() in _PLAIN_KEYS
+
+
+LOWEST = 1 << 32
+"""Addresses below this one are looked at: they may be offsets in memory that was given back."""
+
+
+def address(t: Tensor | None) -> int:
+    """Return where a tensor lies; 0 for None, which the core takes for "not given".
+
+    Raises:
+        ShapeError: its memory was given back, so that there is nothing at its address.
+    """
+    if t is None:
+        return 0
+    found = t.data_ptr()
+    # Without memory, the address of a view is its offset alone.
+    if found < LOWEST and t.numel() and found == t.storage_offset() * t.element_size():
+        raise ShapeError(
+            f"A tensor of shape {tuple(t.shape)} has no memory: expected {t.numel()} numbers. Its "
+            "storage was resized to nothing; resize it back and fill it."
+        )
+    return found
+
+
+def addresses_of(tensors: list[Tensor | None]) -> tuple[int, ...]:
+    """Return the `address` of each; the quickest way for tensors that have memory."""
+    found = tuple([0 if t is None else t.data_ptr() for t in tensors])
+    return tuple(map(address, tensors)) if min(found) < LOWEST else found
 
 
 def check_dtypes(tensors: Iterable[Tensor]) -> None:

@@ -48,7 +48,7 @@ def packed_of_lengths(
 
     Raises:
         ConfigError: the input is packed already.
-        ShapeError: `lengths` does not fit the input.
+        ShapeError: `lengths` does not fit the input, or that has no memory.
     """
     if isinstance(input, PackedSequence):
         raise ConfigError(
@@ -65,6 +65,8 @@ def packed_of_lengths(
     ends = checked_lengths(lengths, T=input.shape[time], B=input.shape[1 - time])
     if not len(ends):
         return None
+    if paths.is_plain(input):
+        paths.address(input)  # before it is copied
     return pack_padded_sequence(input, ends, batch_first, enforce_sorted=False)
 
 

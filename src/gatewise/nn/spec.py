@@ -74,12 +74,15 @@ class Spec(NamedTuple):
         """Refuse parameters of other shapes: `names` of each layer and direction.
 
         Raises:
-            ShapeError: one has another shape, or is missing.
+            ShapeError: one has another shape, or is missing; or there is a bias without `bias`.
         """
         self.check_given(parameters)
         for k, p in enumerate(parameters):
-            if p is None and self._name(k) not in ("b_ih", "b_hh"):
+            wanted = self.bias or self._name(k) not in ("b_ih", "b_hh")
+            if p is None and wanted:
                 raise ShapeError(f"{self._place(k)} is missing. Assign a parameter.")
+            if p is not None and not wanted:
+                raise ShapeError(f"{self._place(k)} is given: expected none, since bias is False.")
 
     def check_given(self, parameters: Sequence[Any]) -> None:
         """The same, but for those that are missing.

@@ -17,6 +17,7 @@ import torch
 from torch.fx import Proxy
 
 from gatewise.errors import ConfigError
+from gatewise.nn.callers import level_of_the_caller
 
 _OWN: Final = (
     "_core", "_weights_frozen", "_zoneout", "cell", "checkpoint_every", "learn_initial_state",
@@ -33,9 +34,16 @@ def why_not_pytorch(module: Any) -> str | None:
         return "it has regularisers (recurrent_dropout, zoneout or weight_dropout)"
     if getattr(module, "learn_initial_state", False):
         return "it learns its initial state"
-    if getattr(module, "precision", "full") != "full":
+    if rounds(module) and module.weight_ih_l0.dtype is torch.float32:
         return f"its precision is {module.precision}"
     return None
+
+
+def rounds(module: Any) -> bool:
+    """Return whether an LSTM or cell of ours rounds its float32 weights to bfloat16."""
+    return getattr(module, "precision", "full") == "bfloat16" and not (
+        module.proj_size or module.cell.layer_norm or module.has_regularisers
+    )
 
 
 def become_pytorch(module: torch.nn.Module, base: type[torch.nn.Module], wish: str) -> None:
@@ -84,7 +92,7 @@ def meet_quantiser(module: torch.nn.Module, base: type[torch.nn.Module], qconfig
     warnings.warn(
         f"A quantiser passes over this gatewise.nn.{base.__name__}, which stays as it is: {why}",
         UserWarning,
-        stacklevel=4,
+        stacklevel=level_of_the_caller(),
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.jit._trace import is_tracing
 
 from gatewise.nn import native, paths
-from gatewise.nn.engine import LOWEST, Engine
+from gatewise.nn.engine import Engine
 from gatewise.nn.options import Options
 
 State = tuple[Tensor, Tensor]
@@ -98,7 +98,7 @@ class Usual:
             return y, (h_n, c_n)
         addresses = [p.data_ptr() for p in parameters]
         start, *states = [t.data_ptr() for t in given]
-        if min(start, *states, *addresses) < LOWEST:
+        if min(start, *states, *addresses) < paths.LOWEST:
             return None  # perhaps no memory behind a tensor: the long way looks
         h0, c0 = states or (0, 0)
         # The quickest way to new memory that PyTorch has.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -14,6 +13,7 @@ from torch.nn import Parameter
 
 from gatewise.cell import SITES, Cell
 from gatewise.errors import ConfigError
+from gatewise.nn.callers import level_of_the_caller
 from gatewise.weights import PARAMETER_NAMES, variant_shapes
 
 _COST: Final = "runs step by step in PyTorch, 3 to 100 times slower (small sizes the most) than"
@@ -30,13 +30,11 @@ _SURPRISES: Final = {
     "packed": _DETOUR + "with a packed sequence or lengths while torch.compile compiles. Call it "
     "in a function under torch.compiler.disable.",
     "float32": "Under torch.autocast an LSTM computes in float32 here, and only its outputs have "
-    "autocast's dtype: this processor lacks what PyTorch needs, and the core emulates bfloat16 "
+    "autocast's dtype: PyTorch cannot run it on this processor, and the core emulates bfloat16 "
     'alone, without regularisers. Call it under torch.autocast("cpu", enabled=False) to have '
     "float32 outputs.",
 }
 """What a call may do that its caller does not expect, and what to do about it."""
-
-_NOT_THE_CALLER: Final = ("gatewise", "torch")
 
 
 def checked_cell(cell: Any) -> Cell:
@@ -116,15 +114,7 @@ def _warn_while_compiling_too(surprise: str) -> None:
 
 @cache
 def _warn_once(surprise: str) -> None:
-    warnings.warn(_SURPRISES[surprise], UserWarning, stacklevel=_level_of_the_caller())
-
-
-def _level_of_the_caller() -> int:
-    """The `stacklevel` of the first line that is neither ours nor PyTorch's."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in _NOT_THE_CALLER:
-        frame, level = frame.f_back, level + 1
-    return level
+    warnings.warn(_SURPRISES[surprise], UserWarning, stacklevel=level_of_the_caller())
 
 
 @cache
@@ -133,5 +123,5 @@ def _warn_of_the_cost(function: Callable[..., Any]) -> None:
         f"The Python function {getattr(function, '__name__', function)!s} as an activation "
         f"{_COST} a built-in activation. Use one of gatewise.ACTIVATIONS where it will do.",
         UserWarning,
-        stacklevel=_level_of_the_caller(),
+        stacklevel=level_of_the_caller(),
     )

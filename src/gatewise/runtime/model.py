@@ -185,6 +185,8 @@ class Model:
 
     def _run_core(self, x: Array, h: Array, c: Array, y: Array, sizes: Array | None) -> State:
         core, rates = self.network, self.weights.config.zoneout
+        if not len(x):  # no step that would round a state
+            return h.copy(), c.copy()
         h_n, c_n = np.empty_like(h), np.empty_like(c)
         noise = arrays.Noise(rates=rates) if any(rates) else arrays.NO_NOISE
         threads = _native.thread_count()
@@ -281,8 +283,8 @@ class Stream:
 
         Raises:
             ShapeError, DtypeError: x or out does not fit the LSTM; the state is as it was.
-            StreamError: another thread is in a step of this stream; or the process was forked while
-                one was, and `state` has not been set since. Reading `state` raises it likewise.
+            StreamError: another thread uses this stream; or the process was forked while one did,
+                and `state` has not been set since. Reading `state` raises it likewise.
 
         >>> import os, tempfile, torch, numpy as np, gatewise.runtime, gatewise.weights
         >>> path = os.path.join(tempfile.mkdtemp(), "lstm.safetensors")

@@ -33,7 +33,8 @@ class Net(torch.nn.Module):
 
     def __init__(self, lstm):
         super().__init__()
-        self.spec = Spec(lstm.num_layers, lstm.directions, lstm.input_size, lstm.hidden_size)
+        sizes = lstm.num_layers, lstm.directions, lstm.input_size, lstm.hidden_size
+        self.spec = Spec(*sizes, bias=lstm.bias)
         self.options = Options(lstm.batch_first, lstm.checkpoint_every)
         self.bias, self.batch_first = lstm.bias, lstm.batch_first
         self.own = torch.nn.ParameterList(lstm.parameters())
@@ -279,5 +280,11 @@ def test_the_operator_refuses_other_numbers_of_tensors():
     ):
         with pytest.raises(ShapeError):
             call(parameters=parameters)
-    with pytest.raises(ShapeError, match="1 masks"):
+    with pytest.raises(ShapeError, match="b_ih of layer and direction 0 is missing"):
+        call(parameters=[*full[:2], None, full[3]])
+    with pytest.raises(ShapeError, match="expected none, since bias is False"):
+        call(config=config((1, 1, I, H, 0, False, False)))
+    with pytest.raises(ShapeError, match=r"1 masks: expected 4 and 0"):
         call(noise=[None])
+    with pytest.raises(ShapeError, match=r"3 masks: expected 4 and 0"):  # without rates
+        call(noise=[torch.zeros(1, 3, H), None, None])

@@ -139,6 +139,19 @@ def test_what_pytorch_does_not_have_is_neither_scripted_nor_quantised(kw, reason
     assert all(getattr(model[0], name) == value for name, value in kw.items() if name != "zoneout")
 
 
+def test_a_precision_without_effect_stands_in_nobody_s_way():
+    for kw in ({"proj_size": 2}, {"dtype": torch.float64}):
+        model = nn.Sequential(LSTM(4, 6, precision="bfloat16", **kw))
+        assert type(restore(model)[0]) is nn.LSTM
+
+
+def test_a_quantiser_s_warning_names_the_caller_s_line():
+    model = nn.Sequential(LSTM(4, 6))
+    with pytest.warns(UserWarning, match="passes over") as caught:
+        torch.ao.quantization.quantize_dynamic(model)
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("tool", ["prepare", "prepare_qat"])
 @pytest.mark.parametrize("kw", [{"cell": Cell(peephole=True)}, {"zoneout": 0.1}], ids=repr)
 def test_a_whole_model_is_prepared_but_for_what_pytorch_does_not_have(tool, kw):

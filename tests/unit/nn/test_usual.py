@@ -138,13 +138,40 @@ def test_a_view_into_memory_that_was_given_back_is_refused(recorded):
             lstm(X)
 
 
-def test_zeros_without_memory_take_the_long_way():
+def freed(t):
+    t.untyped_storage().resize_(0)
+    return t
+
+
+C = torch.ones(1, 3, 6)
+ODD = {
+    "x, transposed": lambda m: m(freed(torch.randn(5, 4, 3).mT)),
+    "state of every other row": lambda m: m(X, (freed(torch.ones(1, 6, 6)[:, ::2]), C)),
+    "lengths": lambda m: m(freed(X.clone()), lengths=[5, 4, 2]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call", ODD.values(), ids=ODD)
+def test_freed_memory_is_noticed_before_it_is_copied(call):
+    with pytest.raises(ShapeError, match="has no memory: expected"):
+        call(LSTM(4, 6))
+
+
+def test_a_freed_weight_that_is_not_dense_is_refused():
+    lstm = LSTM(4, 6)
+    lstm.weight_hh_l0.data = torch.randn(6, 24).T
+    freed(lstm.weight_hh_l0)
+    with pytest.raises(ShapeError, match="has no memory: expected"):
+        lstm(X)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_zeros_without_memory_take_the_long_way(recorded):
     ours, theirs = twins()
-    for module in (ours, theirs):
-        with torch.no_grad():
+    with torch.set_grad_enabled(recorded):
+        for module in (ours, theirs):
             module(X)
-        module.bias_ih_l0.data = torch._efficientzerotensor(24)
-    with torch.no_grad():
+            module.bias_ih_l0.data = torch._efficientzerotensor(24)
         ours_now, theirs.bias_ih_l0.data = ours(X), torch.zeros(24)
         assert_same(ours_now, theirs(X))
 

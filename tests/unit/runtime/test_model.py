@@ -157,6 +157,15 @@ def test_no_steps_or_no_rows_give_empty_outputs(tmp_path, shape):
     np.testing.assert_array_equal(c, state)
 
 
+def test_no_steps_leave_the_state_as_it_is_in_bfloat16(tmp_path):
+    saved(tmp_path)
+    model = runtime.load(tmp_path / "m.safetensors", precision="bfloat16")
+    state = tuple(np.full((1, 3, 6), 0.1234567, np.float32) for _ in range(2))
+    _, (h, c) = model.run(np.zeros((0, 3, 4), np.float32), state=state)
+    np.testing.assert_array_equal(h, state[0])
+    np.testing.assert_array_equal(c, state[1])
+
+
 @pytest.mark.parametrize("shape", [(2**58, 0, 4), (0, 2**58, 4), (2**50, 0, 4)])
 def test_sizes_that_the_core_cannot_run_are_refused(tmp_path, shape):
     _, model = saved(tmp_path)
