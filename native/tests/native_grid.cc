@@ -28,6 +28,8 @@ struct Setup {
   std::vector<int64_t> lengths =
       {};  // of the rows, the longest first; empty: all run through T steps
   bool training = true, states = true, noise = false, wants_dx = true;
+  bool traced = false;  // training: also what the tape says, and the gradients of the gates
+  bool edited = false;  // forward only
   int64_t checkpoint_every = 0;
 };
 
@@ -62,6 +64,7 @@ class Problem {
       mask_ = drawn(k * s_.B * P, 1), zone_h_ = drawn(k * N * P, 0.2),
       zone_c_ = drawn(k * N * H, 0.2);
     }
+    for (auto& edits : edits_) edits = s_.edited ? sparse(k * s_.T * s_.B * H) : edits;
     std::vector<gatewise::Parameters<Real>> own;
     for (int64_t index = 0; index < k; ++index) {
       own.push_back({.w_ih = at(index, 0),
@@ -77,7 +80,7 @@ class Problem {
     weights_ = gatewise::pack<Real>(net, own);
   }
 
-  // y, h_n, c_n, and in training dx, dh0, dc0 and the gradients of the parameters.
+  // y, h_n, c_n, and in training dx, dh0, dc0, the gradients of the parameters and the trace.
   Results<Real> run(int threads) const {
     const int64_t I = s_.net.I, columns = s_.net.D * s_.net.P();
     std::vector<Real> y = room(dy_), h_n = room(h0_), c_n = room(c0_), tape;
@@ -94,14 +97,17 @@ class Problem {
                                     .c0 = s_.states ? c0_.data() : nullptr,
                                     .checkpoint_every = every,
                                     .ragged = raggedness(),
-                                    .noise = noise()};
+                                    .noise = noise(),
+                                    .edits = edits()};
     require(gatewise::forward<Real>({.call = call,
                                      .y = sequence(y.data(), columns),
                                      .h_n = h_n.data(),
                                      .c_n = c_n.data(),
                                      .tape = s_.training ? tape.data() : nullptr}));
     if (!s_.training) return {y, h_n, c_n};
+    const Results<Real> activity = s_.traced ? read(call, tape) : Results<Real>{};
     std::vector<Real> dx = room(x_), dh0 = room(h0_), dc0 = room(c0_);
+    std::vector<Real> gates(s_.traced ? 4 * trace_size() : 0, kUnset);
     Results<Real> gradients;
     for (const auto& p : parameters_) gradients.push_back(room(p));
     std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
@@ -121,9 +127,11 @@ class Problem {
          .dx = s_.wants_dx ? sequence(dx.data(), I) : gatewise::Sequence<Real>{},
          .dh0 = dh0.data(),
          .dc0 = dc0.data(),
-         .gradients = out}));
-    Results<Real> all{y, h_n, c_n, s_.wants_dx ? dx : x_, dh0, dc0};
+         .gradients = out,
+         .gate_gradients = s_.traced ? gates.data() : nullptr}));
+    Results<Real> all{y, h_n, c_n, s_.wants_dx ? dx : x_, dh0, dc0, gates};
     all.insert(all.end(), gradients.begin(), gradients.end());
+    all.insert(all.end(), activity.begin(), activity.end());
     return all;
   }
 
@@ -159,6 +167,25 @@ class Problem {
     for (auto& e : v) e = static_cast<Real>(static_cast<float>(uniform(random_)));
     return v;
   }
+  // Edits of a fifth of all values; NaN leaves the others alone.
+  std::vector<Real> sparse(int64_t n) {
+    std::vector<Real> v = drawn(n, 0.9);
+    for (size_t j = 0; j < v.size(); ++j) v[j] = j % 5 ? static_cast<Real>(NAN) : v[j];
+    return v;
+  }
+  size_t trace_size() const {
+    return static_cast<size_t>(s_.net.L * s_.net.D * s_.T * s_.B * s_.net.H);
+  }
+  Results<Real> read(const gatewise::Call<Real>& call, const std::vector<Real>& tape) const {
+    Results<Real> found(5, std::vector<Real>(trace_size(), kUnset));
+    require(gatewise::read_tape<Real>(call, tape.data(),
+                                      {.input_gate = found[0].data(),
+                                       .forget_gate = found[1].data(),
+                                       .candidate = found[2].data(),
+                                       .output_gate = found[3].data(),
+                                       .cell_state = found[4].data()}));
+    return found;
+  }
   static std::vector<Real> room(const std::vector<Real>& like) {
     return std::vector<Real>(like.size(), kUnset);
   }
@@ -175,12 +202,18 @@ class Problem {
     if (!s_.noise) return {};
     return {mask_.data(), zone_h_.data(), zone_c_.data()};
   }
+  gatewise::Edits<Real> edits() const {
+    if (!s_.edited) return {};
+    return {edits_[0].data(), edits_[1].data(), edits_[2].data(),
+            edits_[3].data(), edits_[4].data(), edits_[5].data()};
+  }
 
   const Setup s_;
   const gatewise::Ragged ragged_;
   std::mt19937 random_;
   Results<Real> parameters_;
   std::vector<Real> x_, dy_, h0_, c0_, mask_, zone_h_, zone_c_;
+  std::array<std::vector<Real>, 6> edits_;
   gatewise::SharedWeights<Real> weights_;
 };
 
@@ -283,6 +316,14 @@ void paths(bool small) {
       Setup noisy = of({1, 1, 5, 48});
       noisy.noise = true;
       compare<float>("noise", noisy, {threads, 16});
+      for (const gatewise::Network& net :
+           {gatewise::Network{2, 2, 5, 40}, {1, 2, 5, 40, true, kNormed, 17}}) {
+        Setup seen = of(net);
+        seen.noise = seen.traced = true;
+        compare<float>("traced", seen, {threads, 16});
+        seen.traced = seen.training = false, seen.edited = true;
+        compare<float>("edited", seen, {threads, 16});
+      }
       Setup kept = of({2, 2, 5, 40});
       for (const int64_t every : {int64_t{3}, int64_t{200}, INT64_MAX}) {
         kept.checkpoint_every = every;
