@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gatewise import _native
+from gatewise import _native, arguments
 from gatewise._native import arrays
+from gatewise.arguments import Array, State
 from gatewise.errors import ConfigError, ShapeError, shown
-from gatewise.runtime import arguments
-from gatewise.runtime.arguments import Array, State
+from gatewise.runtime.outputs import room_for
 from gatewise.weights import LSTMWeights, load_lstm
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Model:
             apart = out is None or not np.may_share_memory(x, out)
             if apart and core.weights.try_run(x, y, h, c, threads):
                 return y, (h, c)
-        rows = arguments.checked(x, "x", self.dtype)
+        rows = arguments.numbers(x, "x", self.dtype)
         if rows.ndim not in (2, 3) or rows.shape[-1] != config.input_size:
             raise ShapeError(
                 f"x has shape {rows.shape}: expected [T, B, I] or [T, I] with last axis "
@@ -122,7 +122,7 @@ class Model:
         x_steps = _time_first(rows, config.batch_first)
         T, B, _ = x_steps.shape
         _native.check_sizes(core.L, core.D, core.I, core.H, config.proj_size, T, B)
-        y = arguments.room_for(self.weights, rows, out)
+        y = room_for(self.weights, rows, out)
         if np.may_share_memory(rows, y):
             raise ShapeError(
                 "out overlaps x: expected an array of its own, since x is read to the end while y "
@@ -130,8 +130,8 @@ class Model:
             )
         y_steps = _time_first(y, config.batch_first)
         batched = rows.ndim == 3
-        h, c = arguments.checked_state(self.weights, state, B, batched)
-        ends = None if lengths is None else arguments.checked_lengths(lengths, x_steps)
+        h, c = arguments.states(self.weights, state, B, batched)
+        ends = None if lengths is None else arguments.row_lengths(lengths, *x_steps.shape[:2])
         if ends is None or not rows.size:
             h, c = self._run_core(x_steps, h, c, y_steps, None)
         else:
@@ -264,7 +264,7 @@ class Stream:
 
     @state.setter
     def state(self, value: State) -> None:
-        h, c = arguments.checked_state(self._model.weights, value, self._batch)
+        h, c = arguments.states(self._model.weights, value, self._batch)
         self._core.set_state(h.ctypes.data, c.ctypes.data)
 
     def reset(self) -> None:
@@ -300,12 +300,12 @@ class Stream:
 
     def _step_checked(self, x: ArrayLike, out: NDArray[Any] | None) -> NDArray[Any]:
         weights = self._model.weights
-        rows = arguments.checked(x, "x", weights.dtype)
+        rows = arguments.numbers(x, "x", weights.dtype)
         I = weights.config.input_size
         single = self._batch == 1 and rows.shape == (I,)
         if not single and rows.shape != (self._batch, I):
             raise ShapeError(f"x has shape {rows.shape}: expected ({self._batch}, {I}).")
-        y = arguments.room_for(weights, rows, out)
+        y = room_for(weights, rows, out)
         self._core.step(rows, y, self._threads)
         return y
 

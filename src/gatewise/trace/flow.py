@@ -15,17 +15,16 @@ Hochreiter & Schmidhuber 1997, appendix A.1, for the cell without forget gates; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise import _native, reference
-from gatewise._native import arrays
+from gatewise.arguments import numbers
 from gatewise.errors import ConfigError, ShapeError
-from gatewise.trace.given import Given, checked, numbers, weights_of
-from gatewise.trace.running import GATES, Direction, direction_of, normalised
+from gatewise.trace.given import Given, checked, weights_of
+from gatewise.trace.running import GATES, Ran, direction_of, normalised, run_chunk
 from gatewise.trace.trace import need_xarray
 
 if TYPE_CHECKING:
@@ -106,47 +105,29 @@ def gradient_flow(lstm: Any, x: Any, dy: Any, state: Any = None) -> xr.Dataset:
     return xr.Dataset({k: ((*dims, last[k]), v) for k, v in out.items()}, coordinates)
 
 
-@dataclass(frozen=True, eq=False)
-class _Run:
+def _forward(given: Given, layer: int, d: int, rows: Array) -> Ran:
     """A forward of one layer and direction, in the order of running."""
-
-    direction: Direction
-    network: arrays.Network
-    x: Array
-    h: Array
-    c: Array
-    y: Array
-    tape: Array
-    found: dict[str, Array]
-
-
-def _forward(given: Given, layer: int, d: int, rows: Array) -> _Run:
     own = direction_of(given.weights, layer, d, given.x.dtype)
-    network, k = own.network(), layer * given.weights.config.directions + d
+    k = layer * given.weights.config.directions + d
     x = np.ascontiguousarray(given.turned(rows) if d else rows)
-    (T, B, _), dtype = x.shape, x.dtype
-    h, c = (np.ascontiguousarray(s[k : k + 1]) for s in (given.h, given.c))
-    y, tape = np.empty((T, B, network.P), dtype), network.tape(T, B)
-    network.forward(x, h, c, y, np.empty_like(h), np.empty_like(c), tape, _native.thread_count())
-    found = {name: np.empty((1, T, B, network.H), dtype) for name in (*GATES, "cell_state")}
-    network.read_tape(x, tape, _native.thread_count(), **found)
-    return _Run(own, network, x, h, c, y, tape, {name: a[0] for name, a in found.items()})
+    return run_chunk(own, own.network(), x, given.h[k], given.c[k])
 
 
-def _backward(run: _Run, dy: Array) -> tuple[Array, dict[str, Array]]:
+def _backward(run: Ran, dy: Array) -> tuple[Array, dict[str, Array]]:
     """The gradient of x; and of the states, with parts."""
     (T, B, _P), H, own = run.y.shape, run.network.H, run.direction
     cell = own.cell
     names = _native.parameter_names(cell, own.projection)
     dx, delta = np.empty_like(run.x), np.zeros((1, T, B, 4, H), run.x.dtype)
     run.network.backward(
-        run.x, run.h, run.c, run.y, run.tape, dy, None, None, dx, None, None,
+        run.x, run.h[None], run.c[None], run.y, run.tape, dy, None, None, dx, None, None,
         [(None,) * (len(names) - 1)], _native.thread_count(), gate_gradients=delta,
     )  # fmt: skip
     d = delta[0]
     through = {gate: _through_gate(run, d, k) for k, gate in enumerate(GATES)}
     found = {"hidden_state": dy + sum(through.values())}
-    read = _Reading(run)
+    done = run.variables(frozenset({"cell_state", "forget_gate", "output_gate"}))
+    read = _Reading(run, done)
     found["read_out"] = read.of(dy)
     for gate, dh in through.items():
         found[gate] = read.of(dh)
@@ -157,14 +138,14 @@ def _backward(run: _Run, dy: Array) -> tuple[Array, dict[str, Array]]:
         found["output_gate"] += see[2] * d[:, :, 3]
     whole = found["read_out"] + sum(found[gate] for gate in GATES)
     carried = np.zeros_like(whole)
-    forget = run.found["forget_gate"]
+    forget = done["forget_gate"]
     for t in reversed(range(T - 1)):
         np.multiply(forget[t + 1], whole[t + 1], out=carried[t])
         whole[t] += carried[t]
     return dx, found | {"carried": carried, "cell_state": whole}
 
 
-def _through_gate(run: _Run, d: Array, k: int) -> Array:
+def _through_gate(run: Ran, d: Array, k: int) -> Array:
     """[T, B, P]: what comes to h_t by way of gate k of the next step."""
     T, B, P = run.y.shape
     H, own = run.network.H, run.direction.own
@@ -186,21 +167,21 @@ def _through_gate(run: _Run, d: Array, k: int) -> Array:
 class _Reading:
     """From a gradient of h_t to that of c_t at the same step: through o and ψ'."""
 
-    def __init__(self, run: _Run) -> None:
-        self.run, cell = run, run.direction.cell
-        c = run.found["cell_state"]
-        seen = normalised(c, run.direction.own["norm_c"]) if cell.layer_norm else c
+    def __init__(self, run: Ran, done: dict[str, Array]) -> None:
+        self.direction, self.cell_state = run.direction, done["cell_state"]
+        cell, c = run.direction.cell, self.cell_state
+        seen = normalised(c, self.direction.own["norm_c"]) if cell.layer_norm else c
         psi = cell.activation("cell_output")
         slope = psi.derivative(seen, psi.function(seen)).astype(c.dtype)
-        self.factor = run.found["output_gate"] * slope
+        self.factor = done["output_gate"] * slope
 
     def of(self, dh: Array) -> Array:
         """[T, B, P] to [T, B, H]."""
-        own = self.run.direction
+        own = self.direction
         through = (dh @ own.own["w_hr"] if own.projection else dh) * self.factor
         if not own.cell.layer_norm:
             return through
-        return _through_norm(through, self.run.found["cell_state"], own.own["norm_c"])
+        return _through_norm(through, self.cell_state, own.own["norm_c"])
 
 
 def _through_norm(

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gatewise.errors import DtypeError, ShapeError, shortened
-from gatewise.weights import INITIAL_STATE_NAMES, LSTMWeights, from_module
-
-Array = NDArray[Any]
+from gatewise.arguments import Array, numbers, row_lengths, states
+from gatewise.errors import ShapeError
+from gatewise.weights import LSTMWeights, from_module
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +68,7 @@ def checked(
     """
     config = weights.config
     dtype = weights.dtype if weights.dtype in (np.float32, np.float64) else np.dtype(np.float32)
-    rows = numbers(x, "x", dtype)
+    rows = numbers(x, "x", dtype, own=True)
     if rows.ndim not in (2, 3) or rows.shape[-1] != config.input_size:
         raise ShapeError(
             f"x has shape {rows.shape}: expected [T, B, I] or [T, I] with last axis "
@@ -83,67 +82,7 @@ def checked(
     T, B, _ = rows.shape
     if time is not None and np.shape(time) != (T,):
         raise ShapeError(f"time has shape {np.shape(time)}: expected ({T},) labels.")
-    h, c = _states(weights, state, B, batched, dtype)
+    h, c = states(weights, state, B, batched, names=("h0", "c0"), dtype=dtype, own=True)
+    ends = None if lengths is None else row_lengths(lengths, T, B)
     labels = None if time is None else np.asarray(time)
-    return Given(weights, rows, h, c, _lengths(lengths, T, B), labels, batched)
-
-
-def _states(
-    weights: LSTMWeights, state: Any, B: int, batched: bool, dtype: np.dtype[Any]
-) -> tuple[Array, Array]:
-    config = weights.config
-    k, H = config.num_layers * config.directions, config.hidden_size
-    sizes = (config.proj_size or H, H)
-    if state is None:
-        if config.learn_initial_state:
-            learnt = (weights.arrays[name].astype(dtype) for name in INITIAL_STATE_NAMES)
-            h, c = (np.repeat(value, B, axis=1) for value in learnt)
-        else:
-            h, c = (np.zeros((k, B, size), dtype) for size in sizes)
-        return h, c
-    parts = len(state) if isinstance(state, (tuple, list)) else 0
-    if parts != 2:
-        raise ShapeError(f"state has {parts} parts: expected the pair (h0, c0).")
-    found = []
-    for name, value, size in zip(("h0", "c0"), state, sizes, strict=True):
-        array = numbers(value, name, dtype)
-        expected = (k, B, size) if batched else (k, size)
-        if array.shape != expected:
-            raise ShapeError(f"{name} has shape {array.shape}: expected {expected}.")
-        found.append(array.reshape(k, B, size))
-    return found[0], found[1]
-
-
-def _lengths(lengths: ArrayLike | None, T: int, B: int) -> NDArray[np.int64] | None:
-    if lengths is None:
-        return None
-    detach = getattr(lengths, "detach", None)
-    array = np.asarray(detach().cpu() if detach else lengths)
-    if array.shape != (B,) or array.dtype.kind not in "iu":
-        raise ShapeError(
-            f"lengths has shape {array.shape} and dtype {array.dtype}: expected {B} integers, one "
-            "for each row."
-        )
-    if B and (array.min() < 1 or array.max() > T):
-        raise ShapeError(
-            f"lengths run from {array.min()} to {array.max()}: expected 1 to T={T}. "
-            "Drop empty rows."
-        )
-    return array.astype(np.int64)
-
-
-def numbers(value: Any, name: str, dtype: Any) -> Array:
-    """Return an array or a tensor of real numbers as an array of the dtype.
-
-    Raises:
-        DtypeError: it is something else.
-    """
-    detach = getattr(value, "detach", None)  # a tensor's
-    try:
-        array = np.asarray(detach().cpu() if detach else value)
-        if array.dtype.kind in "biuf":
-            return array.astype(dtype, order="C")
-        got = array.dtype
-    except (TypeError, ValueError) as error:
-        got = shortened(error)
-    raise DtypeError(f"{name} is {got}: expected an array of real numbers. Convert it first.")
+    return Given(weights, rows, h, c, ends, labels, batched)
