@@ -140,7 +140,7 @@ test-valgrind: install  ## the core under memcheck (needs valgrind, which knows 
 	$(BIN)/cmake -G Ninja -S . -B build/valgrind -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 	$(BIN)/cmake --build build/valgrind --target native_smoke native_grid
 	valgrind --quiet --error-exitcode=1 build/valgrind/native_smoke small
-	valgrind --quiet --error-exitcode=1 build/valgrind/native_grid small
+	valgrind --quiet --error-exitcode=1 build/valgrind/native_grid small 7
 
 example-c: install  ## the library installed, and the example in C that uses it
 	$(BIN)/cmake -G Ninja -S . -B build/library -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \

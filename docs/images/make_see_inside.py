@@ -23,7 +23,7 @@ def cell() -> str:
         f'<path d="M20,60 H690" stroke="{ROAD}" stroke-width="7" fill="none" opacity=".55"/>',
         f'<path d="M684,52 l14,8 -14,8 z" fill="{ROAD}"/>',
         _text(24, 40, "c(t−1)", INK), _text(664, 40, "c(t)", INK),
-        _text(300, 24, "the gradient’s road: only f is on it", ROAD),
+        _text(300, 24, "the short road of the gradient: only f is on it", ROAD),
     ]  # fmt: skip
     wires = [
         "M180,204 V76", "M280,204 V136 H353", "M456,204 V136 H383", "M368,121 V76",

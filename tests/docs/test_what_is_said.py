@@ -37,7 +37,7 @@ def test_nobody_says_that_a_flat_squash_stops_the_gradient(wrong):
 
 
 def test_what_is_said_of_flat_ends_is_what_the_reference_computes():
-    page = plain((ROOT / "src/gatewise/forecast/report/page.py").read_text())
+    page = plain((ROOT / "src/gatewise/trace/inspection.py").read_text())
     for told in (page, plain(plot_operating_points.__doc__)):
         # Each half of the sentence is computed in tests/unit/trace/test_flat_ends.py.
         assert "writes little that is new" in told

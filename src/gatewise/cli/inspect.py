@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,12 +17,20 @@ if TYPE_CHECKING:
     from gatewise.weights import LSTMWeights
 
 
+_USAGE: Final = (
+    "Expected a model and a table. Try: gatewise inspect model.safetensors data.csv, or gatewise "
+    "inspect --torch checkpoint.pt data.csv, or a saved forecaster alone."
+)
+
+
 def inspect(
     model: Annotated[
-        Path | None, typer.Argument(help="File that gatewise.weights.save_lstm wrote.")
+        Path | None,
+        typer.Argument(help="File of gatewise.weights.save_lstm or of Forecaster.save."),
     ] = None,
     table: Annotated[
-        Path | None, typer.Argument(help="CSV or Parquet file, one row per step.")
+        Path | None,
+        typer.Argument(help="CSV or Parquet file, one row per step. A forecaster has its own."),
     ] = None,
     torch_file: Annotated[
         Path | None,
@@ -51,47 +60,106 @@ def inspect(
     """
     if torch_file is not None and table is None:
         model, table = None, model
-    if (model is None) == (torch_file is None) or table is None:
-        raise typer.BadParameter(
-            "Expected a model and a table. Try: gatewise inspect model.safetensors data.csv, or "
-            "gatewise inspect --torch checkpoint.pt data.csv."
-        )
+    if (model is None) == (torch_file is None):
+        raise typer.BadParameter(_USAGE)
     if steps < 0:
         raise ConfigError(f"--steps is {steps}: expected 0 or more.")
     if not out.parent.is_dir():
         raise ConfigError(f"There is no folder {shown(str(out.parent))} to write to.")
     from gatewise.trace.report import write_inspection
-    from gatewise.trace.sentences import findings
 
-    weights = _weights(model, torch_file, lstm)
-    x, names, labels, notes = _input(table, columns, time, steps, standardise, weights)
+    subject = _subject(model, torch_file, lstm, table, columns, time, steps, standardise)
     with Bars() as bars:
         bars("inspect", 0, 1)
-        trace = write_inspection(
+        seen = write_inspection(
             out,
-            weights,
-            x[:, None] if not weights.config.batch_first else x[None],
-            inputs=names,
-            time=labels,
+            subject.lstm,
+            subject.x,
+            inputs=subject.inputs,
+            time=subject.labels,
             title=f"What the LSTM of {(model or torch_file or out).name} did",
-            source=f"On {len(x)} rows of {table.name}, the columns {', '.join(names)}",
+            source=subject.source,
             command=command_line(),
-            notes=notes,
+            notes=subject.notes,
         )
         bars("inspect", 1, 1)
-    found = findings(trace)
     if json:
         from gatewise.cli import render
 
-        render.print_json(
-            {"file": str(out), "findings": [f.as_dict() for f in found], "notes": notes}
-        )
+        told = [f.as_dict() for f in seen.findings]
+        render.print_json({"file": str(out), "findings": told, "notes": subject.notes})
         return
-    for finding in found:
+    for finding in seen.findings:
         typer.echo(f"{'! ' if finding.warning else ''}{finding.sentence}")
-    for note in notes:
+    for note in subject.notes:
         typer.echo(f"note: {note}", err=True)
     typer.echo(f"Wrote {out}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """An LSTM and what it reads: x of one row, names of its inputs, labels of the steps."""
+
+    lstm: Any
+    x: Any
+    inputs: list[str]
+    labels: list[str] | None
+    source: str
+    notes: list[str]
+
+
+def _subject(
+    model: Path | None,
+    torch_file: Path | None,
+    name: str,
+    table: Path | None,
+    columns: str,
+    time: str | None,
+    steps: int,
+    standardise: bool,
+) -> _Subject:
+    if model is not None and _is_forecaster(model):
+        if columns or time or standardise:
+            raise ConfigError(
+                f"{shown(model.name)} is a forecaster, which reads its table as it was fitted: "
+                "expected no --columns, --time or --standardise."
+            )
+        return _of_forecaster(model, table)
+    if table is None:
+        raise typer.BadParameter(_USAGE)
+    weights = _weights(model, torch_file, name)
+    x, names, labels, notes = _input(table, columns, time, steps, standardise, weights)
+    source = f"On {len(x)} rows of {table.name}, the columns {', '.join(names)}"
+    rows = x[None] if weights.config.batch_first else x[:, None]
+    return _Subject(weights, rows, names, labels, source, notes)
+
+
+def _is_forecaster(path: Path) -> bool:
+    from gatewise.sealed import SealError, model_content, unpack
+
+    try:
+        unpack(model_content(path), "gatewise-forecaster")
+    except SealError:
+        return False
+    return True
+
+
+def _of_forecaster(path: Path, table: Path | None) -> _Subject:
+    """The LSTM of `Forecaster.lstm_input` at the latest origin of a table, or of its own rows."""
+    from gatewise.forecast import Forecaster, read_table
+    from gatewise.forecast.share import lstm_share
+    from gatewise.forecast.timestamps import time_labels
+
+    forecaster, history = Forecaster.load(path), None if table is None else read_table(table)
+    window, share = forecaster.lstm_input(history), lstm_share(forecaster, history)
+    whose = f" of series {shown(window.series)}" if window.series else ""
+    where = "" if table is None else f" in {table.name}"
+    source = f"On the {len(window.time)} rows{whose}{where} that the forecast is made from"
+    if share is not None:
+        source += f". {share.sentence}"
+    labels = list(time_labels(window.time))
+    lstm = forecaster.fitted.network.lstm
+    return _Subject(lstm, window.x[window.padding :], window.names, labels, source, [])
 
 
 def _weights(model: Path | None, torch_file: Path | None, name: str) -> LSTMWeights:

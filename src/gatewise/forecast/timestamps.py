@@ -188,3 +188,13 @@ def _from_text(value: object, row: int, name: str) -> np.datetime64:
             "integer or ISO text such as 2024-01-31 or 2024-01-31 09:30. Parse the column first."
         ) from None
     return np.datetime64(stamp.replace(tzinfo=None), "us")
+
+
+def time_labels(time: NDArray[Any]) -> NDArray[np.str_]:
+    """Times as short text: dates without a midnight, integers as they are."""
+    if time.dtype.kind != "M":
+        return time.astype(str)
+    days = time.astype("datetime64[D]")
+    if (days == time).all():
+        return days.astype(str)
+    return np.char.replace(time.astype("datetime64[m]").astype(str), "T", " ")

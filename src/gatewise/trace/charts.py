@@ -99,7 +99,8 @@ def plot_gradient(
 ) -> Figure:
     """Draw the gradient of the cell state against the lag from the end, with its parts.
 
-    Each line is a norm over the units. The parts are vectors that add up; their norms need not.
+    Each line is a norm over the units. The parts are vectors that add up; their norms need not. The
+    dotted line is the carousel, which went through forget gates alone and never through h.
 
     Args:
         flow: what `gradient_flow` returned.
@@ -122,6 +123,8 @@ def plot_gradient(
     draw(chosen["cell_state"].values, "∂L/∂c, all", color=INK, linewidth=2)
     for part in PARTS:
         draw(chosen[part].values, _WORDS[part], color=_COLOURS[part], linewidth=1.3)
+    alone = {"color": _COLOURS["carried"], "linewidth": 1.6, "linestyle": ":"}
+    draw(chosen["carousel"].values, "through forget gates alone", **alone)
     if beside is not None:
         draw(beside, beside_label, color="#c03a3a", linewidth=1.6, linestyle="--")
     axis.set_xlabel("steps back from the last one")

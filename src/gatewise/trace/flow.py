@@ -9,8 +9,13 @@ backward gives,
             + o_t ⊙ ψ'(c_t) ⊙ W_hk' δ_k,t+1          for each gate k: its own recurrence
             + the peepholes, each with the gate that it leads to
 
-Hochreiter & Schmidhuber 1997, appendix A.1, for the cell without forget gates; they cut all but
-`carried` and `read_out`.
+`carried` takes over all of the next step's gradient, whichever way that came. What never went
+through h or a peephole on its way is the carousel,
+
+    e_t = o_t ⊙ ψ'(c_t) ⊙ dy_t + f_{t+1} ⊙ e_{t+1},   so Σ_k Π_{t<j≤k} f_j ⊙ o_k ⊙ ψ'(c_k) ⊙ dy_k.
+
+Hochreiter & Schmidhuber 1997, appendix A.1, for the cell without forget gates: they train with the
+carousel alone; Gers, Schmidhuber & Cummins 2000, section 3.2, with forget gates.
 """
 
 from __future__ import annotations
@@ -47,8 +52,9 @@ def gradient_flow(lstm: Any, x: Any, dy: Any, state: Any = None) -> xr.Dataset:
 
     Returns:
         Over layer, direction, time, batch and hidden: cell_state, dL/dc_t; its parts carried,
-        read_out, input_gate, forget_gate, candidate and output_gate, which add up to it; and
-        hidden_state, dL/dh_t (with a projection over projected).
+        read_out, input_gate, forget_gate, candidate and output_gate, which add up to it; carousel,
+        what of it came through forget gates alone; and hidden_state, dL/dh_t (with a projection
+        over projected).
 
     Raises:
         ShapeError, DtypeError: x, dy or state does not fit the LSTM.
@@ -80,7 +86,7 @@ def gradient_flow(lstm: Any, x: Any, dy: Any, state: Any = None) -> xr.Dataset:
         runs.append([_forward(given, layer, d, rows) for d in range(D)])
         rows = np.concatenate([given.turned(r.y) if d else r.y for d, r in enumerate(runs[-1])], 2)
     shape = (config.num_layers, D, T, B)
-    out = {name: np.empty((*shape, H), rows.dtype) for name in ("cell_state", *PARTS)}
+    out = {name: np.empty((*shape, H), rows.dtype) for name in ("cell_state", *PARTS, "carousel")}
     out["hidden_state"] = np.empty((*shape, P), rows.dtype)
     for layer in reversed(range(config.num_layers)):
         below = None
@@ -137,12 +143,13 @@ def _backward(run: Ran, dy: Array) -> tuple[Array, dict[str, Array]]:
             found[gate][:-1] += see[k] * d[1:, :, k]
         found["output_gate"] += see[2] * d[:, :, 3]
     whole = found["read_out"] + sum(found[gate] for gate in GATES)
-    carried = np.zeros_like(whole)
+    carried, carousel = np.zeros_like(whole), found["read_out"].copy()
     forget = done["forget_gate"]
     for t in reversed(range(T - 1)):
         np.multiply(forget[t + 1], whole[t + 1], out=carried[t])
         whole[t] += carried[t]
-    return dx, found | {"carried": carried, "cell_state": whole}
+        carousel[t] += forget[t + 1] * carousel[t + 1]
+    return dx, found | {"carried": carried, "carousel": carousel, "cell_state": whole}
 
 
 def _through_gate(run: Ran, d: Array, k: int) -> Array:

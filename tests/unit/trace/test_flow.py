@@ -30,6 +30,14 @@ def test_gradients_are_autograd_s_and_the_parts_add_up(cell, proj):
     close(sum(flow[part].values for part in PARTS), dc)
 
 
+@pytest.mark.parametrize("name", [n for n, cell in CELLS.items() if not cell.peephole])
+def test_the_carousel_is_the_gradient_with_h_cut(name):
+    lstm = lstm_of(CELLS[name])
+    dy = torch.randn(9, 3, 6, dtype=torch.float64)
+    flow = gradient_flow(lstm, X, dy).isel(layer=0, direction=0)
+    close(flow["carousel"].values, gradients_by_autograd(lstm, X, dy, cut=True)[1])
+
+
 DEEP = [
     {"num_layers": 3},
     {"bidirectional": True},

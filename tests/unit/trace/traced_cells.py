@@ -31,14 +31,17 @@ def lstm_of(cell=DEFAULT, sizes=(4, 6), dtype=torch.float64, **kw):
     return lstm.eval()
 
 
-def gradients_by_autograd(lstm, x, dy):
-    """dL/dh_t and dL/dc_t of one layer and direction, step by step through the composite."""
+def gradients_by_autograd(lstm, x, dy, cut=False):
+    """dL/dh_t and dL/dc_t of one layer and direction, step by step through the composite.
+
+    With `cut`, no gradient goes from a step to h of the step before.
+    """
     w, (T, B, _) = lstm.layer_weights(0, 0), x.shape
     P = lstm.proj_size or lstm.hidden_size
     h, c = x.new_zeros(B, P), x.new_zeros(B, lstm.hidden_size)
     hs, cs = [], []
     for t in range(T):
-        h, c = step(x[t], h, c, w, lstm.cell)
+        h, c = step(x[t], h.detach() if cut else h, c, w, lstm.cell)
         h.retain_grad()
         c.retain_grad()
         hs.append(h)

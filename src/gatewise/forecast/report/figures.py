@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from gatewise.forecast.timestamps import time_labels
 from gatewise.page.svg import INK
 
 if TYPE_CHECKING:
@@ -248,16 +249,6 @@ def training_chart(training: Training) -> Figure:
     axis.set_ylabel("loss")
     _finish(axis)
     return figure
-
-
-def time_labels(time: NDArray[Any]) -> NDArray[np.str_]:
-    """Times as short text: dates without a midnight, integers as they are."""
-    if time.dtype.kind != "M":
-        return time.astype(str)
-    days = time.astype("datetime64[D]")
-    if (days == time).all():
-        return days.astype(str)
-    return np.char.replace(time.astype("datetime64[m]").astype(str), "T", " ")
 
 
 def _label_rows(axis: Any, labels: NDArray[Any], most: int = 6) -> None:

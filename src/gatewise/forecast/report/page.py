@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 from numpy.typing import NDArray
 
-from gatewise import trace
 from gatewise.files import write_atomically
 from gatewise.forecast.drivers import NEGLIGIBLE
 from gatewise.forecast.report import figures
 from gatewise.forecast.report.parts import backtest_parts
+from gatewise.forecast.share import lstm_share
 from gatewise.forecast.table import read_panel
+from gatewise.forecast.timestamps import time_labels
 from gatewise.page.rendering import Picture, picture, render
+from gatewise.trace.inspection import inspection
 
 if TYPE_CHECKING:
     from gatewise.forecast.drivers import DriverEffect
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _PAST_ROWS = 6  # rows of the past in the fan chart, in horizons
 _MAX_CHARTS = 6  # series with a fan chart
+_CELL_PICTURES = ("gates", "attention", "memory", "gradient")
 
 
 def write_forecast(
@@ -112,7 +115,7 @@ def forecast_page(
         command=command,
         **parts,
         fans=_fan_charts(forecaster, forecast, history),
-        cell=_cell_pictures(forecaster, history),
+        cell=_cell_parts(forecaster, history),
         drivers=_driver_parts(effects),
         training=picture(
             figures.training_chart(fitted.training),
@@ -174,32 +177,18 @@ def _as_times(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
     return values.astype("datetime64[us]") if like.dtype.kind == "M" else values
 
 
-def _cell_pictures(forecaster: Forecaster, history: Any) -> list[Picture]:
-    """The gates over the window that made the forecast, and the units on their two curves."""
+def _cell_parts(forecaster: Forecaster, history: Any) -> dict[str, Any]:
+    """What the first LSTM did over the window that made the forecast, and how much hangs on it."""
     window = forecaster.lstm_input(history)
-    lstm = forecaster.fitted.network.lstm
-    recorded = trace.record(lstm, window.x[window.padding :])
-    labels = figures.time_labels(window.time)
-    top = lstm.num_layers - 1
-    return [
-        picture(
-            trace.plot_gates(recorded, layer=top, labels=list(labels)),
-            "gates",
-            f"Every gate, the candidate, the cell state and the hidden state of the "
-            f"{lstm.hidden_size} units over the {len(labels)} rows that the forecast was made "
-            "from; units that remember longest stand at the top.",
-        ),
-        picture(
-            trace.plot_operating_points(recorded, layer=top, labels=list(labels)),
-            "curves",
-            "Where the units stand on their two squashing curves: the candidate's, and the one "
-            "that the cell state passes on its way out. On the flat ends of the first, a step "
-            "writes little that is new; on the flat ends of the second, that step's hidden state "
-            "says little about the cell state. Neither stops what flows from cell state to cell "
-            "state: that is the product of the forget gates, to the right. It is how much a change "
-            "of the first cell state still changes a later one on this path, for each unit.",
-        ),
-    ]
+    share = lstm_share(forecaster, history)
+    seen = inspection(
+        forecaster.fitted.network.lstm,
+        window.x[window.padding :],
+        inputs=window.names,
+        time=time_labels(window.time),
+        pictures=_CELL_PICTURES,
+    )
+    return {"share": "" if share is None else share.sentence, "seen": seen}
 
 
 def _driver_parts(effects: Sequence[DriverEffect]) -> dict[str, Any] | None:
@@ -228,7 +217,7 @@ def _driver_parts(effects: Sequence[DriverEffect]) -> dict[str, Any] | None:
 
 def _table_rows(forecast: Any, forecaster: Forecaster) -> dict[str, Any]:
     columns = _columns(forecast)
-    style = figures.time_labels
+    style = time_labels
     cells = [
         style(v)
         if v.dtype.kind == "M"

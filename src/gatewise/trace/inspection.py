@@ -1,0 +1,185 @@
+"""What is worth seeing of an LSTM on an input: findings, pictures and numbers for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from gatewise.errors import MissingExtraError
+from gatewise.trace.charts import plot_attention, plot_gradient, plot_saturation, plot_sites
+from gatewise.trace.flow import gradient_flow
+from gatewise.trace.given import checked, weights_of
+from gatewise.trace.inputs import influence
+from gatewise.trace.measures import forget_path
+from gatewise.trace.plots import plot_gates, plot_operating_points
+from gatewise.trace.recorder import record
+from gatewise.trace.sentences import Finding, findings
+from gatewise.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from gatewise.page.rendering import Picture
+
+PICTURES: Final = ("gates", "attention", "sites", "memory", "saturation", "gradient")
+"""What can be drawn of an inspection, in the order of the page."""
+
+_DRAWN_STEPS: Final = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What an LSTM did on an input.
+
+    Attributes:
+        trace: of all steps.
+        findings: what it says in plain sentences, warnings first.
+        tiles: name, value and remark of the numbers to see first.
+        pictures: those that were wanted.
+        links: name of each input, and the units of the first layer that it moves most.
+    """
+
+    trace: Trace
+    findings: list[Finding]
+    tiles: list[tuple[str, str, str]]
+    pictures: list[Picture]
+    links: list[dict[str, str]]
+
+
+def inspection(
+    lstm: Any,
+    x: Any,
+    *,
+    inputs: Sequence[str] | None = None,
+    time: Any = None,
+    pictures: Sequence[str] = PICTURES,
+) -> Inspection:
+    """Run an LSTM on an input and look at everything that it does.
+
+    Args:
+        lstm, x: as in `gatewise.trace.record`; x of one row.
+        inputs: I names of the inputs.
+        time: [T] labels of the steps.
+        pictures: which of `PICTURES` to draw.
+
+    Raises:
+        MissingExtraError: matplotlib or jinja2 is not installed.
+        ModuleError, ShapeError, DtypeError: as in `record`.
+    """
+    try:
+        from gatewise.page.rendering import picture
+    except ImportError:
+        raise MissingExtraError("A report", "trace") from None
+    trace = record(lstm, x, time=time, inputs=inputs)
+    views = _views(lstm, x, trace)
+    return Inspection(
+        trace,
+        findings(trace),
+        _tiles(trace),
+        [picture(views[name][0](), name, views[name][1]) for name in pictures],
+        _links(lstm, x, trace, inputs),
+    )
+
+
+def _views(lstm: Any, x: Any, trace: Trace) -> dict[str, tuple[Callable[[], Any], str]]:
+    """How each picture is drawn, and what is to be seen in it."""
+    last = trace.data.sizes["layer"] - 1
+    steps = trace.data.sizes["time"]
+    start = max(0, steps - _DRAWN_STEPS)
+    drawn = trace.cut(time=slice(start, None)) if start else trace
+    labels = [str(label) for label in drawn.data["time"].values]
+    shown = f"the last {len(labels)} of {steps} steps" if start else f"all {steps} steps"
+    layer = f" of layer {last}" if last else ""
+    return {
+        "gates": (
+            lambda: plot_gates(drawn, layer=last, labels=labels),
+            f"Every gate, the candidate, the cell state and the hidden state{layer} over {shown}. "
+            "A row is a unit; those that remember longest stand at the top.",
+        ),
+        "attention": (
+            lambda: plot_attention(trace, layer=last),
+            "What the cell states hold of each earlier step, exactly: row t shows how c_t is made "
+            "up of the candidates of the steps before. A bright diagonal is a cell that lives in "
+            "the present; a bright column is a step that is kept.",
+        ),
+        "sites": (
+            lambda: plot_sites(drawn, layer=last),
+            "The five activations, and where the units work on them. On the flat ends of the "
+            "candidate a step writes little that is new; on the flat ends of the cell output h "
+            "says little about c. Neither touches what passes from c to c.",
+        ),
+        "memory": (
+            lambda: plot_operating_points(drawn, layer=last, labels=labels),
+            "Where the units stand on their two squashing curves: the candidate's, and the one "
+            "that the cell state passes on its way out. On the flat ends of the first, a step "
+            "writes little that is new; on the flat ends of the second, that step's hidden state "
+            "says little about the cell state. Neither stops what flows from cell state to cell "
+            "state: that is the product of the forget gates, to the right. It is how much a change "
+            "of the first cell state still changes a later one on this path, for each unit.",
+        ),
+        "saturation": (
+            lambda: plot_saturation(trace, layer=last),
+            "How often each gate of each unit is nearly open (to the right) and nearly shut (up). "
+            "On the diagonal a gate is a switch; at the origin it is never at an end.",
+        ),
+        "gradient": (
+            lambda: plot_gradient(_flow_of_last(lstm, x), layer=last),
+            "The gradient of the sum of the last outputs with respect to earlier cell states, and "
+            "what it is made of. Dotted: what came through forget gates alone, where no squash is "
+            "in its way. Where that lies far below the black line, the gradient has lived on "
+            "through h: through the gates and the candidate of later steps, and their squashes.",
+        ),
+    }
+
+
+def _flow_of_last(lstm: Any, x: Any) -> Any:
+    """The gradient flow of the sum of the last outputs."""
+    given = checked(weights_of(lstm), x)
+    config = given.weights.config
+    columns = config.directions * (config.proj_size or config.hidden_size)
+    T, B, _ = given.x.shape
+    dy = np.zeros((T, B, columns))
+    dy[-1] = 1.0
+    if given.batched and config.batch_first:
+        dy = dy.swapaxes(0, 1)
+    elif not given.batched:
+        dy = dy[:, 0]
+    return gradient_flow(lstm, x, dy)
+
+
+def _links(lstm: Any, x: Any, trace: Trace, inputs: Sequence[str] | None) -> list[dict[str, str]]:
+    """For each input the units of the first layer that it moves most."""
+    found = influence(lstm, x, inputs=inputs)
+    spread = trace.data["cell_state"].values[0, 0].std(axis=(0, 1)) + 1e-12
+    rows = []
+    for k, name in enumerate(found["input"].values):
+        share = found.values[k] / spread
+        order = np.argsort(-np.abs(share))[:3]
+        moved = [f"unit {u} {'up' if share[u] > 0 else 'down'} ({share[u]:+.2f})" for u in order]
+        rows.append({"name": str(name), "units": ", ".join(moved)})
+    return rows[:20]
+
+
+def _tiles(trace: Trace) -> list[tuple[str, str, str]]:
+    sizes = trace.data.sizes
+    path = forget_path(trace)
+    kept = float(np.median(path.isel(time=-1, direction=0, layer=-1).values))
+
+    def many(name: str, word: str) -> str:
+        return f"{sizes[name]} {word}{'' if sizes[name] == 1 else 's'}"
+
+    layers = f"{many('layer', 'layer')}, {many('direction', 'direction')}"
+    return [
+        ("units", str(sizes["hidden"]), layers),
+        ("steps", str(sizes["time"]), many("batch", "row")),
+        ("Π f", f"{kept:.2g}", "of the median unit, over all steps"),
+        ("cell", *_cell(trace)),
+    ]
+
+
+def _cell(trace: Trace) -> tuple[str, str]:
+    if trace.cell.is_default:
+        return "LSTM", "PyTorch's own"
+    text = repr(trace.cell).removeprefix("Cell(").removesuffix(")")
+    return text, "where it is not PyTorch's own"
