@@ -36,7 +36,7 @@ def test_it_is_the_distance_to_a_forecast_without(kind):
         made = Forecaster.pretrained(12).fit(table().drop("d"))
     else:
         made = Forecaster(4, max_epochs=4).fit(table(), past=["d"])
-    share, model = lstm_share(made), made.fitted.model
+    data, share, model = table(), lstm_share(made), made.fitted.model
     panel, middle = made.fitted.panel, len(made.config.probabilities) // 2
 
     def points(model):
