@@ -56,6 +56,7 @@ docs: install  ## what docs/ holds of the program itself: help pages, tables, pi
 	$(BIN)/python docs/images/make_engine.py
 	$(BIN)/python docs/images/make_cells.py
 	$(BIN)/python docs/images/make_demo.py
+	$(BIN)/python docs/images/make_see_inside.py
 
 bench: $(PEERS)  ## side by side with the peers, a quarter of an hour; writes results, page, picture
 	$(BIN)/python -m benchmarks

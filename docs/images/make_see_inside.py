@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from gatewise import reference, trace
 
 FOLDER = Path(__file__).parent / "see-inside"
+DPI = 80
 INK, ROAD, SQUASH, GATE = "#717a85", "#2a79dd", "#d97706", "#5b8c3a"
 
 
@@ -65,10 +67,8 @@ def _box(x: float, y: float, name: str, label: str, colour: str) -> str:
     return f'{box}<text x="{x}" y="{y + 34}" {style}>{label}</text>'
 
 
-def main() -> None:
-    """Write all of them."""
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "cell.svg").write_text(cell())
+def figures() -> dict[str, Figure]:
+    """Return the pictures of what an LSTM of longer and shorter memories did."""
     torch.manual_seed(0)
     T, H = 100, 16
     lstm, x = torch.nn.LSTM(4, H, dtype=torch.float64), torch.randn(T, 1, 4, dtype=torch.float64)
@@ -81,13 +81,19 @@ def main() -> None:
     weights = (p.detach().numpy() for p in (rnn.weight_ih_l0, rnn.weight_hh_l0))
     dh = reference.rnn_backward(reference.rnn_forward(x.numpy(), *weights), dy)[:, 0]
     later = trace.run_on(lstm, x, trace.Edit("cell_output", "identity", steps=slice(50, None)))
-    figures = {
+    return {
         "attention": trace.plot_attention(recorded),
         "gradient": trace.plot_gradient(trace.gradient_flow(lstm, x, dy), beside=dh),
         "without": trace.plot_intervention(recorded, later, labels=["without ψ from 50 on"]),
     }
-    for name, figure in figures.items():
-        figure.savefig(FOLDER / f"{name}.png", dpi=80)
+
+
+def main() -> None:
+    """Write all of them."""
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "cell.svg").write_text(cell())
+    for name, figure in figures().items():
+        figure.savefig(FOLDER / f"{name}.png", dpi=DPI)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
            "ragged"_a.none() = nb::none())
       .def("tape_array", &Packed::template tape<nb::numpy>, "T"_a, "B"_a, "checkpoint_every"_a = 0,
            "ragged"_a.none() = nb::none())
+      .def_static("pooled_array", &Packed::template pooled<nb::numpy>, "size"_a)
       .def("forward", &Packed::forward, "call"_a, nb::kw_only(), "y"_a, "h_n"_a, "c_n"_a, "tape"_a)
       .def("try_run", try_run<Real>, "x"_a, "y"_a, "h_n"_a, "c_n"_a, "threads"_a)
       .def("backward", &Packed::backward, "call"_a, nb::kw_only(), "y"_a, "tape"_a, "dy"_a,

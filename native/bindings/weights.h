@@ -27,7 +27,12 @@ class PackedWeights {
   // A tensor or an array of that size, from memory that is used again.
   template <class Framework>
   auto tape(int64_t T, int64_t B, int64_t checkpoint_every, const Ragged* ragged) const {
-    const size_t size = tape_size(T, B, checkpoint_every, ragged);
+    return pooled<Framework>(tape_size(T, B, checkpoint_every, ragged));
+  }
+
+  // Memory that is used again: fresh pages cost more than what is written to them.
+  template <class Framework>
+  static auto pooled(size_t size) {
     auto memory = std::make_unique<gatewise::TapeMemory>(size * sizeof(Real));
     void* data = memory->data();
     if (!data) throw std::bad_alloc();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -83,6 +84,10 @@ class Network:
     ) -> Array:
         """Room for what `forward` keeps for `backward`, from memory that is used again."""
         return self.weights.tape_array(T, B, min(checkpoint_every, T), _ragged(batch_sizes))
+
+    def room(self, *shape: int) -> Array:
+        """An array of any numbers, from memory that is used again."""
+        return self.weights.pooled_array(math.prod(shape)).reshape(shape)
 
     def forward(
         self,

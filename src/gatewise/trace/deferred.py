@@ -34,20 +34,32 @@ def may_defer(given: Given, keep: Any) -> bool:
     return keep is None and given.lengths is None and fits and not config.cell.has_callables
 
 
-def deferred(given: Given) -> dict[str, Any]:
-    """Run all layers; return all variables, [L, D, T, B, *] by name, for xarray to load."""
+def deferred(given: Given, edits: Any = None) -> dict[str, Any]:
+    """Run all layers; return all variables, [L, D, T, B, *] by name, for xarray to load.
+
+    Args:
+        given: the LSTM and its input.
+        edits: as in `gatewise.trace.recorder.run_all`.
+    """
     config = given.weights.config
     D, x = config.directions, given.x
-    runs: list[list[Ran]] = []
+    runs: list[list[list[Ran]]] = []
     for layer in range(config.num_layers):
         runs.append([])
         for d in range(D):
             own, k = direction_of(given.weights, layer, d, x.dtype), layer * D + d
             rows = given.turned(x) if d else x
-            runs[-1].append(run_chunk(own, own.network(), rows, given.h[k], given.c[k]))
-        outputs = [given.turned(run.y) if d else run.y for d, run in enumerate(runs[-1])]
+            values, spans = (None, None) if edits is None else edits(layer, d, own)
+            h, c, ran = given.h[k], given.c[k], []
+            for steps, cell in spans or [(slice(0, len(x)), own.cell)]:
+                part = None if values is None else {k: v[steps] for k, v in values.items()}
+                ran.append(run_chunk(own, own.network(cell), rows[steps], h, c, part))
+                h, c = ran[-1].last
+            runs[-1].append(ran)
+        sides = [np.concatenate([r.y for r in ran]) if ran[1:] else ran[0].y for ran in runs[-1]]
+        outputs = [given.turned(y) if d else y for d, y in enumerate(sides)]
         x = outputs[0] if D == 1 else np.concatenate(outputs, axis=2)
-    source = _Source(runs)
+    source = _Source(runs, given.x.shape[0])
     return {name: _loaded_on_access(_Variable(source, name)) for name in VARIABLES}
 
 
@@ -58,17 +70,17 @@ def _loaded_on_access(array: BackendArray) -> Any:
 
 
 class _Source:
-    """What has run, and what was read of it so far."""
+    """What has run, by layer, direction and span of steps, and what was read of it so far."""
 
-    def __init__(self, runs: list[list[Ran]]) -> None:
-        self.runs = runs
+    def __init__(self, runs: list[list[list[Ran]]], T: int) -> None:
+        self.runs, self.T, self.dtype = runs, T, runs[0][0][0].x.dtype
         self._read: dict[str, Array] = {}
 
     def shape(self, name: str) -> tuple[int, ...]:
-        run = self.runs[0][0]
-        T, B, P = run.y.shape
+        run = self.runs[0][0][0]
+        _, B, P = run.y.shape
         last = P if name == "hidden_state" else run.network.H
-        return (len(self.runs), len(self.runs[0]), T, B, last)
+        return (len(self.runs), len(self.runs[0]), self.T, B, last)
 
     def read(self, name: str) -> Array:
         if name not in self._read:
@@ -77,12 +89,21 @@ class _Source:
         return self._read[name]
 
     def _variables(self, names: frozenset[str]) -> dict[str, Array]:
-        dtype = self.runs[0][0].x.dtype
-        out = {name: np.empty(self.shape(name), dtype) for name in names}
+        room = self.runs[0][0][0].network.room
+        out = {name: room(*self.shape(name)) for name in names}
         for layer, directions in enumerate(self.runs):
-            for d, run in enumerate(directions):
-                for name, value in run.variables(names).items():
-                    out[name][layer, d] = value[::-1] if d else value
+            for d, spans in enumerate(directions):
+                own, start = {name: array[layer, d] for name, array in out.items()}, 0
+                for ran in spans:
+                    stop = start + len(ran.x)
+                    if d:
+                        part = {k: a[self.T - stop : self.T - start][::-1] for k, a in own.items()}
+                    else:
+                        part = {k: a[start:stop] for k, a in own.items()}
+                    for name, value in ran.variables(names, None if d else part).items():
+                        if not np.may_share_memory(value, part[name]):
+                            part[name][...] = value
+                    start = stop
         return out
 
 
@@ -92,7 +113,7 @@ class _Variable(BackendArray):
     def __init__(self, source: _Source, name: str) -> None:
         self.source, self.name = source, name
         self.shape = source.shape(name)
-        self.dtype = source.runs[0][0].x.dtype
+        self.dtype = source.dtype
 
     def __getitem__(self, key: Any) -> Any:
         return indexing.explicit_indexing_adapter(

@@ -9,21 +9,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gatewise.cell import ACTIVATIONS, SITES, Activation, Cell
 from gatewise.errors import ConfigError, ShapeError, nearest, shown
+from gatewise.trace.deferred import deferred, may_defer
 from gatewise.trace.given import Given, checked, weights_of
 from gatewise.trace.keep import Keep, check_memory, kept
 from gatewise.trace.recorder import run_all
 from gatewise.trace.running import Direction
 from gatewise.trace.trace import Trace, made
-
-if TYPE_CHECKING:
-    pass
 
 Array = NDArray[Any]
 
@@ -104,7 +102,9 @@ def run_on(
     check_memory(chosen.bytes(weights.config, given.x.shape[1]))
     found = [edits] if isinstance(edits, Edit) else list(edits)
     plan = Plan(given, found)
-    trace = made(given, chosen, run_all(given, chosen, plan))
+    later = may_defer(given, keep)
+    variables = deferred(given, plan) if later else run_all(given, chosen, plan)
+    trace = made(given, chosen, variables)
     return replace(trace, cell=plan.cell_of_all())
 
 
@@ -137,8 +137,9 @@ class Plan:
                 continue
             if edit.swap is not None:
                 swapped = True
+                changed = {cell: replace(cell, **{edit.site: edit.swap}) for cell in set(cells)}
                 for t in steps:
-                    cells[t] = replace(cells[t], **{edit.site: edit.swap})
+                    cells[t] = changed[cells[t]]
                 continue
             if edit.site not in arrays:
                 check_memory(T * B * own.hidden_size * self.given.x.itemsize)

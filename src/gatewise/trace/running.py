@@ -141,13 +141,22 @@ class Ran:
     last: State
     edits: Mapping[str, Array] | None = None
 
-    def variables(self, wanted: frozenset[str]) -> dict[str, Array]:
-        """Return what was done, [T, B, *] by the names of `VARIABLES`."""
+    def variables(
+        self, wanted: frozenset[str], room: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """Return what was done, [T, B, *] by the names of `VARIABLES`.
+
+        Args:
+            wanted: which.
+            room: dense arrays to read the tape into, by some of their names.
+        """
         (T, B, _), H, dtype = self.y.shape, self.network.H, self.x.dtype
         zoneout = any(self.direction.zoneout)
         needed = _needed(wanted, zoneout)
         out = {
-            name: np.empty((1, T, B, H), dtype) for name in (*GATES, "cell_state") if name in needed
+            name: room[name][None] if room and name in room else np.empty((1, T, B, H), dtype)
+            for name in (*GATES, "cell_state")
+            if name in needed
         }
         found = {"hidden_state": self.y}
         if out:
