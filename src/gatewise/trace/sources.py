@@ -11,8 +11,9 @@ with (1-z) i in place of i and (1-z) f + z in place of f.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Array = NDArray[Any]
+
+_LARGE: Final = 64 << 20
+"""Bytes from which on the system gives an array large pages."""
 
 
 def attention(
@@ -79,7 +83,7 @@ def attention(
     each = units == "each"
     shape = (len(targets), T, H) if each else (len(targets), T)
     _check_size(shape, i.dtype)
-    weight = np.zeros(shape, i.dtype)
+    weight = _triangle(shape, i.dtype)
     initial = np.zeros((len(targets), H) if each else len(targets), i.dtype)
     magnitude = np.abs(g)
     for row, (held, start) in zip(*_held(i, f, running), strict=True):
@@ -156,6 +160,17 @@ def _held(i: Array, f: Array, targets: Array) -> tuple[list[int], Iterator[tuple
             yield held[:done], start
 
     return order, walk()
+
+
+def _triangle(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Zeros, of which only half will be written: in small pages, the other half takes no memory."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    advice = getattr(mmap, "MADV_NOHUGEPAGE", None)
+    if size < _LARGE or advice is None:
+        return np.zeros(shape, dtype)
+    pages = mmap.mmap(-1, size)
+    pages.madvise(advice)
+    return np.frombuffer(pages, dtype).reshape(shape)
 
 
 def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
