@@ -35,10 +35,10 @@ def folder(tmp_path, monkeypatch):
 def test_a_model_file(folder, capsys):
     assert run(["inspect", "model.safetensors", "data.csv"]) == 0
     said = capsys.readouterr().out
-    assert "Layer 1: Unit 3 keeps all: f > .99 at all 91 steps." in said
+    assert "Layer 1: Unit 3 never forgets: f > .99 at all 91 steps." in said
     page = (folder / "inspect.html").read_text()
     assert page.count("<svg") == 6
-    assert "Unit 3 keeps all" in page
+    assert "Unit 3 never forgets" in page
     assert "2024-03-31" in page
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//|<script|@import|url\(http""", page)
 

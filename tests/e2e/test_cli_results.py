@@ -88,7 +88,7 @@ def test_report_is_self_contained_and_complete(written: Path) -> None:
     assert len(outline.ids) == len(set(outline.ids))
     # fan, standing, windows, folds, calibration, drivers, losses, and four of the cell
     assert outline.tags.count("svg") == 11
-    assert "If it said nothing (h = 0), the forecast of the" in text
+    assert "With its outputs h set to 0, the forecast of the" in text
     for heading in ("Backtest", "Leak checks", "Drivers", "What the cell did", "How it was made"):
         assert heading in text
 
@@ -100,7 +100,7 @@ def test_a_saved_forecaster_can_be_inspected(
     assert run(["inspect", model, "--out", str(page), "--json"]) == 0
     own = json.loads(capsys.readouterr().out)["findings"]
     assert own
-    assert "If it said nothing (h = 0), the forecast of the" in page.read_text()
+    assert "With its outputs h set to 0, the forecast of the" in page.read_text()
     assert run(["inspect", model, str(written / "prices.csv"), "--out", str(page), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["findings"] == own
     assert run(["inspect", model, "--columns", "close", "--out", str(page)]) == 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LstmShare:
-    """What a forecast would be if LSTMs said nothing: all their outputs 0.
+    """How far a forecast moves when the outputs of LSTMs are set to 0.
 
     Attributes:
         networks: how many forecast together; the drawn LSTM is of the first.
@@ -43,20 +43,20 @@ class LstmShare:
         which = "the LSTM" if self.layers == 1 else f"the first of the {self.layers} LSTMs"
         many = self.networks > 1
         whose = f"the first of {self.networks} networks" if many else "the network"
-        said = f"the forecast of the {self.rows} rows would move by"
+        moves = f"the forecast of the {self.rows} rows moves by"
         if self.networks * self.layers > 1:
-            said += f" {self.one:.3g} on average; without all LSTMs by"
-        said += f" {self._part()}"
+            moves += f" {self.one:.3g} on average; with those of all LSTMs set to 0, by"
+        moves += f" {self._part()}"
         together = ", which forecast together" if many else ""
         return (
-            f"This is {which} of {whose}{together}. If it said nothing (h = 0), {said}. "
-            "The rest is the baseline's."
+            f"This is {which} of {whose}{together}. With its outputs h set to 0, {moves}. The rest "
+            "of the forecast is the baseline's."
         )
 
     def _part(self) -> str:
         if not self.way:
             return f"{self.all:.3g}"
-        return f"{self.all:.3g}, {self.all / self.way:.1%} of its way from the last value"
+        return f"{self.all:.3g}, {self.all / self.way:.1%} of its distance from the last value"
 
 
 def lstm_share(forecaster: Forecaster, history: Any = None) -> LstmShare | None:

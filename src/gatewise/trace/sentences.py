@@ -61,7 +61,7 @@ def findings(trace: Trace) -> list[Finding]:
     ...     lstm.bias_ih_l0[3:6] = torch.tensor([0.0, 9.0, 0.0])  # unit 1 never forgets
     >>> found = findings(record(lstm, torch.randn(50, 1, 1)))
     >>> [f.sentence for f in found if f.kind == "keeps"]
-    ['Unit 1 keeps all: f > .99 at all 50 steps.']
+    ['Unit 1 never forgets: f > .99 at all 50 steps.']
     """
     found: list[Finding] = []
     sizes = trace.data.sizes
@@ -114,12 +114,12 @@ def _gates_at_an_end(trace: Trace, data: Any, steps: int, where: str, at: Any) -
     """Gates that stand at one end at all steps."""
     found = []
     words = {
-        ("forget_gate", 1): ("keeps", "keep", "all: f > .99"),
-        ("forget_gate", 0): ("forgets", "forget", "all at once: f < .01"),
-        ("input_gate", 0): ("takes", "take", "nothing in: i < .01"),
-        ("output_gate", 0): ("says", "say", "nothing: o < .01"),
+        ("forget_gate", 1): ("keeps", "never forgets", "never forget", "f > .99"),
+        ("forget_gate", 0): ("forgets", "forgets at once", "forget at once", "f < .01"),
+        ("input_gate", 0): ("stuck", "writes nothing", "write nothing", "i < .01"),
+        ("output_gate", 0): ("stuck", "puts out nothing", "put out nothing", "o < .01"),
     }
-    for (gate, end), (one, many, what) in words.items():
+    for (gate, end), (kind, one, many, what) in words.items():
         activation = trace.cell.activation(gate)
         if activation.range != (0.0, 1.0) or (trace.cell.coupled and gate == "forget_gate"):
             continue
@@ -129,11 +129,10 @@ def _gates_at_an_end(trace: Trace, data: Any, steps: int, where: str, at: Any) -
         units = np.flatnonzero(stands.all(axis=(0, 1)))
         if not len(units):
             continue
-        kind = {"keeps": "keeps", "forgets": "forgets"}.get(one, "stuck")
         found.append(
             Finding(
                 kind,
-                f"{where}{_named(units)} {_do(units, one, many)} {what} at all {steps} steps.",
+                f"{where}{_named(units)} {_do(units, one, many)}: {what} at all {steps} steps.",
                 **at,
                 units=_ints(units),
                 value=float(len(units)),
