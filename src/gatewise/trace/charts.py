@@ -114,11 +114,12 @@ def plot_gradient(
     chosen = select(flow, layer=layer, direction=direction, batch=batch)
     figure, axes = subplots(1, 1, (7.2, 4.2))
     axis = axes[0, 0]
+    least = 1e3 * np.finfo(chosen["cell_state"].dtype).tiny  # below, numbers lose their digits
 
     def draw(values: Any, label: str, **style: Any) -> None:
         norms = np.linalg.norm(np.asarray(values, np.float64), axis=-1)
         norms = norms if direction else norms[::-1]
-        axis.semilogy(np.where(norms > 0, norms, np.nan), label=label, **style)
+        axis.semilogy(np.where(norms > least, norms, np.nan), label=label, **style)
 
     draw(chosen["cell_state"].values, "∂L/∂c, all", color=INK, linewidth=2)
     for part in PARTS:

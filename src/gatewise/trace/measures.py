@@ -67,7 +67,8 @@ def forget_path(trace: Trace, start: int = 0) -> xr.DataArray:
         start: index of the step whose cell state is followed.
 
     Returns:
-        The product per layer, direction, time (from start on, 1 at start), batch and hidden unit.
+        The product in float64 per layer, direction, time (from start on, 1 at start), batch and
+        hidden unit.
 
     Raises:
         ConfigError: there is no such step.
@@ -75,7 +76,7 @@ def forget_path(trace: Trace, start: int = 0) -> xr.DataArray:
     steps = trace.data.sizes["time"]
     if not 0 <= start < steps:
         raise ConfigError(f"start is {start}: expected 0 to {steps - 1}.")
-    gates = trace.data["forget_gate"].isel(time=slice(start, None))
+    gates = trace.data["forget_gate"].isel(time=slice(start, None)).astype(np.float64)
     factors = gates.copy()
     factors[{"time": 0}] = 1.0
     if trace.data.sizes["direction"] == 2:
