@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gatewise.errors import DtypeError, ShapeError, shortened
+from gatewise.errors import ConfigError, DtypeError, ShapeError, shortened, shown
 from gatewise.weights import INITIAL_STATE_NAMES, LSTMWeights
 
 Array = NDArray[Any]
@@ -113,3 +114,36 @@ def row_lengths(lengths: ArrayLike, T: int, B: int) -> NDArray[np.int64]:
             "Drop empty rows."
         )
     return array.astype(np.int64)
+
+
+def indices(value: Any, name: str, n: int) -> NDArray[np.int64]:
+    """Return indices [k] into n things: of a whole number, or of several.
+
+    Raises:
+        ConfigError: they are not whole numbers from 0 to n - 1.
+    """
+    try:
+        found = np.asarray([*value] if isinstance(value, Iterable) else value)
+    except ValueError:
+        found = np.empty(0, object)
+    if found.ndim > 1 or not (found.size == 0 or found.dtype.kind in "iu"):
+        raise ConfigError(f"{name} is {shown(value)}: expected whole numbers, {_among(n)}.")
+    found = found.reshape(-1).astype(np.int64)
+    if len(found) and not (found.min() >= 0 and found.max() < n):
+        raise ConfigError(f"{name} is {shown(value)}: expected {_among(n)}.")
+    return found
+
+
+def index(value: Any, name: str, n: int) -> int:
+    """Return an index into n things.
+
+    Raises:
+        ConfigError: it is not a whole number from 0 to n - 1.
+    """
+    if isinstance(value, Iterable) or len(found := indices(value, name, n)) != 1:
+        raise ConfigError(f"{name} is {shown(value)}: expected one whole number, {_among(n)}.")
+    return int(found[0])
+
+
+def _among(n: int) -> str:
+    return f"0 to {n - 1}" if n else "but there is none: the axis is empty"

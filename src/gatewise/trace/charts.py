@@ -61,7 +61,7 @@ def plot_attention(
     Raises:
         ConfigError: there is no such layer, direction or row.
     """
-    T = trace.data.sizes["time"]
+    T = select(trace.data, layer=layer, direction=direction, batch=batch).sizes["time"]
     times = np.unique(np.linspace(0, max(T - 1, 0), min(T, most)).astype(int))
     found = attention(trace, layer, direction, batch, units="share", times=times)
     shares = found["weight"].values
@@ -76,7 +76,9 @@ def plot_attention(
     masked = np.ma.array(binned, mask=np.zeros(binned.shape, bool))
     masked[unread] = np.ma.masked
     # Shares fall off by powers of f, and the first steps hold nearly all of themselves.
-    norm = PowerNorm(0.5, 0, max(float(np.quantile(binned[binned > 0], 0.99)), 1e-9), clip=True)
+    held = binned[binned > 0]
+    bright = max(float(np.quantile(held, 0.99)), 1e-9) if held.size else 1.0
+    norm = PowerNorm(0.5, 0, bright, clip=True)
     image = axis.imshow(masked, cmap=SEQUENTIAL, norm=norm, aspect="auto", interpolation="nearest")
     labels = trace.data["time"].values[times]
     label_time([axis], labels)

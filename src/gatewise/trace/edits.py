@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gatewise.arguments import index, indices, numbers
 from gatewise.cell import ACTIVATIONS, SITES, Activation, Cell
 from gatewise.errors import ConfigError, ShapeError, nearest, shown
 from gatewise.trace.deferred import deferred, may_defer
@@ -100,12 +101,20 @@ def run_on(
     given = checked(weights, x, state, lengths, time)
     chosen = kept(keep, weights.config, len(given.x), given.x.dtype)
     check_memory(chosen.bytes(weights.config, given.x.shape[1]))
-    found = [edits] if isinstance(edits, Edit) else list(edits)
+    found = [edits] if isinstance(edits, Edit) else _listed(edits)
     plan = Plan(given, found)
     later = may_defer(given, keep)
     variables = deferred(given, plan) if later else run_all(given, chosen, plan)
     trace = made(given, chosen, variables)
     return replace(trace, cell=plan.cell_of_all())
+
+
+def _listed(edits: Any) -> list[Edit]:
+    found = list(edits) if isinstance(edits, Iterable) else [edits]
+    for edit in found:
+        if not isinstance(edit, Edit):
+            raise ConfigError(f"edits holds {shown(edit)}: expected an Edit, or several.")
+    return found
 
 
 class Plan:
@@ -156,7 +165,7 @@ class Plan:
         _T, B, _ = self.given.x.shape
         shape, dtype = (len(steps), B, len(units)), self.given.x.dtype
         if not isinstance(edit.value, str):
-            value = np.asarray(edit.value, dtype)
+            value = numbers(edit.value, f"The value for {edit.site}", dtype)
             try:
                 return np.broadcast_to(value, shape)
             except ValueError:
@@ -197,9 +206,10 @@ def check(edit: Edit, given: Given) -> None:
     if edit.site not in EDITED:
         raise ConfigError(f"There is no site {shown(edit.site)}. {nearest(str(edit.site), EDITED)}")
     for name, n in (("layer", config.num_layers), ("direction", config.directions)):
-        index = getattr(edit, name)
-        if index is not None and not 0 <= index < n:
-            raise ConfigError(f"{name} is {shown(index)}: expected 0 to {n - 1}.")
+        if getattr(edit, name) is not None:
+            index(getattr(edit, name), name, n)
+    if isinstance(edit.seed, bool) or not isinstance(edit.seed, (int, np.integer)) or edit.seed < 0:
+        raise ConfigError(f"seed is {shown(edit.seed)}: expected a whole number from 0 on.")
     swap = edit.swap
     if isinstance(swap, str) and swap not in ACTIVATIONS:
         known = [*_ABLATIONS, *ACTIVATIONS]
@@ -223,17 +233,11 @@ def _steps(steps: Any, T: int) -> NDArray[np.int64]:
         return np.arange(T)
     if isinstance(steps, slice):
         return np.arange(T)[steps]
-    found = np.asarray(steps, np.int64).reshape(-1)
-    if len(found) and (found.min() < 0 or found.max() >= T):
-        raise ConfigError(f"steps are {shown(found.tolist())}: expected 0 to {T - 1}.")
-    return found
+    return indices(steps, "steps", T)
 
 
 def _units(units: Any, H: int) -> NDArray[np.int64]:
-    found = np.arange(H) if units is None else np.asarray(units, np.int64).reshape(-1)
-    if len(found) and (found.min() < 0 or found.max() >= H):
-        raise ConfigError(f"units are {shown(found.tolist())}: expected 0 to {H - 1}.")
-    return found
+    return np.arange(H) if units is None else indices(units, "units", H)
 
 
 def _spans(cells: list[Cell]) -> list[tuple[slice, Cell]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gatewise.arguments import indices
 from gatewise.errors import ConfigError, nearest, shown
 from gatewise.trace.running import VARIABLES
 from gatewise.weights import LSTMConfig
@@ -78,6 +80,8 @@ def kept(keep: Any, config: LSTMConfig, T: int, dtype: Any) -> Kept:
     elif isinstance(keep, str):
         keep = Keep([keep])
     elif not isinstance(keep, Keep):
+        if not isinstance(keep, Iterable):
+            raise ConfigError(f"keep is {shown(keep)}: expected a Keep, or names of variables.")
         keep = Keep(list(keep))
     names = tuple(VARIABLES if keep.variables is None else keep.variables)
     for name in names:
@@ -108,21 +112,29 @@ def check_memory(wanted: int) -> None:
     Raises:
         ConfigError: it would not.
     """
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):  # a system that does not tell
-        return
-    if wanted > free:
+    free = _free_memory()
+    if free is not None and wanted > free:
         raise ConfigError(
             f"The trace takes {wanted / 2**30:.1f} GiB: expected at most the {free / 2**30:.1f} "
             "GiB that are free. Keep less, as with keep=Keep(['cell_state'], units=range(16))."
         )
 
 
+def _free_memory() -> int | None:
+    """Bytes that can be had, the files that the system only keeps at hand among them."""
+    try:
+        with Path("/proc/meminfo").open() as told:
+            return next(1024 * int(line.split()[1]) for line in told if "MemAvailable" in line)
+    except (OSError, ValueError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # a system that does not tell
+        return None
+
+
 def _indices(what: str, given: Any, n: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    found = np.arange(n) if given is None else np.asarray([*given], np.int64).reshape(-1)
-    if len(found) and (found.min() < 0 or found.max() >= n or (np.diff(found) <= 0).any()):
-        raise ConfigError(
-            f"keep: {what} are {shown(found.tolist())}: expected rising indices from 0 to {n - 1}."
-        )
+    found = np.arange(n) if given is None else indices(given, f"keep: {what}", n)
+    if (np.diff(found) <= 0).any():
+        raise ConfigError(f"keep: {what} is {shown(found.tolist())}: expected rising indices.")
     return found

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gatewise.arguments import index
 from gatewise.errors import ConfigError, nearest, shown
 from gatewise.trace.trace import Trace
 
@@ -74,8 +75,7 @@ def forget_path(trace: Trace, start: int = 0) -> xr.DataArray:
         ConfigError: there is no such step.
     """
     steps = trace.data.sizes["time"]
-    if not 0 <= start < steps:
-        raise ConfigError(f"start is {start}: expected 0 to {steps - 1}.")
+    start = index(start, "start", steps)
     gates = trace.data["forget_gate"].isel(time=slice(start, None)).astype(np.float64)
     factors = gates.copy()
     factors[{"time": 0}] = 1.0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from gatewise.arguments import index
 from gatewise.errors import ConfigError, MissingExtraError
 from gatewise.trace.measures import forget_path
 from gatewise.trace.trace import Trace
@@ -160,11 +161,10 @@ def select(data: Any, **indices: int) -> Any:
     Raises:
         ConfigError: there is no such index.
     """
-    for axis, index in indices.items():
-        size = data.sizes[axis]
-        if not 0 <= index < size:
-            raise ConfigError(f"{axis} is {index}: expected 0 to {size - 1}.")
-    return data.isel(indices)
+    for axis in ("time", "batch"):
+        if not data.sizes[axis]:
+            raise ConfigError(f"The trace is empty: expected at least one {axis} to draw.")
+    return data.isel({axis: index(at, axis, data.sizes[axis]) for axis, at in indices.items()})
 
 
 def subplots(rows: int, columns: int, size: tuple[float, float], **grid: Any) -> tuple[Figure, Any]:

@@ -165,8 +165,9 @@ class _Store:
 
 
 def _check_names(what: str, names: Any, n: int) -> None:
-    if names is not None and len(names) != n:
-        raise ShapeError(f"{what} are {len(names)} names: expected {n}.")
+    count = len(names) if hasattr(names, "__len__") else 0
+    if names is not None and count != n:
+        raise ShapeError(f"{what} are {count} names: expected {n}.")
 
 
 class Traces(dict[str, Trace]):

@@ -211,7 +211,7 @@ def _needed(wanted: frozenset[str], zoneout: bool) -> set[str]:
 
 def _before(first: Array, states: Array) -> Array:
     """The states that each step begins with."""
-    return np.concatenate([first[None], states[:-1]])
+    return np.concatenate([first[None], states])[: len(states)]
 
 
 def _new_cells(direction: Direction, found: dict[str, Array], c: Array) -> Array:
@@ -233,6 +233,7 @@ def _cell_output(direction: Direction, cell: Cell, found: dict[str, Array], c: A
     return out.reshape(seen.shape)
 
 
+@np.errstate(invalid="ignore", over="ignore")  # NaN and infinities travel, as on the core
 def _gates_pre(
     direction: Direction, cell: Cell, x: Array, h: Array, c: Array, found: dict[str, Array]
 ) -> dict[str, Array]:
@@ -240,7 +241,7 @@ def _gates_pre(
     own, (T, B, I), H = direction.own, x.shape, direction.hidden_size
     from_x = x.reshape(-1, I) @ own["w_ih"].T
     h_prev = _before(h, found["hidden_state"])
-    from_h = h_prev.reshape(T * B, -1) @ own["w_hh"].T
+    from_h = h_prev.reshape(T * B, direction.output_size) @ own["w_hh"].T
     if cell.layer_norm:
         used = np.repeat(cell.used_gates, H)
         from_x = normalised(from_x, own["norm_ih"], used)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.arguments import index, indices
 from gatewise.errors import ConfigError, shown
 from gatewise.trace.keep import check_memory
 from gatewise.trace.trace import Trace, need_xarray
@@ -73,12 +74,10 @@ def attention(
         raise ConfigError(f"units is {shown(units)}: expected 'each', 'mean' or 'share'.")
     i, f, g, c0 = _row(trace, layer, direction, batch)
     T, H = i.shape
-    targets = np.arange(T) if times is None else np.asarray(times, np.int64)
-    if len(targets) and (targets.min() < -T or targets.max() >= T):
-        raise ConfigError(
-            f"times run from {targets.min()} to {targets.max()}: expected 0 to {T - 1}."
-        )
-    targets = targets % max(T, 1)
+    wanted = np.arange(T) if times is None else np.asarray(times)
+    if wanted.dtype.kind == "i":  # negative ones count from the end
+        wanted = np.where(wanted < 0, wanted + T, wanted)
+    targets = indices(wanted, "times", T)
     running = T - 1 - targets if direction else targets
     each = units == "each"
     shape = (len(targets), T, H) if each else (len(targets), T)
@@ -121,11 +120,8 @@ def _row(trace: Trace, layer: int, direction: int, batch: int) -> tuple[Array, .
     if data.attrs.get("lacks_steps"):
         raise ConfigError("The trace lacks steps: expected all of them from the first.")
     sizes = {"layer": layer, "direction": direction, "batch": batch}
-    for name, index in sizes.items():
-        if not 0 <= index < data.sizes[name]:
-            raise ConfigError(
-                f"There is no {name} {shown(index)}: expected 0 to {data.sizes[name] - 1}."
-            )
+    for name, at in sizes.items():
+        index(at, name, data.sizes[name])
     rows = data[["input_gate", "forget_gate", "candidate"]].isel(sizes)
     i, f, g = (rows[name].values for name in ("input_gate", "forget_gate", "candidate"))
     if direction:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.arguments import index
 from gatewise.cell import Cell
 from gatewise.errors import ConfigError, MissingExtraError, ModelFileError, shortened, shown
 from gatewise.files import read_whole, write_atomically
@@ -78,8 +79,13 @@ class Trace:
                 "without keep, or keep hidden_state and cell_state whole."
             )
         T = self.data.sizes["time"]
-        if not 0 <= t < T:
-            raise ConfigError(f"t is {shown(t)}: expected 0 to {T - 1}.")
+        t = index(t, "t", T)
+        ends = self.data.coords.get("length")
+        if ends is not None and (ends.values <= t).any():
+            row = int(ends.values.argmin())
+            raise ConfigError(
+                f"t is {t}: expected one that all rows have; row {row} has {int(ends[row])} steps."
+            )
         h, c = (self.data[name].values[:, 0, t].copy() for name in whole)
         return h, c
 

@@ -123,8 +123,8 @@ def test_what_is_kept_is_what_was_asked_for():
 
 @pytest.mark.parametrize(
     ("keep", "fault"),
-    [(["c"], "no variable 'c'"), (Keep(units=[6]), "units are"), (Keep(layers=[1]), "layers are"),
-     (Keep(steps=[3, 2]), "steps are"), (Keep(dtype="int8"), "dtype is 'int8'")],
+    [(["c"], "no variable 'c'"), (Keep(units=[6]), "units is"), (Keep(layers=[1]), "layers is"),
+     (Keep(steps=[3, 2]), "steps is"), (Keep(dtype="int8"), "dtype is 'int8'")],
     ids=repr,
 )  # fmt: skip
 def test_what_cannot_be_kept_is_refused(keep, fault):
