@@ -68,9 +68,12 @@ class Direction:
 
 
 def direction_of(weights: LSTMWeights, layer: int, direction: int, dtype: Any) -> Direction:
-    """Return one layer and direction of an LSTM, its numbers in a dtype that the core has."""
+    """Return one layer and direction of an LSTM, a copy of its numbers in a dtype of the core's.
+
+    A copy, since what has run is read later, and the module may be trained meanwhile.
+    """
     own = {
-        name: np.ascontiguousarray(array, dtype)
+        name: np.array(array, dtype, order="C")
         for name, array in weights.layer(layer, direction).items()
     }
     return Direction(own, weights.config.cell, weights.config.zoneout)

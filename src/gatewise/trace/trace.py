@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,7 @@ Array = NDArray[Any]
 
 _DIMS: Final = ("layer", "direction", "time", "batch", "hidden")
 _FORMAT: Final = "gatewise-trace 1"
+_SEAL_BYTES: Final = 96
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,8 @@ class Trace:
         data = self.data.assign(own).assign_attrs(known | attrs)
         buffer = BytesIO()
         data.to_netcdf(buffer, engine="h5netcdf", invalid_netcdf=True)
-        write_atomically(path, buffer.getvalue())
+        content = buffer.getvalue()
+        write_atomically(path, content + _seal(content))
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Trace:
@@ -122,8 +125,11 @@ class Trace:
         import xarray as xr
 
         try:
-            content = BytesIO(read_whole(path))
-            with xr.open_dataset(content, engine="h5netcdf") as opened:
+            content = read_whole(path)
+            content, seal = content[:-_SEAL_BYTES], content[-_SEAL_BYTES:]
+            if seal != _seal(content):  # HDF5 can hang on a damaged file
+                raise ValueError("it was altered or cut short, or is of another kind")
+            with xr.open_dataset(BytesIO(content), engine="h5netcdf") as opened:
                 data = opened.load()
             if data.attrs.pop("gatewise", None) != _FORMAT:
                 raise ValueError("it is no trace")
@@ -200,6 +206,13 @@ def made(
         attrs |= dict(zip(("zoneout_h", "zoneout_c"), config.zoneout, strict=True))
     cell, initial = given.weights.config.cell, (given.h, given.c)
     return Trace(xr.Dataset(labelled, coordinates, attrs), cell, initial)
+
+
+def _seal(content: bytes) -> bytes:
+    """What stands behind a netCDF file, whose readers do not look there: the hash of the file."""
+    return f"gatewise trace, SHA-256 {hashlib.sha256(content).hexdigest()}".encode().rjust(
+        _SEAL_BYTES
+    )
 
 
 def need_xarray() -> Any:

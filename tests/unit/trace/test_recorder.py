@@ -1,15 +1,18 @@
 """Recording: on the core, of every variable, for rows of any length, in parts, in files."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 from traced_cells import CELLS, lstm_of
 
 from gatewise import reference, runtime, trace
 from gatewise.errors import ConfigError, ModelFileError, ModuleError, ShapeError
-from gatewise.trace import Keep, Trace, record, recording
+from gatewise.trace import Edit, Keep, Trace, record, recording, run_on
 from gatewise.weights import from_module
 
 X = torch.randn(9, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -197,7 +200,42 @@ def test_a_trace_comes_back_from_its_file(tmp_path, cell):
     again = Trace.load(tmp_path / "trace.nc")
     assert again.cell == cell
     assert again == found
-    (tmp_path / "bad.nc").write_bytes((tmp_path / "trace.nc").read_bytes()[:500])
-    for name in ("bad.nc", "none.nc"):
+    content = (tmp_path / "trace.nc").read_bytes()
+    (tmp_path / "short.nc").write_bytes(content[:500])
+    (tmp_path / "altered.nc").write_bytes(content[:900] + b"?" + content[901:])
+    (tmp_path / "other.nc").write_bytes(content[:-1] + b"?")
+    with xr.open_dataset(tmp_path / "trace.nc", engine="h5netcdf") as plain:  # others can read it
+        assert plain["cell_state"].equals(found.data["cell_state"])
+    for name in ("short.nc", "altered.nc", "other.nc", "none.nc"):
         with pytest.raises(ModelFileError, match="is no trace"):
             Trace.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("edits", [[], [Edit("candidate", "relu", steps=slice(3, None))]], ids=repr)
+def test_what_changes_after_a_run_does_not_change_its_trace(edits):
+    """Variables are read when they are looked at, from the run as it was."""
+    lstm = lstm_of(num_layers=2, bidirectional=True)
+    x, h0, c0 = torch.randn(9, 3, 4), torch.randn(4, 3, 6), torch.randn(4, 3, 6)
+    expected, found = (run_on(lstm, x, edits, (h0, c0)) for _ in range(2))
+    expected = {name: array.values.copy() for name, array in expected.data.items()}
+    with torch.no_grad():
+        for tensor in (x, h0, c0, *lstm.parameters()):
+            tensor.fill_(9.0)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found.data[name].values, values, err_msg=name)
+
+
+def test_threads_read_one_trace():
+    lstm, x = lstm_of(num_layers=2, bidirectional=True), torch.randn(40, 3, 4)
+    expected = {name: array.values.copy() for name, array in record(lstm, x).data.items()}
+    found, wrong = record(lstm, x), []
+
+    def read():
+        wrong.extend(k for k, v in expected.items() if not np.array_equal(found.data[k].values, v))
+
+    threads = [threading.Thread(target=read) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
