@@ -40,7 +40,7 @@ measured(lambda: trace.attention(recorded))
 """,
     "attention of all units together, 10,000 steps x 64 units": """
 recorded = trace.record(LSTM(64, 64), torch.randn(10_000, 1, 64))
-measured(lambda: trace.attention(recorded, units="sum"))
+measured(lambda: trace.attention(recorded, units="share"))
 """,
 }
 
