@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -112,12 +112,18 @@ def check_memory(wanted: int) -> None:
     Raises:
         ConfigError: it would not.
     """
+    if wanted < _ALWAYS_THERE:
+        return
     free = _free_memory()
     if free is not None and wanted > free:
         raise ConfigError(
             f"The trace takes {wanted / 2**30:.1f} GiB: expected at most the {free / 2**30:.1f} "
             "GiB that are free. Keep less, as with keep=Keep(['cell_state'], units=range(16))."
         )
+
+
+_ALWAYS_THERE: Final = 64 << 20
+"""Bytes for which nobody need ask."""
 
 
 def _free_memory() -> int | None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
@@ -186,15 +187,17 @@ def made(
         name: ((*_DIMS[:4], projected) if name == "hidden_state" else _DIMS, array)
         for name, array in variables.items()
     }
-    time = np.arange(len(given.x)) if given.time is None else given.time
-    names = np.arange(config.hidden_size) if units is None else np.asarray(units)
-    coordinates: dict[str, Any] = {
-        "layer": np.asarray(chosen.layers, np.int64),
-        "direction": ["forward", "reverse"][: config.directions],
-        "time": time[chosen.steps],
-        "hidden": names[chosen.units],
-        "input": np.arange(config.input_size) if inputs is None else np.asarray(inputs),
-    }
+    sizes = len(given.x), config.hidden_size, config.input_size
+    coordinates = _numbered(chosen.layers, config.directions, *sizes).copy(deep=False)
+    if given.time is not None:
+        coordinates["time"] = given.time
+    if units is not None:
+        coordinates["hidden"] = np.asarray(units)
+    if inputs is not None:
+        coordinates["input"] = np.asarray(inputs)
+    if not chosen.all_steps or not chosen.all_units:
+        kept = {"time": chosen.steps, "hidden": chosen.units}
+        coordinates = coordinates.to_dataset().isel(kept).coords
     if given.lengths is not None:
         coordinates["length"] = ("batch", given.lengths)
     all_layers = len(chosen.layers) == config.num_layers
@@ -206,6 +209,21 @@ def made(
         attrs |= dict(zip(("zoneout_h", "zoneout_c"), config.zoneout, strict=True))
     cell, initial = given.weights.config.cell, (given.h, given.c)
     return Trace(xr.Dataset(labelled, coordinates, attrs), cell, initial)
+
+
+@lru_cache(maxsize=32)
+def _numbered(layers: tuple[int, ...], directions: int, T: int, H: int, I: int) -> Any:
+    """Coordinates that only count: an index of each takes longer to make than many runs."""
+    coordinates = {
+        "layer": np.asarray(layers, np.int64),
+        "direction": np.array(["forward", "reverse"][:directions]),
+        "time": np.arange(T),
+        "hidden": np.arange(H),
+        "input": np.arange(I),
+    }
+    for shared in coordinates.values():
+        shared.flags.writeable = False
+    return need_xarray().Coordinates(coordinates)
 
 
 def _seal(content: bytes) -> bytes:

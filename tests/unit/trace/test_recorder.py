@@ -239,3 +239,13 @@ def test_threads_read_one_trace():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_labels_of_one_trace_are_not_those_of_another():
+    first, second = (record(lstm_of(), X) for _ in range(2))
+    first.data["time"].attrs["unit"] = "day"
+    with pytest.raises(ValueError, match="read-only"):
+        first.data["time"].values[0] = 9
+    first.data["time"] = np.arange(9) + 5
+    assert second.data["time"].values.tolist() == list(range(9))
+    assert record(lstm_of(), X).data["time"].attrs == second.data["time"].attrs == {}
