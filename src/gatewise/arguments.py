@@ -145,5 +145,61 @@ def index(value: Any, name: str, n: int) -> int:
     return int(found[0])
 
 
+def sliced(value: slice, name: str, n: int) -> NDArray[np.int64]:
+    """Return the indices of a slice of n things, which rises.
+
+    Raises:
+        ConfigError: it does not, or is not of whole numbers.
+    """
+    try:
+        found = np.arange(n)[value]
+    except (TypeError, ValueError):
+        found = None
+    if found is None or (value.step is not None and value.step <= 0):
+        raise ConfigError(f"{name} is {shown(value)}: expected a slice that rises.")
+    return found
+
+
+def whole(value: Any, name: str, least: int = 0) -> int:
+    """Return a whole number of at least `least`.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ConfigError(f"{name} is {shown(value)}: expected a whole number from {least} on.")
+    return int(value)
+
+
+def number(value: Any, name: str, low: float = -np.inf, high: float = np.inf) -> float:
+    """Return a finite number that lies between two others, or is one of them.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not (real and np.isfinite(value) and low <= value <= high):
+        between = f" from {low:g} to {high:g}" if np.isfinite([low, high]).any() else ""
+        raise ConfigError(f"{name} is {shown(value)}: expected a finite number{between}.")
+    return float(value)
+
+
+def names(value: Any, name: str, n: int) -> Array:
+    """Return n names or labels as an array of its own.
+
+    Raises:
+        ShapeError: there are more or fewer, or they are no list.
+    """
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, dict, set))
+    try:
+        found = np.array(list(value) if several and not hasattr(value, "dtype") else value)
+    except ValueError:
+        found = np.empty((0, 0))
+    if not several or found.shape != (n,):
+        got = f"{len(found)} of them" if several and found.ndim == 1 else shown(value)
+        raise ShapeError(f"{name}: got {got}, expected a list of {n}.")
+    return found
+
+
 def _among(n: int) -> str:
-    return f"0 to {n - 1}" if n else "but there is none: the axis is empty"
+    return f"0 to {n - 1}" if n else "an axis that is not empty"

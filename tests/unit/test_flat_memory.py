@@ -25,13 +25,18 @@ def resident():
 
 
 def assert_flat(call, calls, tolerance=TOLERANCE):
+    """A leak grows in every round; a large page of the system's, which comes at once, in one."""
     for _ in range(max(20, calls // 20)):
         call()
-    before = resident()
-    for _ in range(calls):
-        call()
-    grown = resident() - before
-    assert grown <= tolerance, f"{grown / calls:.1f} bytes for each of {calls} calls"
+    least = float("inf")
+    for _ in range(3):
+        before = resident()
+        for _ in range(calls):
+            call()
+        least = min(least, resident() - before)
+        if least <= tolerance:
+            return
+    raise AssertionError(f"{least / calls:.1f} bytes for each of {calls} calls")
 
 
 def assert_steps_are_flat(folder, steps):

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gatewise.arguments import index, indices, numbers
+from gatewise.arguments import index, indices, numbers, sliced, whole
 from gatewise.cell import ACTIVATIONS, SITES, Activation, Cell
 from gatewise.errors import ConfigError, ShapeError, nearest, shown
 from gatewise.trace.deferred import deferred, may_defer
@@ -177,6 +177,10 @@ class Plan:
             return np.zeros(shape, dtype)
         did = self.base[edit.site][layer, d]
         valid = did[~np.isnan(did[..., 0])]  # [n, H], beyond no row's end
+        if not len(valid):
+            raise ConfigError(
+                f"The run has no finite {edit.site} to take the {edit.value} of: expected some."
+            )
         if edit.value == "mean":
             return np.broadcast_to(valid.mean(axis=0)[units], shape)
         drawn = np.random.default_rng(edit.seed).integers(len(valid), size=shape[:2])
@@ -203,13 +207,12 @@ def check(edit: Edit, given: Given) -> None:
         ConfigError: it does.
     """
     config = given.weights.config
-    if edit.site not in EDITED:
+    if not isinstance(edit.site, str) or edit.site not in EDITED:
         raise ConfigError(f"There is no site {shown(edit.site)}. {nearest(str(edit.site), EDITED)}")
     for name, n in (("layer", config.num_layers), ("direction", config.directions)):
         if getattr(edit, name) is not None:
             index(getattr(edit, name), name, n)
-    if isinstance(edit.seed, bool) or not isinstance(edit.seed, (int, np.integer)) or edit.seed < 0:
-        raise ConfigError(f"seed is {shown(edit.seed)}: expected a whole number from 0 on.")
+    whole(edit.seed, "seed")
     swap = edit.swap
     if isinstance(swap, str) and swap not in ACTIVATIONS:
         known = [*_ABLATIONS, *ACTIVATIONS]
@@ -232,7 +235,7 @@ def _steps(steps: Any, T: int) -> NDArray[np.int64]:
     if steps is None:
         return np.arange(T)
     if isinstance(steps, slice):
-        return np.arange(T)[steps]
+        return sliced(steps, "steps", T)
     return indices(steps, "steps", T)
 
 

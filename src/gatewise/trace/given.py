@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gatewise.arguments import Array, numbers, row_lengths, states
+from gatewise.arguments import Array, names, numbers, row_lengths, states
 from gatewise.errors import ShapeError
 from gatewise.weights import LSTMWeights, from_module
 
@@ -80,9 +80,9 @@ def checked(
     elif config.batch_first:
         rows = rows.swapaxes(0, 1)
     T, B, _ = rows.shape
-    if time is not None and np.shape(time) != (T,):
-        raise ShapeError(f"time has shape {np.shape(time)}: expected ({T},) labels.")
+    if time is not None and (isinstance(time, str) or np.size(time) != T):
+        raise ShapeError(f"time: got {np.size(time)} of them, expected a list of {T}.")
     h, c = states(weights, state, B, batched, names=("h0", "c0"), dtype=dtype, own=True)
     ends = None if lengths is None else row_lengths(lengths, T, B)
-    labels = None if time is None else np.asarray(time)
+    labels = None if time is None else names(time, "time", T)
     return Given(weights, rows, h, c, ends, labels, batched)

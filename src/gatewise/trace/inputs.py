@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise import _native
-from gatewise.errors import ConfigError, shown
+from gatewise.arguments import index, names, number, whole
+from gatewise.errors import ConfigError, ShapeError, shown
 from gatewise.trace.given import Given, checked, weights_of
 from gatewise.trace.keep import Keep, kept
 from gatewise.trace.recorder import run_all
@@ -61,6 +62,11 @@ def influence(
     xr = need_xarray()
     given = checked(weights_of(lstm), x)
     T, _B, I = given.x.shape
+    step = number(step, "step")
+    direction = index(direction, "direction", given.weights.config.directions)
+    labels = np.arange(I) if inputs is None else names(inputs, "inputs", I)
+    if not given.x.size:
+        raise ShapeError(f"x has shape {np.shape(x)}: expected some steps and rows.")
     chosen = kept(Keep([of], layers=[layer]), given.weights.config, T, given.x.dtype)
     spread = given.x.std(axis=(0, 1))
     size = (step * np.where(spread > 0, spread, 1.0)).astype(given.x.dtype)
@@ -73,9 +79,8 @@ def influence(
             values = run_all(replace(given, x=moved), chosen)[of][0, direction]
             both.append(values.mean(axis=(0, 1), dtype=np.float64))
         found.append((both[0] - both[1]) / 2)
-    names = np.arange(I) if inputs is None else np.asarray(inputs)
     dims = ("input", "hidden")
-    return xr.DataArray(np.stack(found), {"input": names}, dims, name="influence")
+    return xr.DataArray(np.stack(found), {"input": labels}, dims, name="influence")
 
 
 def integrated_gradients(
@@ -105,6 +110,7 @@ def integrated_gradients(
 
     Raises:
         ConfigError: the LSTM or x is another; there is no such step.
+        ShapeError: the baseline is not of the shape of x.
     """
     xr = need_xarray()
     weights = weights_of(lstm)
@@ -117,13 +123,20 @@ def integrated_gradients(
             f"The LSTM has {config.num_layers} layers, zoneout {config.zoneout} and {config.cell}, "
             f"x {B} rows: expected one layer, direction and row, no zoneout and no Python function."
         )
-    if of not in ("cell_state", "hidden_state") or not -T <= time < T:
-        raise ConfigError(f"of is {shown(of)}, time {shown(time)}: expected a state and a step.")
-    end = time % T + 1
+    if of not in ("cell_state", "hidden_state"):
+        raise ConfigError(f"of is {shown(of)}: expected 'cell_state' or 'hidden_state'.")
+    from_end = isinstance(time, (int, np.integer)) and -T <= time < 0
+    end = index(time + T if from_end else time, "time", T) + 1
+    points = whole(points, "points", 1)
     rows = given.x[:end, 0].astype(np.float64)
-    start = np.broadcast_to(rows.mean(axis=0), rows.shape)
+    start = np.broadcast_to(given.x[:, 0].mean(axis=0, dtype=np.float64), rows.shape)
     if baseline is not None:
-        start = checked(weights, baseline).x[:end, 0].astype(np.float64)
+        base = checked(weights, baseline).x
+        if base.shape != given.x.shape:
+            raise ShapeError(
+                f"baseline has shape {np.shape(baseline)}: expected that of x, {np.shape(x)}."
+            )
+        start = base[:end, 0].astype(np.float64)
     nodes, shares = np.polynomial.legendre.leggauss(points)
     H = config.hidden_size if of == "cell_state" else config.proj_size or config.hidden_size
     own = direction_of(weights, 0, 0, np.float64)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gatewise.arguments import indices
+from gatewise.arguments import indices, sliced
 from gatewise.errors import ConfigError, nearest, shown
 from gatewise.trace.running import VARIABLES
 from gatewise.weights import LSTMConfig
@@ -83,7 +83,10 @@ def kept(keep: Any, config: LSTMConfig, T: int, dtype: Any) -> Kept:
         if not isinstance(keep, Iterable):
             raise ConfigError(f"keep is {shown(keep)}: expected a Keep, or names of variables.")
         keep = Keep(list(keep))
-    names = tuple(VARIABLES if keep.variables is None else keep.variables)
+    wanted = VARIABLES if keep.variables is None else keep.variables
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+        raise ConfigError(f"keep: variables is {shown(wanted)}: expected a list of names.")
+    names = tuple(wanted)
     for name in names:
         if name not in VARIABLES:
             raise ConfigError(f"keep: no variable {shown(name)}. {nearest(str(name), VARIABLES)}")
@@ -93,7 +96,7 @@ def kept(keep: Any, config: LSTMConfig, T: int, dtype: Any) -> Kept:
         found = np.dtype(object)
     if found.kind != "f":
         raise ConfigError(f"keep: dtype is {shown(keep.dtype)}: expected float16, 32 or 64.")
-    steps = range(T)[keep.steps] if isinstance(keep.steps, slice) else keep.steps
+    steps = sliced(keep.steps, "steps", T) if isinstance(keep.steps, slice) else keep.steps
     H, L = config.hidden_size, config.num_layers
     return Kept(
         tuple(name for name in VARIABLES if name in names),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gatewise.arguments import index, whole
 from gatewise.errors import ConfigError, shown
 from gatewise.trace.given import checked, weights_of
 from gatewise.trace.keep import kept
@@ -64,6 +65,9 @@ def lyapunov_exponents(
                           "norm nor a Python function.")  # fmt: skip
     given = checked(weights, x, state)
     T, B, _ = given.x.shape
+    layer = index(layer, "layer", config.num_layers)
+    direction = index(direction, "direction", config.directions)
+    warm_up, count, seed = whole(warm_up, "warm_up"), whole(count, "count", 1), whole(seed, "seed")
     own = {k: v.astype(np.float64) for k, v in weights.layer(layer, direction).items()}
     H, P = config.hidden_size, config.proj_size or config.hidden_size
     if B != 1 or not 0 <= warm_up < T or not 1 <= count <= P + H:

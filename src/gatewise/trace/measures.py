@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewise.arguments import index
+from gatewise.arguments import index, number, whole
 from gatewise.errors import ConfigError, nearest, shown
 from gatewise.trace.trace import Trace
 
@@ -36,7 +36,8 @@ def saturation(trace: Trace, site: str, margin: float = 0.1) -> xr.DataArray:
             f"{site} has the activation {activation.name!r} with range {activation.range}: "
             "expected a finite range to measure saturation in."
         )
-    values = trace.data[site]
+    margin = number(margin, "margin", 0, 0.5)
+    values = variable(trace, site)
     edge = margin * (high - low)
     ends = (values < low + edge) | (values > high - edge)
     return ends.where(values.notnull()).mean(("time", "batch"))
@@ -45,12 +46,13 @@ def saturation(trace: Trace, site: str, margin: float = 0.1) -> xr.DataArray:
 def memory(trace: Trace) -> xr.DataArray:
     """Return each unit's memory in steps: 1 / (1 - f) at its mean forget gate.
 
-    That is the time constant of c_t = f c_{t-1} for a constant f. For a coupled cell f = 1 - i.
+    That is the time constant of c_t = f c_{t-1} for a constant f. For a coupled cell f = 1 - i;
+    with zoneout of c at rate z, (1 - z) f + z counts.
 
     Returns:
         Steps per layer, direction and hidden unit; infinite where f is 1.
     """
-    mean = trace.data["forget_gate"].mean(("time", "batch"))
+    mean = kept_share(trace).mean(("time", "batch"))
     return 1 / (1 - mean).where(mean < 1, 0)
 
 
@@ -76,12 +78,13 @@ def forget_path(trace: Trace, start: int = 0) -> xr.DataArray:
     """
     steps = trace.data.sizes["time"]
     start = index(start, "start", steps)
-    gates = trace.data["forget_gate"].isel(time=slice(start, None)).astype(np.float64)
+    gates = kept_share(trace).isel(time=slice(start, None)).astype(np.float64)
     factors = gates.copy()
     factors[{"time": 0}] = 1.0
-    if trace.data.sizes["direction"] == 2:
-        factors[{"direction": 1}] = gates.isel(direction=1).shift(time=1, fill_value=1.0)
-    return factors.cumprod("time").rename("forget_path")
+    for at, name in enumerate(trace.data["direction"].values):
+        if name == "reverse":
+            factors[{"direction": at}] = gates.isel(direction=at).shift(time=1, fill_value=1.0)
+    return factors.cumprod("time").where(gates.notnull()).rename("forget_path")
 
 
 def variable(trace: Trace, name: str) -> xr.DataArray:
@@ -94,6 +97,27 @@ def variable(trace: Trace, name: str) -> xr.DataArray:
         known = [str(k) for k in trace.data.data_vars]
         raise ConfigError(f"A trace has no variable {shown(name)}. {nearest(name, known)}")
     return trace.data[name]
+
+
+def of_layer(data: xr.DataArray, layer: int, direction: int) -> xr.DataArray:
+    """Return one layer and direction by index; negative ones count from the end.
+
+    Raises:
+        ConfigError: there is no such one.
+    """
+    at = {}
+    for name, given in (("layer", layer), ("direction", direction)):
+        n = data.sizes[name]
+        negative = isinstance(given, (int, np.integer)) and -n <= given < 0
+        at[name] = index(given + n if negative else given, name, n)
+    return data.isel(at)
+
+
+def kept_share(trace: Trace) -> xr.DataArray:
+    """Return what a step keeps of the cell state: f_t, with zoneout at rate z (1 - z) f_t + z."""
+    gates = variable(trace, "forget_gate")
+    rate = float(trace.data.attrs.get("zoneout_c", 0.0))
+    return (1 - rate) * gates + rate if rate else gates
 
 
 def half_life(trace: Trace) -> xr.DataArray:
@@ -113,8 +137,8 @@ def half_life(trace: Trace) -> xr.DataArray:
     >>> float(half_life(record(lstm, torch.zeros(9, 1, 1))).squeeze())  # f = 1/2
     1.0
     """
-    gates = variable(trace, "forget_gate")
-    logs: Any = np.log(gates.astype(np.float64).clip(min=0))
+    with np.errstate(divide="ignore"):
+        logs: Any = np.log(kept_share(trace).astype(np.float64).clip(min=0))
     rate = logs.mean(("time", "batch"))
     return (-np.log(2) / rate.where(rate < 0)).fillna(np.inf).rename("half_life")
 
@@ -140,8 +164,8 @@ def effective_rank(trace: Trace, name: str = "cell_state") -> xr.DataArray:
     for layer in range(L):
         for d in range(D):
             rows = data.values[layer, d].reshape(-1, data.shape[-1]).astype(np.float64)
-            rows = rows[~np.isnan(rows).any(axis=1)]
-            s = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False) if len(rows) else [0.0]
+            rows = rows[np.isfinite(rows).all(axis=1)]
+            s = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False) if rows.size else [0.0]
             total = np.sum(s)
             if total > 1e-12 * max(1.0, float(np.abs(rows).max(initial=0))) * len(rows):
                 p = np.asarray(s) / total
@@ -178,7 +202,7 @@ def operating(trace: Trace, site: str, beyond: float = 2.0) -> xr.DataArray:
         )
     else:
         inputs = variable(trace, "cell_state")
-    far = (abs(inputs) > beyond).where(inputs.notnull())
+    far = (abs(inputs) > number(beyond, "beyond", 0)).where(inputs.notnull())
     return far.mean(("time", "batch")).rename("operating")
 
 
@@ -204,10 +228,9 @@ def similar_states(
     """
     import xarray as xr
 
-    states = variable(trace, name).isel(layer=layer, direction=direction)
+    states = of_layer(variable(trace, name), layer, direction)
     T, B = states.sizes["time"], states.sizes["batch"]
-    if not (0 <= t < T and 0 <= batch < B):
-        raise ConfigError(f"There is no step {shown(t)} of row {shown(batch)}: expected {T} x {B}.")
+    t, batch, count = index(t, "t", T), index(batch, "batch", B), whole(count, "count")
     rows = states.values.reshape(T * B, -1).astype(np.float64)
     length = np.linalg.norm(rows, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):

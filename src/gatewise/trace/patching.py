@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.arguments import index
 from gatewise.cell import SITES
 from gatewise.errors import ConfigError, ShapeError, shown
 from gatewise.trace.edits import Edit, Plan, check
@@ -61,6 +62,7 @@ def patch(
     (('time', 'hidden'), (5, 4))
     """
     pair = _pair(lstm, x_from, x_into, state)
+    layer, direction = pair.place(layer, direction)
     check(Edit(site, 0.0, layer=layer, direction=direction), pair.into)
     values = pair.values_of(site, layer, direction)
     T, H = values.shape
@@ -99,6 +101,7 @@ def path_patch(
         ShapeError: as in `patch`.
     """
     pair = _pair(lstm, x_from, x_into, state)
+    layer, direction = pair.place(layer, direction)
     cell = pair.into.weights.config.cell
     if gate not in SITES[:4] or cell.layer_norm or (cell.coupled and gate == "forget_gate"):
         raise ConfigError(
@@ -114,8 +117,8 @@ def path_patch(
     own = pair.into.weights.layer(layer, direction)["w_hh"][k * H : (k + 1) * H]
     activation, T, P = cell.activation(gate), len(pre), h_from.shape[1]
 
-    def edit(index: int) -> tuple[int, slice, Array]:
-        t, unit = divmod(index, P)
+    def edit(k: int) -> tuple[int, slice, Array]:
+        t, unit = divmod(k, P)
         seen = pre[t + 1] + own[:, unit] * (h_from[t, unit] - h_into[t, unit])
         at = T - 2 - t if direction else t + 1
         return at, slice(0, H), activation.function(seen.astype(np.float64))
@@ -132,6 +135,13 @@ class _Pair:
     into: Given
     traces: tuple[Trace, Trace]
 
+    def place(self, layer: Any, direction: Any) -> tuple[int, int]:
+        config = self.into.weights.config
+        return (
+            index(layer, "layer", config.num_layers),
+            index(direction, "direction", config.directions),
+        )
+
     def values_of(self, site: str, layer: int, direction: int) -> Array:
         return self.traces[0].data[site].values[layer, direction, :, 0]
 
@@ -145,6 +155,8 @@ def _pair(lstm: Any, x_from: Any, x_into: Any, state: Any) -> _Pair:
             f"x_from has {shapes[0][:2]} steps and rows, x_into {shapes[1][:2]}: expected one row "
             "each, of the same length."
         )
+    if not shapes[0][0] or not all(np.isfinite(g.x).all() for g in both):
+        raise ShapeError("x_from or x_into has no step, NaN or infinities: expected numbers.")
     chosen = kept(None, weights.config, shapes[0][0], both[0].x.dtype)
     traces = [made(g, chosen, run_all(g, chosen)) for g in both]
     return _Pair(both[1], (traces[0], traces[1]))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gatewise.arguments import number, numbers, whole
 from gatewise.errors import ConfigError, ShapeError, shown
-from gatewise.trace.measures import variable
+from gatewise.trace.measures import of_layer, variable
 from gatewise.trace.trace import Trace, need_xarray
 
 if TYPE_CHECKING:
@@ -48,23 +49,29 @@ def lens(trace: Trace, head: Any, *, layer: int = -1, direction: int = 0) -> xr.
     if "projected" in says.dims:
         raise ConfigError("The LSTM has a projection, which reads o ψ(c): expected one without.")
     found = {}
-    for name, whole in (("says", says), ("knows", knows)):
-        states = whole.isel(layer=layer, direction=direction)
-        out = np.asarray(_apply(head, states.values))
-        if out.shape[:2] != states.shape[:2]:
-            raise ShapeError(f"head gave {out.shape}: expected {states.shape[:2]} and its outputs.")
-        found[name] = (("time", "batch", "output"), out.reshape(*states.shape[:2], -1))
+    for name, every in (("says", says), ("knows", knows)):
+        states = of_layer(every, layer, direction)
+        out = np.asarray(_apply(head, states.values.copy()))
+        T, B = states.shape[:2]
+        if out.shape[:2] != (T, B):
+            raise ShapeError(f"head gave {out.shape}: expected {(T, B)} and its outputs.")
+        outputs = int(np.prod(out.shape[2:]))
+        found[name] = (("time", "batch", "output"), out.reshape(T, B, outputs))
     return xr.Dataset(found, {"time": trace.data["time"]})
 
 
 def _apply(head: Any, states: Array) -> Any:
     weight = getattr(head, "weight", None)
     if weight is None or not hasattr(weight, "detach"):
+        if not callable(head) or hasattr(head, "parameters"):
+            raise ConfigError(
+                f"head is {shown(head)}: expected a torch.nn.Linear, or a function of an array."
+            )
         return head(states)
-    w, bias = weight.detach().cpu().numpy(), getattr(head, "bias", None)
+    w, bias = numbers(weight, "head.weight", states.dtype), getattr(head, "bias", None)
     if w.ndim != 2 or w.shape[1] != states.shape[-1]:
         raise ShapeError(f"head has weights {w.shape}: expected [O, {states.shape[-1]}].")
-    return states @ w.T + (0 if bias is None else bias.detach().cpu().numpy())
+    return states @ w.T + (0 if bias is None else numbers(bias, "head.bias", states.dtype))
 
 
 def probe(
@@ -110,13 +117,15 @@ def probe(
     True
     """
     xr = need_xarray()
-    states = variable(trace, name).isel(layer=layer, direction=direction).values
+    states = of_layer(variable(trace, name), layer, direction).values
     T, B = states.shape[:2]
-    wanted = np.asarray(target, np.float64)
+    penalty, level = number(penalty, "penalty", 0), number(level, "level", 0, 1)
+    folds, seed = whole(folds, "folds", 2), whole(seed, "seed")
+    wanted = numbers(target, "target", np.float64)
     wanted = wanted[:, None] if wanted.ndim == 1 else wanted
     if wanted.shape != (T, B):
         raise ShapeError(f"target has shape {np.shape(target)}: expected ({T}, {B}).")
-    if folds < 2 or 4 * folds > T:
+    if 4 * folds > T:
         raise ConfigError(
             f"There are {T} steps for {shown(folds)} folds: expected 4 each at least."
         )

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gatewise.errors import ModuleError, ShapeError
+from gatewise.arguments import names
+from gatewise.errors import ModuleError
 from gatewise.trace import running
 from gatewise.trace.deferred import deferred, may_defer
 from gatewise.trace.given import Given, checked, weights_of
@@ -66,8 +67,12 @@ def record(
     given = checked(weights, x, state, lengths, time)
     chosen = kept(keep, weights.config, given.x.shape[0], given.x.dtype)
     check_memory(chosen.bytes(weights.config, given.x.shape[1]))
-    _check_names("inputs", inputs, weights.config.input_size)
-    _check_names("units", units, weights.config.hidden_size)
+    for label, name, n in (
+        (inputs, "inputs", weights.config.input_size),
+        (units, "units", weights.config.hidden_size),
+    ):
+        if label is not None:
+            names(label, name, n)
     variables = deferred(given) if may_defer(given, keep) else run_all(given, chosen)
     return made(given, chosen, variables, inputs, units)
 
@@ -162,12 +167,6 @@ class _Store:
             valid = run < length
             places, rows = self._places((length - 1 - run[valid])[::-1])
             own[places, b] = value[valid, b][::-1][rows]
-
-
-def _check_names(what: str, names: Any, n: int) -> None:
-    count = len(names) if hasattr(names, "__len__") else 0
-    if names is not None and count != n:
-        raise ShapeError(f"{what} are {count} names: expected {n}.")
 
 
 class Traces(dict[str, Trace]):

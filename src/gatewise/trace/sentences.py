@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gatewise.trace.measures import effective_rank, half_life, operating
+from gatewise.trace.measures import effective_rank, half_life, operating, variable
 from gatewise.trace.trace import Trace
 
 _FEW: Final = 20
@@ -27,7 +27,7 @@ class Finding:
     """One thing that a trace shows.
 
     Attributes:
-        kind: "dead", "stuck", "forgets", "keeps", "flat", "rank", or "memory".
+        kind: "dead", "stuck", "forgets", "keeps", "flat", "rank", "memory" or "not finite".
         sentence: in plain words.
         layer, direction: where.
         units: which hidden units; empty where it is about all.
@@ -72,11 +72,20 @@ def findings(trace: Trace) -> list[Finding]:
 
 
 def _of_one(trace: Trace, layer: int, direction: int) -> list[Finding]:
+    for name in ("input_gate", "forget_gate", "output_gate"):
+        variable(trace, name)
     data = trace.data.isel(layer=layer, direction=direction)
-    steps = int(np.isfinite(data["cell_state"].values[..., 0]).sum())
+    c = variable(trace, "cell_state").isel(layer=layer, direction=direction).values
+    steps = int(np.isfinite(c).all(axis=-1).sum())
+    lengths = trace.data.coords.get("length")
+    T, B = c.shape[:2]
+    ran = T * B if lengths is None else int(lengths.values.sum())
     at: dict[str, Any] = {"layer": int(trace.data["layer"].values[layer]), "direction": direction}
     where = _where(trace, layer, direction)
-    if steps < _FEW:
+    if steps < ran:
+        told = f"{where}The cell state is no finite number at {ran - steps} of {ran} steps."
+        return [Finding("not finite", told, **at, value=ran - steps, warning=True)]
+    if steps < _FEW or not data.sizes["hidden"]:
         return [
             Finding(
                 "memory", f"{where}{steps} steps are too few to say anything of.", **at, value=steps

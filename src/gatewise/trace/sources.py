@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from gatewise.arguments import index, indices
 from gatewise.errors import ConfigError, shown
 from gatewise.trace.keep import check_memory
+from gatewise.trace.measures import kept_share, variable
 from gatewise.trace.trace import Trace, need_xarray
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ def attention(
 
     Returns:
         weight (time, source, hidden), 0 for sources that have not been read, and initial (time,
-        hidden): c_t = Σ_source weight * candidate + initial * c_0. Without the dimension hidden
-        unless `units` is "each". In the reverse direction sources are the later steps.
+        hidden): c_t = Σ_source weight * candidate + initial * c_0. NaN for steps beyond the row's
+        end. Without the dimension hidden unless `units` is "each". In the reverse direction sources
+        are the later steps. Of an edited run it is what the gates alone would have made.
 
     Raises:
         ConfigError: there is no such row, `units` is another word, or the weights do not fit into
@@ -72,33 +74,33 @@ def attention(
     xr = need_xarray()
     if units not in ("each", "mean", "share"):
         raise ConfigError(f"units is {shown(units)}: expected 'each', 'mean' or 'share'.")
-    i, f, g, c0 = _row(trace, layer, direction, batch)
-    T, H = i.shape
+    i, f, g, c0, reverse = _row(trace, layer, direction, batch)
+    T, (n, H) = trace.data.sizes["time"], i.shape
     wanted = np.arange(T) if times is None else np.asarray(times)
     if wanted.dtype.kind == "i":  # negative ones count from the end
         wanted = np.where(wanted < 0, wanted + T, wanted)
     targets = indices(wanted, "times", T)
-    running = T - 1 - targets if direction else targets
     each = units == "each"
     shape = (len(targets), T, H) if each else (len(targets), T)
     _check_size(shape, i.dtype)
     weight = _triangle(shape, i.dtype)
     initial = np.zeros((len(targets), H) if each else len(targets), i.dtype)
+    weight[targets >= n], initial[targets >= n] = np.nan, np.nan
+    running = n - 1 - targets if reverse else targets
     magnitude = np.abs(g)
     for row, (held, start) in zip(*_held(i, f, running), strict=True):
         t = len(held)
+        own = weight[row, n - t : n][::-1] if reverse else weight[row, :t]
         if each:
-            weight[row, :t], initial[row] = held, start
+            own[...], initial[row] = held, start
         elif units == "mean":
-            weight[row, :t], initial[row] = held.mean(axis=1), start.mean()
+            own[...], initial[row] = held.mean(axis=1), start.mean()
         else:
             parts = np.einsum("sh,sh->s", np.abs(held), magnitude[:t])
             from_start = np.abs(start * c0).sum()
             total = parts.sum() + from_start
             if total > 0:
-                weight[row, :t], initial[row] = parts / total, from_start / total
-    if direction:
-        weight = weight[:, ::-1]
+                own[...], initial[row] = parts / total, from_start / total
     time = trace.data["time"].values
     dims = ("time", "source", "hidden")
     coordinates: dict[str, Any] = {"time": time[targets], "source": time}
@@ -111,31 +113,30 @@ def attention(
     return xr.Dataset(variables, coordinates)
 
 
-def _row(trace: Trace, layer: int, direction: int, batch: int) -> tuple[Array, ...]:
-    """i, f, g [T, H] in the order of running, and c_0 [H]; zoneout is part of i and f."""
+def _row(
+    trace: Trace, layer: int, direction: int, batch: int
+) -> tuple[Array, Array, Array, Array, bool]:
+    """i, f, g [n, H] of a row's n steps in the order of running, c_0 [H]; whether in reverse."""
     data = trace.data
-    for name in ("input_gate", "forget_gate", "candidate"):
-        if name not in data:
-            raise ConfigError(f"The trace has no {name}: record it with {name} among keep.")
+    i, g = variable(trace, "input_gate"), variable(trace, "candidate")
     if data.attrs.get("lacks_steps"):
         raise ConfigError("The trace lacks steps: expected all of them from the first.")
-    sizes = {"layer": layer, "direction": direction, "batch": batch}
-    for name, at in sizes.items():
-        index(at, name, data.sizes[name])
-    rows = data[["input_gate", "forget_gate", "candidate"]].isel(sizes)
-    i, f, g = (rows[name].values for name in ("input_gate", "forget_gate", "candidate"))
-    if direction:
-        i, f, g = i[::-1], f[::-1], g[::-1]
+    at = {
+        name: index(value, name, data.sizes[name])
+        for name, value in (("layer", layer), ("direction", direction), ("batch", batch))
+    }
+    reverse = str(data["direction"].values[at["direction"]]) == "reverse"
+    n = int(data["length"].values[at["batch"]]) if "length" in data.coords else data.sizes["time"]
     rate = float(data.attrs.get("zoneout_c", 0.0))
-    if rate:
-        i, f = (1 - rate) * i, (1 - rate) * f + rate
-    k = int(data["layer"].values[layer]) * data.sizes["direction"] + direction
-    if trace.initial is None:
-        return i, f, g, np.zeros_like(i[0]) if len(i) else np.zeros(i.shape[1])
-    c0 = trace.initial[1][k, batch]
-    if c0.shape != i.shape[1:]:
-        c0 = c0[data["hidden"].values]
-    return i, f, g, c0
+    rows = (1 - rate) * i.isel(at).values, kept_share(trace).isel(at).values, g.isel(at).values
+    ran = [row[:n][::-1] if reverse else row[:n] for row in rows]
+    k = at["layer"] * data.sizes["direction"] + at["direction"]
+    c0 = (
+        np.zeros(data.sizes["hidden"])
+        if trace.initial is None
+        else trace.initial[1][k, at["batch"]]
+    )
+    return ran[0], ran[1], ran[2], c0, reverse
 
 
 def _held(i: Array, f: Array, targets: Array) -> tuple[list[int], Iterator[tuple[Array, Array]]]:
@@ -143,7 +144,7 @@ def _held(i: Array, f: Array, targets: Array) -> tuple[list[int], Iterator[tuple
 
     One step to the next, all weights are multiplied by f_t. What is handed out is used at once.
     """
-    order = np.argsort(targets, kind="stable").tolist()
+    order = [k for k in np.argsort(targets, kind="stable").tolist() if 0 <= targets[k] < len(i)]
 
     def walk() -> Iterator[tuple[Array, Array]]:
         held, start, done = np.empty_like(i), np.ones(i.shape[1], i.dtype), 0

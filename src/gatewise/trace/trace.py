@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.arguments import index
+from gatewise.arguments import index, names, sliced
+from gatewise.arguments import indices as indices_of
 from gatewise.cell import Cell
-from gatewise.errors import ConfigError, MissingExtraError, ModelFileError, shortened, shown
+from gatewise.errors import (
+    ConfigError,
+    MissingExtraError,
+    ModelFileError,
+    nearest,
+    shortened,
+    shown,
+)
 from gatewise.files import read_whole, write_atomically
 from gatewise.trace.given import Given
 from gatewise.trace.keep import Kept
@@ -42,7 +50,8 @@ class Trace:
             projection, hidden_state has the dimension projected instead of hidden. NaN beyond a
             row's end.
         cell: which LSTM it was.
-        initial: (h0 [L*D, B, P], c0 [L*D, B, H]) that it started from; None for zeros.
+        initial: (h0 [L*D, B, P], c0 [L*D, B, H]) that it started from, of the layers, directions,
+            rows and units that are kept; None for zeros.
     """
 
     data: xr.Dataset
@@ -110,7 +119,13 @@ class Trace:
         known = {k: v for k, v in self.data.attrs.items() if v is not None}
         data = self.data.assign(own).assign_attrs(known | attrs)
         buffer = BytesIO()
-        data.to_netcdf(buffer, engine="h5netcdf", invalid_netcdf=True)
+        try:
+            data.to_netcdf(buffer, engine="h5netcdf", invalid_netcdf=True)
+        except (ValueError, TypeError) as error:
+            raise ConfigError(
+                f"Some label has no place in a file of netCDF ({shortened(error)}): expected "
+                "numbers, texts or dates without a zone as labels of steps, units and inputs."
+            ) from None
         content = buffer.getvalue()
         write_atomically(path, content + _seal(content))
 
@@ -139,7 +154,7 @@ class Trace:
                 tuple(v.values()) if isinstance(v, dict) else v for v in values.values()
             )
             initial = [data[k].values for k in ("initial_h", "initial_c") if k in data]
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise ModelFileError(
                 f"{shown(str(path))} is no trace ({shortened(error)}): expected a file as "
                 "Trace.save writes it."
@@ -149,9 +164,22 @@ class Trace:
 
     def cut(self, **indices: Any) -> Trace:
         """Return a part of the trace, by index: `trace.cut(batch=[0], time=slice(10))`."""
-        lists = {k: [v] if isinstance(v, int) else v for k, v in indices.items()}
+        sizes = self.data.sizes
+        chosen = {k: _chosen(k, v, sizes) for k, v in indices.items()}
         attrs = {"partial": 1} | ({"lacks_steps": 1} if "time" in indices else {})
-        return replace(self, data=self.data.isel(lists).assign_attrs(attrs))
+        initial = self.initial
+        if initial is not None:
+            axes = ("layer", "direction", "batch", "hidden")
+            lead = sizes["layer"], sizes["direction"]
+            parts = []
+            for state in initial:
+                part = state.reshape(*lead, *state.shape[1:])
+                for axis, name in enumerate(axes):
+                    if name in chosen and (name != "hidden" or part.shape[3] == sizes["hidden"]):
+                        part = part.take(chosen[name], axis)
+                parts.append(part.reshape(part.shape[0] * part.shape[1], *part.shape[2:]))
+            initial = parts[0], parts[1]
+        return replace(self, data=self.data.isel(chosen).assign_attrs(attrs), initial=initial)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Trace):
@@ -159,7 +187,11 @@ class Trace:
         return (
             self.cell == other.cell
             and self.data.identical(other.data)
-            and all(map(np.array_equal, self.initial or (), other.initial or ()))
+            and (self.initial is None) == (other.initial is None)
+            and all(
+                np.array_equal(a, b, equal_nan=True)
+                for a, b in zip(self.initial or (), other.initial or (), strict=True)
+            )
         )
 
     def __hash__(self) -> int:
@@ -192,9 +224,9 @@ def made(
     if given.time is not None:
         coordinates["time"] = given.time
     if units is not None:
-        coordinates["hidden"] = np.asarray(units)
+        coordinates["hidden"] = names(units, "units", config.hidden_size)
     if inputs is not None:
-        coordinates["input"] = np.asarray(inputs)
+        coordinates["input"] = names(inputs, "inputs", config.input_size)
     if not chosen.all_steps or not chosen.all_units:
         kept = {"time": chosen.steps, "hidden": chosen.units}
         coordinates = coordinates.to_dataset().isel(kept).coords
@@ -207,8 +239,22 @@ def made(
         attrs["lacks_steps"] = 1
     if any(config.zoneout):
         attrs |= dict(zip(("zoneout_h", "zoneout_c"), config.zoneout, strict=True))
-    cell, initial = given.weights.config.cell, (given.h, given.c)
-    return Trace(xr.Dataset(labelled, coordinates, attrs), cell, initial)
+    initial = []
+    for state, follows in ((given.h, not config.proj_size), (given.c, True)):
+        own = state.reshape(config.num_layers, config.directions, *state.shape[1:])
+        own = own[list(chosen.layers)]
+        own = own.reshape(own.shape[0] * own.shape[1], *state.shape[1:])
+        initial.append(own[..., chosen.units] if follows and not chosen.all_units else own)
+    return Trace(xr.Dataset(labelled, coordinates, attrs), config.cell, (initial[0], initial[1]))
+
+
+def _chosen(axis: str, value: Any, sizes: Any) -> NDArray[np.int64]:
+    """The indices of a part of an axis."""
+    if axis not in sizes:
+        raise ConfigError(f"There is no axis {shown(axis)}. {nearest(str(axis), list(sizes))}")
+    if isinstance(value, slice):
+        value = sliced(value, axis, sizes[axis])
+    return indices_of(value, axis, sizes[axis])
 
 
 @lru_cache(maxsize=32)

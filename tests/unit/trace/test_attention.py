@@ -70,5 +70,5 @@ def test_what_there_is_not_is_refused():
     for kw, fault in wrong:
         with pytest.raises(ConfigError, match=fault):
             attention(trace, **kw)
-    with pytest.raises(ConfigError, match="no candidate"):
+    with pytest.raises(ConfigError, match="no variable 'candidate'"):
         attention(record(lstm_of(), X, keep=["input_gate", "forget_gate"]))

@@ -51,7 +51,7 @@ def test_a_state_after_the_end_of_a_row():
 
 
 def test_names_and_keep_of_no_kind():
-    with pytest.raises(ShapeError, match="inputs are 0 names: expected 3"):
+    with pytest.raises(ShapeError, match="inputs: got 5, expected a list of 3"):
         record(LSTM, X, inputs=5)
     with pytest.raises(ConfigError, match="keep is 5"):
         record(LSTM, X, keep=5)

@@ -147,7 +147,7 @@ def test_labels():
     data = record(lstm_of(), X, time=days, inputs=list("abcd"), units=list("uvwxyz")).data
     assert data["input"].values.tolist() == [*"abcd"]
     assert data["cell_state"].sel(hidden="w", time="2024-01-03").shape == (1, 1, 3)
-    with pytest.raises(ShapeError, match="inputs are 3 names: expected 4"):
+    with pytest.raises(ShapeError, match="inputs: got 3 of them, expected a list of 4"):
         record(lstm_of(), X, inputs=list("abc"))
 
 
