@@ -121,7 +121,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
     import difflib
 
     # Comparing takes time by the square of the length, and what is so long is near to nothing.
-    match = []
+    match, name = [], str(name)
     if len(name) <= LONGEST:
         match = difflib.get_close_matches(name, known[:_COMPARED], n=1, cutoff=0.5)
     if match:

@@ -49,7 +49,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
     """Write a file under a temporary name beside it, then rename it.
 
     Args:
-        path: the file; an existing one is replaced.
+        path: the file, or a link to one; an existing one is replaced. A device or a pipe is written
+            into.
         content: bytes, or text to encode as UTF-8.
 
     Raises:
@@ -58,6 +59,10 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
     """
     # "replace": what names a file may hold bytes that are no text in this locale.
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    target = Path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():  # a device or a pipe
+        target.write_bytes(data)
+        return
     with staged_file(path) as scratch:
         scratch.write_bytes(data)
 
@@ -73,6 +78,10 @@ def staged_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         OSError: the folder does not exist or is not writable.
     """
     target = Path(path)
+    if target.is_symlink():
+        target = target.resolve()
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     scratch = Path(name)
     try:

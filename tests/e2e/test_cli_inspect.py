@@ -103,3 +103,30 @@ def test_a_checkpoint_runs_no_code(folder, capsys):
     torch.save(Evil(), "evil.pt")
     assert run(["inspect", "--torch", "evil.pt", "data.csv"]) == 1
     assert not (folder / "hacked").exists()
+
+
+@pytest.mark.parametrize("out", ["model.safetensors", "data.csv", "link.csv", "."])
+def test_what_is_read_is_not_written_over(folder, capsys, out):
+    (folder / "link.csv").symlink_to("data.csv")
+    before = {name: (folder / name).read_bytes() for name in ("model.safetensors", "data.csv")}
+    assert run(["inspect", "model.safetensors", "data.csv", "--out", out]) == 1
+    assert "expected a" in capsys.readouterr().err
+    assert before == {name: (folder / name).read_bytes() for name in before}
+
+
+def test_columns_that_are_no_numbers_for_the_lstm(folder, capsys):
+    pl.read_csv("data.csv").with_columns(b=pl.lit("text")).write_csv("text.csv")
+    assert run(["inspect", "model.safetensors", "text.csv", "--columns", "a,b"]) == 1
+    assert "Column 'b' holds String: expected numbers" in capsys.readouterr().err
+    pl.read_csv("data.csv").with_columns(b=1e300).write_csv("huge.csv")
+    assert run(["inspect", "model.safetensors", "huge.csv"]) == 1
+    assert "Column 'b' holds numbers beyond 3.4e+38" in capsys.readouterr().err
+
+
+def test_zoneout_and_labels_that_look_like_mathematics(folder):
+    save_lstm(LSTM(2, 5, zoneout=0.1), "zoneout.safetensors")
+    table = pl.read_csv("data.csv").with_columns(when="$x_{" + pl.col("a").cast(str))
+    table.write_csv("labels.csv")
+    command = ["inspect", "zoneout.safetensors", "labels.csv", "--columns", "a,b", "--time", "when"]
+    assert run(command) == 0
+    assert (folder / "inspect.html").read_text().count("<svg") == 5  # all but the gradient

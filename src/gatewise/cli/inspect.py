@@ -66,6 +66,11 @@ def inspect(
         raise ConfigError(f"--steps is {steps}: expected 0 or more.")
     if not out.parent.is_dir():
         raise ConfigError(f"There is no folder {shown(str(out.parent))} to write to.")
+    if out.is_dir():
+        raise ConfigError(f"--out is the folder {shown(str(out))}: expected a file.")
+    for read in (model, torch_file, table):
+        if read is not None and read.exists() and out.exists() and read.samefile(out):
+            raise ConfigError(f"--out is {shown(str(out))}, which is read: expected another file.")
     from gatewise.trace.report import write_inspection
 
     subject = _subject(model, torch_file, lstm, table, columns, time, steps, standardise)
@@ -210,6 +215,12 @@ def _input(
     for c in names:
         if c not in frame.columns:
             raise TableError(f"There is no column {shown(c)}. {nearest(c, frame.columns)}")
+    texts = [c for c in names if not frame[c].dtype.is_numeric()]
+    if texts:
+        raise TableError(
+            f"Column {shown(texts[0])} holds {frame[texts[0]].dtype}: expected numbers. Name other "
+            "columns with --columns."
+        )
     I = weights.config.input_size
     if len(names) != I:
         raise TableError(
@@ -222,6 +233,14 @@ def _input(
     if holes.any():
         notes.append(f"{int(holes.sum())} rows with missing values are left out.")
         rows = rows[~holes]
+    largest = float(np.finfo(weights.dtype).max)
+    far = np.abs(rows) > largest
+    if far.any():
+        name = names[int(far.any(axis=0).argmax())]
+        raise TableError(
+            f"Column {shown(name)} holds numbers beyond {largest:.2g}, the largest of the LSTM's "
+            f"{weights.dtype}: expected smaller ones."
+        )
     if steps and len(rows) > steps:
         notes.append(f"The last {steps} of {len(rows)} rows; --steps 0 takes all.")
     if not len(rows):

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from gatewise.arguments import index, names, numbers, whole
 from gatewise.cell import SITES
-from gatewise.errors import ConfigError
+from gatewise.errors import ConfigError, ShapeError, shown
 from gatewise.trace.flow import PARTS
-from gatewise.trace.measures import variable
+from gatewise.trace.measures import of_layer, variable
 from gatewise.trace.plots import CURVE, POINT, SEQUENTIAL, label_time, select, subplots
+from gatewise.trace.plots import plain as _plain
 from gatewise.trace.sources import attention
 from gatewise.trace.trace import Trace
 
@@ -61,7 +63,8 @@ def plot_attention(
     Raises:
         ConfigError: there is no such layer, direction or row.
     """
-    T = select(trace.data, layer=layer, direction=direction, batch=batch).sizes["time"]
+    T = select(trace, layer=layer, direction=direction, batch=batch).sizes["time"]
+    most = whole(most, "most", 1)
     times = np.unique(np.linspace(0, max(T - 1, 0), min(T, most)).astype(int))
     found = attention(trace, layer, direction, batch, units="share", times=times)
     shares = found["weight"].values
@@ -129,6 +132,11 @@ def plot_gradient(
     alone = {"color": _COLOURS["carried"], "linewidth": 1.6, "linestyle": ":"}
     draw(chosen["carousel"].values, "through forget gates alone", **alone)
     if beside is not None:
+        beside = numbers(beside, "beside", np.float64)
+        if beside.ndim != 2 or len(beside) != chosen.sizes["time"]:
+            raise ShapeError(
+                f"beside has shape {beside.shape}: expected ({chosen.sizes['time']}, H)."
+            )
         draw(beside, beside_label, color="#c03a3a", linewidth=1.6, linestyle="--")
     axis.set_xlabel("steps back from the last one")
     axis.set_ylabel("norm of the gradient")
@@ -151,7 +159,7 @@ def plot_saturation(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figu
     gates = ("input_gate", "forget_gate", "output_gate")
     figure, axes = subplots(1, 3, (9, 3.2))
     for axis, gate in zip(axes.flat, gates, strict=True):
-        values = select(variable(trace, gate).to_dataset(), layer=layer, direction=direction)[gate]
+        values = select(trace, gate, layer=layer, direction=direction)[gate]
         valid = values.notnull()
         left = (values < 0.1).where(valid).mean(("time", "batch")).values
         right = (values > 0.9).where(valid).mean(("time", "batch")).values
@@ -177,9 +185,7 @@ def plot_sites(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figure:
     figure, axes = subplots(2, 5, (12, 3.6), height_ratios=(3, 1))
     for column, site in enumerate(SITES):
         source = "cell_state" if site == "cell_output" else f"{site}_pre"
-        data = select(trace.data, layer=layer, direction=direction)
-        for name in (source, site):
-            variable(trace, name)
+        data = select(trace, source, site, layer=layer, direction=direction)
         x, y = (data[name].values.ravel() for name in (source, site))
         keep = np.isfinite(x) & np.isfinite(y)
         x, y = x[keep], y[keep]
@@ -197,6 +203,14 @@ def plot_sites(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figure:
             axis.set_xlim(-reach, reach)
             axis.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _states(trace: Trace, name: str, layer: int, direction: int, batch: int) -> Any:
+    """[T, H] of one row, to be drawn."""
+    data = of_layer(variable(trace, name), layer, direction)
+    if not data.size:
+        raise ConfigError("The trace is empty: expected at least one step, row and unit to draw.")
+    return data.isel(batch=index(batch, "batch", data.sizes["batch"])).values
 
 
 def plot_intervention(
@@ -224,10 +238,12 @@ def plot_intervention(
         ConfigError: the runs differ in their steps.
     """
     others = [edited] if isinstance(edited, Trace) else list(edited)
-    base = variable(plain, name).isel(layer=layer, direction=direction, batch=batch).values
-    runs = [
-        variable(t, name).isel(layer=layer, direction=direction, batch=batch).values for t in others
-    ]
+    most = whole(most, "most", 1)
+    if not others or not all(isinstance(run, Trace) for run in others):
+        raise ConfigError(f"edited is {shown(edited)}: expected a Trace, or several.")
+    if labels is not None:
+        names(labels, "labels", len(others))
+    base, *runs = [_states(t, name, layer, direction, batch) for t in (plain, *others)]
     if any(run.shape != base.shape for run in runs):
         raise ConfigError(
             f"An edited run has another shape than {base.shape}: expected the same steps."
@@ -241,9 +257,11 @@ def plot_intervention(
     for axis, unit in zip(axes.flat, units, strict=False):
         axis.plot(base[:, unit], color=CURVE, linewidth=1.8, label="as it is")
         for k, run in enumerate(runs):
-            text = labels[k] if labels else "with the edit" if len(runs) == 1 else f"edit {k}"
+            text = (
+                _plain(labels[k]) if labels else "with the edit" if len(runs) == 1 else f"edit {k}"
+            )
             axis.plot(run[:, unit], color=palette[k % len(palette)], linewidth=1.2, label=text)
-        axis.set_title(f"unit {plain.data['hidden'].values[unit]}", loc="left", fontsize=9)
+        axis.set_title(_plain(f"unit {plain.data['hidden'].values[unit]}"), loc="left", fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
     for axis in list(axes.flat)[len(units) :]:
         axis.remove()

@@ -31,7 +31,7 @@ def may_defer(given: Given, keep: Any) -> bool:
     T, B, _ = given.x.shape
     numbers = 6 * config.num_layers * config.directions * T * B * config.hidden_size
     fits = numbers * given.x.itemsize <= _MOST_BYTES
-    return keep is None and given.lengths is None and fits and not config.cell.has_callables
+    return keep is None and given.lengths is None and fits
 
 
 def deferred(given: Given, edits: Any = None) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gatewise.arguments import Array, names, numbers, row_lengths, states
-from gatewise.errors import ShapeError
+from gatewise.errors import ConfigError, ShapeError
+from gatewise.trace.keep import check_memory
 from gatewise.weights import LSTMWeights, from_module
 
 
@@ -65,9 +66,16 @@ def checked(
 
     Raises:
         ShapeError, DtypeError: one does not fit the LSTM or the others.
+        ConfigError: the cell holds a Python function.
     """
     config = weights.config
+    if config.cell.has_callables:
+        raise ConfigError(
+            f"{config.cell} holds a Python function: expected built-in activations, which the core "
+            "runs. Use some of gatewise.ACTIVATIONS, or an Activation of one."
+        )
     dtype = weights.dtype if weights.dtype in (np.float32, np.float64) else np.dtype(np.float32)
+    check_memory(int(np.prod([float(n) for n in getattr(x, "shape", ())])) * dtype.itemsize)
     rows = numbers(x, "x", dtype, own=True)
     if rows.ndim not in (2, 3) or rows.shape[-1] != config.input_size:
         raise ShapeError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gatewise.errors import MissingExtraError
+from gatewise.errors import MissingExtraError, ShapeError
 from gatewise.trace.charts import plot_attention, plot_gradient, plot_saturation, plot_sites
 from gatewise.trace.flow import gradient_flow
 from gatewise.trace.given import checked, weights_of
@@ -72,6 +72,10 @@ def inspection(
     except ImportError:
         raise MissingExtraError("A report", "trace") from None
     trace = record(lstm, x, time=time, inputs=inputs)
+    if not trace.data["cell_state"].size:
+        raise ShapeError("x has no step or no row: expected some to look at.")
+    if any(weights_of(lstm).config.zoneout):  # with it gradients are not taken apart
+        pictures = [name for name in pictures if name != "gradient"]
     views = _views(lstm, x, trace)
     return Inspection(
         trace,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gatewise.arguments import index
+from gatewise.arguments import index, names
 from gatewise.errors import ConfigError, MissingExtraError
-from gatewise.trace.measures import forget_path
+from gatewise.trace.measures import forget_path, variable
 from gatewise.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def plot_gates(
         ConfigError: there is no such layer, direction or row.
         MissingExtraError: matplotlib is not installed.
     """
-    chosen = select(trace.data, layer=layer, direction=direction, batch=batch)
+    chosen = select(trace, *_LABELS, layer=layer, direction=direction, batch=batch)
+    times = chosen["time"].values
+    ticks = times if labels is None else names(labels, "labels", len(times))
     order = np.argsort(-chosen["forget_gate"].mean("time").values)
     figure, axes = subplots(2, 3, (10, 4.6))
     for axis, (name, label) in zip(axes.flat, _LABELS.items(), strict=True):
@@ -69,13 +71,13 @@ def plot_gates(
             image = axis.imshow(values, aspect="auto", cmap=SEQUENTIAL, vmin=0, vmax=1,
                                 interpolation="nearest")  # fmt: skip
         else:
-            limit = max(float(np.abs(values).max()), 1e-9)
+            limit = max(float(np.abs(values[np.isfinite(values)]).max(initial=0)), 1e-9)
             image = axis.imshow(values, aspect="auto", cmap=_DIVERGING, vmin=-limit, vmax=limit,
                                 interpolation="nearest")  # fmt: skip
         axis.set_title(label, loc="left", fontsize=10)
         axis.set_yticks([])
         figure.colorbar(image, ax=axis, fraction=0.05, pad=0.02)
-    label_time(axes[1], chosen["time"].values if labels is None else labels)
+    label_time(axes[1], ticks)
     for axis in axes[0]:
         axis.set_xticks([])
     for axis in axes[:, 0]:
@@ -106,7 +108,10 @@ def plot_operating_points(
         ConfigError: there is no such layer or direction.
         MissingExtraError: matplotlib is not installed.
     """
-    chosen = select(trace.data, layer=layer, direction=direction)
+    needed = ("candidate_pre", "candidate", "cell_state", "cell_output", "forget_gate")
+    chosen = select(trace, *needed, layer=layer, direction=direction)
+    times = chosen["time"].values
+    ticks = times if labels is None else names(labels, "labels", len(times))
     sites = (
         ("candidate", "candidate_pre", "candidate", "before φ", "g"),
         ("cell_output", "cell_state", "cell_output", "cell state c", "ψ(c)"),
@@ -115,12 +120,14 @@ def plot_operating_points(
     for column, (site, source, result, x_label, y_label) in enumerate(sites):
         activation = trace.cell.activation(site)
         x, y = chosen[source].values.ravel(), chosen[result].values.ravel()
-        reach = max(3.0, float(np.abs(x).max()) * 1.05)
+        finite = np.isfinite(x) & np.isfinite(y)
+        x, y = x[finite], y[finite]
+        reach = max(3.0, float(np.abs(x).max(initial=0)) * 1.05)
         grid = np.linspace(-reach, reach, 400)
         curve, below = axes[0, column], axes[1, column]
         curve.plot(grid, activation.function(grid), color=CURVE, linewidth=1.5)
         curve.scatter(x, y, s=16, color=POINT, alpha=0.25, linewidths=0, rasterized=True, zorder=3)
-        slope = float(np.mean(activation.derivative(x, y)))
+        slope = float(np.mean(activation.derivative(x, y))) if len(x) else float("nan")
         curve.set_title(
             f"{site.replace('_', ' ')}: {activation.name}, mean slope {slope:.2f}",
             loc="left",
@@ -138,7 +145,7 @@ def plot_operating_points(
     path = select(forget_path(trace), layer=layer, direction=direction)
     carousel = figure.add_subplot(axes[0, 2].get_gridspec()[:, 2])
     _draw_carousel(carousel, path, reverse=direction == 1)
-    label_time([carousel], chosen["time"].values if labels is None else labels)
+    label_time([carousel], ticks)
     return figure
 
 
@@ -155,14 +162,22 @@ def _draw_carousel(axis: Any, path: Any, *, reverse: bool) -> None:
     axis.legend(frameon=False, fontsize=8, loc="upper right")
 
 
-def select(data: Any, **indices: int) -> Any:
-    """Return a part of the data by index.
+def select(trace: Any, *needed: str, **indices: int) -> Any:
+    """Return a part of a trace's data by index, to be drawn.
+
+    Args:
+        trace: a `Trace`, or a Dataset of its dimensions.
+        needed: variables that must be there.
+        **indices: of layer, direction and batch.
 
     Raises:
-        ConfigError: there is no such index.
+        ConfigError: there is no such variable or index, or nothing at all.
     """
-    for axis in ("time", "batch"):
-        if not data.sizes[axis]:
+    for name in needed:
+        variable(trace, name)
+    data = trace.data if isinstance(trace, Trace) else trace
+    for axis in ("time", "batch", "hidden"):
+        if not data.sizes.get(axis, 1):
             raise ConfigError(f"The trace is empty: expected at least one {axis} to draw.")
     return data.isel({axis: index(at, axis, data.sizes[axis]) for axis, at in indices.items()})
 
@@ -181,6 +196,11 @@ def subplots(rows: int, columns: int, size: tuple[float, float], **grid: Any) ->
     return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=grid)
 
 
+def plain(text: Any) -> str:
+    """A label as it stands: without mathematics, and of what is no text the question mark."""
+    return str(text).encode("utf-8", "replace").decode().replace("$", r"\$")
+
+
 def label_time(axes: Any, labels: Any) -> None:
     """Label the first, the middle and the last step."""
     last = len(labels) - 1
@@ -188,7 +208,7 @@ def label_time(axes: Any, labels: Any) -> None:
         return
     at = sorted({0, last // 2, last})
     for axis in axes:
-        axis.set_xticks(at, [str(labels[k]) for k in at], fontsize=8)
+        axis.set_xticks(at, [plain(labels[k]) for k in at], fontsize=8)
         ticks = axis.get_xticklabels()
         ticks[0].set_horizontalalignment("left")  # so that neighbours do not run together
         ticks[-1].set_horizontalalignment("right")

@@ -34,7 +34,7 @@ def record(
     """Run an LSTM on an input and keep every gate and state.
 
     Runs on the native core in the dtype of the parameters, some steps at a time, in evaluation mode
-    (no dropout; zoneout at its rates). A cell with a Python function runs on the float64 reference.
+    (no dropout; zoneout at its rates).
 
     Args:
         lstm: a `torch.nn.LSTM`, a `gatewise.nn.LSTM`, a `gatewise.runtime.Model`, or the
@@ -55,7 +55,8 @@ def record(
     Raises:
         ModuleError: `lstm` is another module, or none.
         ShapeError, DtypeError: x, state, lengths or time does not fit the LSTM.
-        ConfigError: `keep` names what there is not, or the trace does not fit into memory.
+        ConfigError: `keep` names what there is not, the trace does not fit into memory, or the cell
+            holds a Python function.
         MissingExtraError: xarray is not installed.
 
     >>> import torch

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from gatewise import _native, reference
 from gatewise._native import arrays
-from gatewise.cell import GATE_ORDER, Cell
-from gatewise.errors import ConfigError
+from gatewise.cell import Cell
 from gatewise.weights import LSTMWeights
 
 Array = NDArray[Any]
@@ -103,8 +102,6 @@ def run(
     Returns:
         The states after the last step.
     """
-    if any(cell.has_callables for _, cell in spans or [(slice(0), direction.cell)]):
-        return _by_reference(direction, x, h, c, wanted, take, edits, spans)
     T, B, _ = x.shape
     for steps, cell in spans or [(slice(0, T), direction.cell)]:
         network = direction.network(cell)
@@ -269,35 +266,3 @@ def normalised(v: Array, gain_shift: Array, used: NDArray[np.bool_] | None = Non
     centred = v - seen.mean(axis=-1, keepdims=True)
     deviation = np.sqrt(seen.var(axis=-1, keepdims=True) + reference.EPSILON)
     return centred / deviation * gain_shift[0] + gain_shift[1]
-
-
-def _by_reference(
-    direction: Direction,
-    x: Array,
-    h: Array,
-    c: Array,
-    wanted: frozenset[str],
-    take: Callable[[slice, dict[str, Array]], None],
-    edits: Mapping[str, Array] | None,
-    spans: list[tuple[slice, Cell]] | None,
-) -> State:
-    """The same in float64 and NumPy, for cells with Python functions."""
-    if edits:
-        raise ConfigError(
-            f"{direction.cell} holds a Python function: expected built-in activations to edit a "
-            "run, which only the native core does. Use one of gatewise.ACTIVATIONS."
-        )
-    zoneout = direction.zoneout if any(direction.zoneout) else None
-    for steps, cell in spans or [(slice(0, len(x)), direction.cell)]:
-        parameters = reference.weights(**direction.own)
-        ran = reference.forward(x[steps], parameters, h, c, cell, zoneout=zoneout)
-        found = {
-            "cell_state": ran.cell_state,
-            "cell_output": ran.cell_output,
-            "hidden_state": ran.y,
-        }
-        for k in range(len(GATE_ORDER)):
-            found[GATES[k]], found[PRE[k]] = ran.gates[:, :, k], ran.gates_pre[:, :, k]
-        take(steps, {name: found[name] for name in wanted})
-        h, c = ran.h, ran.c
-    return h, c

@@ -77,7 +77,7 @@ def _weights(parameters: dict[str, Any]) -> LSTMWeights | None:
         )
         weights = LSTMWeights(config, arrays)
         weights.check()
-    except (GatewiseError, KeyError, ValueError, TypeError):
+    except (GatewiseError, KeyError, ValueError, TypeError, RuntimeError):  # meta, quantized
         return None
     return weights
 
@@ -86,4 +86,6 @@ def _array(value: Any) -> np.ndarray[Any, Any]:
     """A tensor's numbers; float32 of what the core does not compute in."""
     tensor = value.detach().cpu()
     known = str(tensor.dtype) in ("torch.float32", "torch.float64")
-    return np.asarray((tensor if known else tensor.float()).numpy())
+    if not tensor.dtype.is_floating_point:
+        raise TypeError(tensor.dtype)
+    return np.array((tensor if known else tensor.float()).numpy())

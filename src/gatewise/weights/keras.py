@@ -57,8 +57,14 @@ def from_keras(
     (3, 4)
     """
     squash, gate = _activation(activation), _activation(recurrent_activation)
+    if not isinstance(weights, (list, tuple)):
+        raise ShapeError(
+            f"weights is {shown(weights)}: expected a list of arrays. Pass layer.get_weights()."
+        )
     one = len(weights) > 0 and not isinstance(weights[0], (list, tuple))
     layers = [weights] if one else list(weights)
+    if not all(isinstance(layer, (list, tuple)) for layer in layers):
+        raise ShapeError("weights mixes arrays and lists: expected the list of each layer.")
     found: dict[str, Array] = {}
     inputs = hidden = 0
     counts = {len(layer) for layer in layers}
@@ -68,7 +74,7 @@ def from_keras(
             "and, in all layers or none, a bias. Pass layer.get_weights()."
         )
     for k, layer in enumerate(layers):
-        kernel, recurrent, *bias = (np.asarray(a) for a in layer)
+        kernel, recurrent, *bias = (_array(a, k) for a in layer)
         H = recurrent.shape[0] if recurrent.ndim == 2 else 0
         before = hidden if k else kernel.shape[0] if kernel.ndim == 2 else -1
         expected = [(before, 4 * H), (H, 4 * H), (4 * H,)][: len(layer)]
@@ -76,8 +82,8 @@ def from_keras(
         if not H or got != expected or (k and hidden != H):
             raise ShapeError(f"Layer {k} has arrays of shapes {got}: expected {expected}, H > 0.")
         inputs, hidden = inputs if k else before, H
-        found[f"weight_ih_l{k}"] = np.ascontiguousarray(kernel.T)
-        found[f"weight_hh_l{k}"] = np.ascontiguousarray(recurrent.T)
+        found[f"weight_ih_l{k}"] = np.array(kernel.T, order="C")
+        found[f"weight_hh_l{k}"] = np.array(recurrent.T, order="C")
         for b in bias:
             found[f"bias_ih_l{k}"], found[f"bias_hh_l{k}"] = b.copy(), np.zeros_like(b)
     cell = Cell(gate, gate, squash, gate, squash)
@@ -87,8 +93,20 @@ def from_keras(
     return made
 
 
+def _array(value: Any, layer: int) -> Array:
+    try:
+        found = np.asarray(getattr(value, "detach", lambda: value)())
+    except (TypeError, ValueError, RuntimeError):
+        found = np.asarray(None)
+    if found.dtype.kind != "f":
+        raise ShapeError(
+            f"Layer {layer} holds {shown(value)}: expected arrays of floating point numbers."
+        )
+    return found
+
+
 def _activation(name: str) -> str | Activation:
-    if name not in _ACTIVATIONS:
+    if not isinstance(name, str) or name not in _ACTIVATIONS:
         raise ConfigError(
             f"There is no activation {shown(name)}. {nearest(str(name), list(_ACTIVATIONS))}"
         )

@@ -85,3 +85,22 @@ def test_what_is_no_lstm_is_refused(arrays):
 def test_an_unknown_activation_is_refused():
     with pytest.raises(ConfigError, match="Did you mean 'tanh'"):
         from_keras(layer(3, 5), activation="tan")
+
+
+@pytest.mark.parametrize(
+    "weights", [None, {}, iter([]), [np.zeros((3, 4)), 3], [[np.zeros((3, 4))], 3],
+                [np.zeros((3, 4)), np.zeros((1, 4)), "b"], [np.zeros((3, 4), complex)] * 2],
+    ids=["None", "dict", "generator", "number", "mixed", "text", "complex"],
+)  # fmt: skip
+def test_what_is_no_list_of_arrays_is_refused(weights):
+    with pytest.raises(ShapeError):
+        from_keras(weights)
+    with pytest.raises(ConfigError, match="no activation"):
+        from_keras([np.zeros((3, 4)), np.zeros((1, 4))], activation=["tanh"])
+
+
+def test_the_arrays_are_copies():
+    kernel, recurrent = np.asfortranarray(np.ones((3, 8))), np.asfortranarray(np.ones((2, 8)))
+    found = from_keras([kernel, recurrent])
+    kernel[:] = recurrent[:] = 0
+    assert all((array == 1).all() for name, array in found.arrays.items() if "weight" in name)
