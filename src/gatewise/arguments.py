@@ -123,8 +123,9 @@ def indices(value: Any, name: str, n: int) -> NDArray[np.int64]:
         ConfigError: they are not whole numbers from 0 to n - 1.
     """
     try:
-        found = np.asarray([*value] if isinstance(value, Iterable) else value)
-    except ValueError:
+        several = isinstance(value, Iterable) and not hasattr(value, "dtype")
+        found = np.asarray([*value] if several else value)
+    except (TypeError, ValueError):
         found = np.empty(0, object)
     if found.ndim > 1 or not (found.size == 0 or found.dtype.kind in "iu"):
         raise ConfigError(f"{name} is {shown(value)}: expected whole numbers, {_among(n)}.")

@@ -237,7 +237,9 @@ def plot_intervention(
     Raises:
         ConfigError: the runs differ in their steps.
     """
-    others = [edited] if isinstance(edited, Trace) else list(edited)
+    given: Any = edited
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    others: list[Any] = [*given] if several else [given]
     most = whole(most, "most", 1)
     if not others or not all(isinstance(run, Trace) for run in others):
         raise ConfigError(f"edited is {shown(edited)}: expected a Trace, or several.")

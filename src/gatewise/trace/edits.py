@@ -150,12 +150,13 @@ class Plan:
                 for t in steps:
                     cells[t] = changed[cells[t]]
                 continue
-            if edit.site not in arrays:
+            site = str(edit.site)
+            if site not in arrays:
                 check_memory(T * B * own.hidden_size * self.given.x.itemsize)
-                arrays[edit.site] = np.full((T, B, own.hidden_size), np.nan, self.given.x.dtype)
+                arrays[site] = np.full((T, B, own.hidden_size), np.nan, self.given.x.dtype)
             value = self._value(edit, layer, d, steps, units)
             at = np.ix_(steps, np.arange(B), units)
-            arrays[edit.site][at] = np.where(np.isnan(value), arrays[edit.site][at], value)
+            arrays[site][at] = np.where(np.isnan(value), arrays[site][at], value)
         if d:
             arrays = {site: self.given.turned(a) for site, a in arrays.items()}
             cells = cells[::-1]

@@ -88,9 +88,7 @@ def checked(
     elif config.batch_first:
         rows = rows.swapaxes(0, 1)
     T, B, _ = rows.shape
-    if time is not None and (isinstance(time, str) or np.size(time) != T):
-        raise ShapeError(f"time: got {np.size(time)} of them, expected a list of {T}.")
+    labels = None if time is None else names(time, "time", T)
     h, c = states(weights, state, B, batched, names=("h0", "c0"), dtype=dtype, own=True)
     ends = None if lengths is None else row_lengths(lengths, T, B)
-    labels = None if time is None else names(time, "time", T)
     return Given(weights, rows, h, c, ends, labels, batched)

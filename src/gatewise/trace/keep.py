@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +92,9 @@ def kept(keep: Any, config: LSTMConfig, T: int, dtype: Any) -> Kept:
         if name not in VARIABLES:
             raise ConfigError(f"keep: no variable {shown(name)}. {nearest(str(name), VARIABLES)}")
     try:
-        found = np.dtype(dtype if keep.dtype is None else keep.dtype)
-    except TypeError:
+        with warnings.catch_warnings(action="error"):  # of names that NumPy no longer likes
+            found = np.dtype(dtype if keep.dtype is None else keep.dtype)
+    except (TypeError, ValueError, Warning):
         found = np.dtype(object)
     if found.kind != "f":
         raise ConfigError(f"keep: dtype is {shown(keep.dtype)}: expected float16, 32 or 64.")

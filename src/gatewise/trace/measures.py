@@ -93,7 +93,7 @@ def variable(trace: Trace, name: str) -> xr.DataArray:
     Raises:
         ConfigError: there is no such variable.
     """
-    if name not in trace.data:
+    if not isinstance(name, str) or name not in trace.data:
         known = [str(k) for k in trace.data.data_vars]
         raise ConfigError(f"A trace has no variable {shown(name)}. {nearest(name, known)}")
     return trace.data[name]
@@ -163,7 +163,8 @@ def effective_rank(trace: Trace, name: str = "cell_state") -> xr.DataArray:
     found = np.zeros((L, D))
     for layer in range(L):
         for d in range(D):
-            rows = data.values[layer, d].reshape(-1, data.shape[-1]).astype(np.float64)
+            rows = data.values[layer, d].astype(np.float64)
+            rows = rows.reshape(rows.shape[0] * rows.shape[1], rows.shape[2])
             rows = rows[np.isfinite(rows).all(axis=1)]
             s = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False) if rows.size else [0.0]
             total = np.sum(s)

@@ -76,8 +76,11 @@ def attention(
         raise ConfigError(f"units is {shown(units)}: expected 'each', 'mean' or 'share'.")
     i, f, g, c0, reverse = _row(trace, layer, direction, batch)
     T, (n, H) = trace.data.sizes["time"], i.shape
-    wanted = np.arange(T) if times is None else np.asarray(times)
-    if wanted.dtype.kind == "i":  # negative ones count from the end
+    wanted: Any = np.arange(T) if times is None else times
+    if getattr(wanted, "dtype", None) is None and isinstance(wanted, (list, tuple, range)):
+        whole = all(isinstance(t, (int, np.integer)) for t in wanted)
+        wanted = np.array(wanted, np.int64) if whole else wanted
+    if getattr(getattr(wanted, "dtype", None), "kind", "") == "i":  # negative: from the end
         wanted = np.where(wanted < 0, wanted + T, wanted)
     targets = indices(wanted, "times", T)
     each = units == "each"
