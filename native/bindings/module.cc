@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 
+#include "group.h"
 #include "streams.h"
 
 namespace gatewise::bindings {
@@ -31,7 +32,8 @@ void activate(nb::handle site, Vector<const Real> x, Vector<Real> y) {
 }
 
 template <class Real>
-void bind(nb::module_& m, const char* cache, const char* weights, const char* stream) {
+void bind(nb::module_& m, const char* cache, const char* weights, const char* stream,
+          const char* group, const char* packed_group) {
   using Cache = gatewise::WeightsCache<Real>;
   using Packed = PackedWeights<Real>;
   using Stream = GuardedStream<Real>;
@@ -79,6 +81,23 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
       .def("pack", pack<Real>, "parameters"_a)
       .def("run", run<Real>, "parameters"_a, "T"_a, "B"_a, "threads"_a, "x"_a, "h0"_a, "c0"_a,
            "y"_a, "h_n"_a, "c_n"_a);
+  nb::class_<PackedGroup<Real>>(m, packed_group, "Their packed weights; see group.h.")
+      .def("tape", &PackedGroup<Real>::tape, "T"_a, "B"_a)
+      .def("forward", &PackedGroup<Real>::forward, "T"_a, "B"_a, "threads"_a, nb::kw_only(), "x"_a,
+           "y"_a, "h_n"_a, "c_n"_a, "tape"_a)
+      .def("backward", &PackedGroup<Real>::backward, "T"_a, "B"_a, "threads"_a, nb::kw_only(),
+           "x"_a, "y"_a, "tape"_a, "dy"_a, "dx"_a, "gradients"_a);
+  nb::class_<Group<Real>>(m, group, "Many networks of one shape at once; see group.h.")
+      .def(
+          "__init__",
+          [](Group<Real>* self, int64_t G, int64_t L, int64_t D, int64_t I, int64_t H,
+             const nb::tuple& cell, int64_t projection) {
+            const gatewise::Network network{L, D, I, H, false, make_cell(cell), projection};
+            if (!gatewise::check(network)) raise_unless_ok(gatewise::Status::kBadSize);
+            new (self) Group<Real>(G, network);
+          },
+          "G"_a, "L"_a, "D"_a, "I"_a, "H"_a, "cell"_a = nb::tuple(), "projection"_a = 0)
+      .def("pack", &Group<Real>::pack, "parameters"_a);
   // An output must not be converted: the converted copy would be written and lost.
   m.def("activate", activate<Real>, "site"_a, nb::arg("x").noconvert(), nb::arg("y").noconvert(),
         "y = an activation of x, as the kernels compute it.");
@@ -173,6 +192,6 @@ NB_MODULE(_core, m) {
         "What one thread reaches with multiply-adds alone, in GFLOP/s of float32.");
   m.def("release_memory", gatewise::release_memory,
         "Give back the memory that is kept for later calls and not in use.");
-  bind<float>(m, "CacheF32", "WeightsF32", "StreamF32");
-  bind<double>(m, "CacheF64", "WeightsF64", "StreamF64");
+  bind<float>(m, "CacheF32", "WeightsF32", "StreamF32", "GroupF32", "PackedGroupF32");
+  bind<double>(m, "CacheF64", "WeightsF64", "StreamF64", "GroupF64", "PackedGroupF64");
 }

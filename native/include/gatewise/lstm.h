@@ -289,6 +289,15 @@ Status forward(const ForwardArgs<Real>& args);
 template <class Real>
 Status backward(const BackwardArgs<Real>& args);
 
+// Independent calls at once, such as those of many small networks: each runs on one thread, and at
+// most `threads` of them at a time. The bits are those of one after the other. What a call says of
+// threads is of no account; the first status that is not kOk is returned.
+template <class Real>
+Status forward_each(std::span<const ForwardArgs<Real>> calls, int threads);
+
+template <class Real>
+Status backward_each(std::span<const BackwardArgs<Real>> calls, int threads);
+
 // An LSTM in motion, one step at a time with its state inside; forward in one direction only. A
 // step takes no memory and cannot fail. Not for two threads at once.
 template <class Real>

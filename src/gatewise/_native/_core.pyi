@@ -181,6 +181,37 @@ class CacheF32:
         c_n: int,
     ) -> None: ...
 
+class PackedGroupF32:
+    """Their packed weights; see group.h."""
+
+    def tape(
+        self, T: int, B: int
+    ) -> Annotated[torch.Tensor, dict(dtype="float32", shape=(None,))]: ...
+    def forward(
+        self, T: int, B: int, threads: int, *, x: int, y: int, h_n: int, c_n: int, tape: int
+    ) -> None: ...
+    def backward(
+        self,
+        T: int,
+        B: int,
+        threads: int,
+        *,
+        x: int,
+        y: int,
+        tape: int,
+        dy: int,
+        dx: int,
+        gradients: tuple,
+    ) -> None: ...
+
+class GroupF32:
+    """Many networks of one shape at once; see group.h."""
+
+    def __init__(
+        self, G: int, L: int, D: int, I: int, H: int, cell: tuple = (), projection: int = 0
+    ) -> None: ...
+    def pack(self, parameters: tuple) -> PackedGroupF32: ...
+
 @overload
 def activate(
     site: object,
@@ -280,3 +311,34 @@ class CacheF64:
         h_n: int,
         c_n: int,
     ) -> None: ...
+
+class PackedGroupF64:
+    """Their packed weights; see group.h."""
+
+    def tape(
+        self, T: int, B: int
+    ) -> Annotated[torch.Tensor, dict(dtype="float64", shape=(None,))]: ...
+    def forward(
+        self, T: int, B: int, threads: int, *, x: int, y: int, h_n: int, c_n: int, tape: int
+    ) -> None: ...
+    def backward(
+        self,
+        T: int,
+        B: int,
+        threads: int,
+        *,
+        x: int,
+        y: int,
+        tape: int,
+        dy: int,
+        dx: int,
+        gradients: tuple,
+    ) -> None: ...
+
+class GroupF64:
+    """Many networks of one shape at once; see group.h."""
+
+    def __init__(
+        self, G: int, L: int, D: int, I: int, H: int, cell: tuple = (), projection: int = 0
+    ) -> None: ...
+    def pack(self, parameters: tuple) -> PackedGroupF64: ...

@@ -2,6 +2,7 @@
 
     lstm.py          LSTM, a torch.nn.LSTM: chooses a path per call
     cell.py          LSTMCell, a torch.nn.LSTMCell
+    group.py         LSTMGroup: many small LSTMs in one call
     accelerate.py    turns the LSTMs of an existing model into native ones, and back
     paths.py         which path a call can take, and why
     arguments.py     a call's arguments: their shapes and their layout
@@ -42,6 +43,7 @@ except ImportError:
 from gatewise.nn import init, masks
 from gatewise.nn.accelerate import accelerate, accelerated, restore
 from gatewise.nn.cell import LSTMCell
+from gatewise.nn.group import LSTMGroup
 from gatewise.nn.lstm import LSTM
 
-__all__ = ["LSTM", "LSTMCell", "accelerate", "accelerated", "init", "masks", "restore"]
+__all__ = ["LSTM", "LSTMCell", "LSTMGroup", "accelerate", "accelerated", "init", "masks", "restore"]
