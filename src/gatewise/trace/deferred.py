@@ -14,7 +14,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from gatewise.trace.given import Given
-from gatewise.trace.running import GATES, PRE, VARIABLES, Ran, direction_of, run_chunk
+from gatewise.trace.running import GATES, PRE, Ran, direction_of, run_chunk, variables_of
 
 Array = NDArray[Any]
 
@@ -60,7 +60,7 @@ def deferred(given: Given, edits: Any = None) -> dict[str, Any]:
         outputs = [given.turned(y) if d else y for d, y in enumerate(sides)]
         x = outputs[0] if D == 1 else np.concatenate(outputs, axis=2)
     source = _Source(runs, given.x.shape[0])
-    return {name: _loaded_on_access(_Variable(source, name)) for name in VARIABLES}
+    return {name: _loaded_on_access(_Variable(source, name)) for name in variables_of(config)}
 
 
 def _loaded_on_access(array: BackendArray) -> Any:

@@ -34,6 +34,10 @@ _ABLATIONS: Final = ("zero", "mean", "resample")
 class Edit:
     """One intervention.
 
+    What follows from the edited value follows it, with one exception: the forget gate of a coupled
+    cell stays 1 - i of the input gate that the cell computed. An edit of i leaves it alone. Edit
+    forget_gate, too, to 1 - i, where it should follow.
+
     Args:
         site: one of the five sites (the value after the activation) or "cell_state".
         value: a number, or an array that fits [steps, B, units], in which NaN leaves the cell
@@ -86,8 +90,8 @@ def run_on(
         The `Trace` of the edited run. A swap of all steps is part of its cell.
 
     Raises:
-        ConfigError: an edit names what there is not, swaps the activation of some units alone, or
-            asks an LSTM with a Python function.
+        ConfigError: an edit names what there is not, swaps the activation of some units alone or of
+            a coupled forget gate, or asks an LSTM with a Python function.
         ShapeError: a value does not fit the steps, rows and units that it is for.
         ModuleError, DtypeError: as in `record`.
 
@@ -224,6 +228,11 @@ def check(edit: Edit, given: Given) -> None:
         raise ConfigError(
             f"An activation takes the place of that of {edit.site} for units {shown(edit.units)}: "
             "expected one of the five sites, for all units."
+        )
+    if config.cell.coupled and edit.site == "forget_gate":
+        raise ConfigError(
+            "The forget gate of a coupled cell is 1 - i and has no activation: expected another "
+            "site. Swap the input gate's, which moves both."
         )
     if given.lengths is not None and edit.steps is not None and config.bidirectional:
         raise ConfigError(

@@ -13,7 +13,7 @@ import numpy as np
 
 from gatewise.arguments import indices, sliced
 from gatewise.errors import ConfigError, nearest, shown
-from gatewise.trace.running import VARIABLES
+from gatewise.trace.running import VARIABLES, variables_of
 from gatewise.weights import LSTMConfig
 
 
@@ -84,7 +84,7 @@ def kept(keep: Any, config: LSTMConfig, T: int, dtype: Any) -> Kept:
         if not isinstance(keep, Iterable):
             raise ConfigError(f"keep is {shown(keep)}: expected a Keep, or names of variables.")
         keep = Keep(list(keep))
-    wanted = VARIABLES if keep.variables is None else keep.variables
+    wanted = variables_of(config) if keep.variables is None else keep.variables
     if isinstance(wanted, str) or not isinstance(wanted, Iterable):
         raise ConfigError(f"keep: variables is {shown(wanted)}: expected a list of names.")
     names = tuple(wanted)

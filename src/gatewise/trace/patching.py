@@ -66,8 +66,8 @@ def patch(
     check(Edit(site, 0.0, layer=layer, direction=direction), pair.into)
     values = pair.values_of(site, layer, direction)
     T, H = values.shape
-    effect = _effects(pair, site, layer, direction, metric, T * H, lambda k: (
-        k // H, slice(k % H, k % H + 1), values[k // H, k % H]
+    effect = _effects(pair, layer, direction, metric, T * H, lambda k: (
+        k // H, slice(k % H, k % H + 1), {site: values[k // H, k % H]}
     ))  # fmt: skip
     return _over_time_and_units(effect.reshape(T, H))
 
@@ -86,7 +86,8 @@ def path_patch(
     """Return what one unit's h changes by way of one gate alone: path patching.
 
     For each time t and unit u, the run on `x_into` is done once more in which this gate of step t+1
-    (of all units) sees h_t of unit u as the run on `x_from` has it, and nothing else does.
+    (of all units) sees h_t of unit u as the run on `x_from` has it, and nothing else does. In a
+    coupled cell the path of the input gate is that of the forget gate, too: f = 1 - i.
 
     Args:
         gate: "input_gate", "forget_gate", "candidate" or "output_gate".
@@ -117,13 +118,16 @@ def path_patch(
     own = pair.into.weights.layer(layer, direction)["w_hh"][k * H : (k + 1) * H]
     activation, T, P = cell.activation(gate), len(pre), h_from.shape[1]
 
-    def edit(k: int) -> tuple[int, slice, Array]:
+    def edit(k: int) -> tuple[int, slice, dict[str, Array]]:
         t, unit = divmod(k, P)
         seen = pre[t + 1] + own[:, unit] * (h_from[t, unit] - h_into[t, unit])
         at = T - 2 - t if direction else t + 1
-        return at, slice(0, H), activation.function(seen.astype(np.float64))
+        values = {gate: activation.function(seen.astype(np.float64))}
+        if cell.coupled and gate == "input_gate":  # f of an edited i would stay as it was
+            values["forget_gate"] = 1 - values[gate]
+        return at, slice(0, H), values
 
-    effect = _effects(pair, gate, layer, direction, metric, (T - 1) * P, edit)
+    effect = _effects(pair, layer, direction, metric, (T - 1) * P, edit)
     whole = np.concatenate([effect.reshape(T - 1, P), np.zeros((1, P))])
     return _over_time_and_units(whole[::-1] if direction else whole)
 
@@ -167,14 +171,16 @@ _ROWS_AT_ONCE: Final = 256
 
 def _effects(
     pair: _Pair,
-    site: str,
     layer: int,
     direction: int,
     metric: Callable[[Array], float],
     count: int,
-    edit: Callable[[int], tuple[int, slice, Any]],
+    edit: Callable[[int], tuple[int, slice, dict[str, Any]]],
 ) -> Array:
-    """Metric of `count` edited runs less that of the unedited one; many at once, as a batch."""
+    """Metric of `count` edited runs less that of the unedited one; many at once, as a batch.
+
+    `edit` tells of the k-th run the step, the units and their values by site.
+    """
     into = pair.into
     T, H = len(into.x), into.weights.config.hidden_size
     last = into.weights.config.num_layers - 1
@@ -182,15 +188,19 @@ def _effects(
     found = np.empty(count)
     for first in range(0, count, _ROWS_AT_ONCE):
         rows = range(first, min(first + _ROWS_AT_ONCE, count))
-        values = np.full((T, len(rows), H), np.nan, into.x.dtype)
+        values: dict[str, Array] = {}
         for row, k in enumerate(rows):
-            t, units, value = edit(k)
-            values[t, row, units] = value
+            t, units, own = edit(k)
+            for site, value in own.items():
+                if site not in values:
+                    values[site] = np.full((T, len(rows), H), np.nan, into.x.dtype)
+                values[site][t, row, units] = value
         many = replace(into, x=np.repeat(into.x, len(rows), axis=1),
                        h=np.repeat(into.h, len(rows), axis=1),
                        c=np.repeat(into.c, len(rows), axis=1))  # fmt: skip
         chosen = kept(Keep(["hidden_state"], layers=[last]), into.weights.config, T, into.x.dtype)
-        plan = Plan(many, [Edit(site, values, layer=layer, direction=direction)])
+        edits = [Edit(k, v, layer=layer, direction=direction) for k, v in values.items()]
+        plan = Plan(many, edits)
         y = run_all(many, chosen, plan)["hidden_state"][0]
         found[first : rows.stop] = [
             metric(_output(y[:, :, row])) - base for row in range(len(rows))

@@ -1,7 +1,7 @@
 """One layer in one direction on the native core, with everything it does kept.
 
 Arrays here are [T, B, *] in the order of running: in the reverse direction a row begins with its
-own last step. `recording` and `edits` put layers and directions together.
+own last step. `recorder`, `deferred` and `flow` put layers and directions together.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from gatewise import _native, reference
 from gatewise._native import arrays
 from gatewise.cell import Cell
-from gatewise.weights import LSTMWeights
+from gatewise.weights import LSTMConfig, LSTMWeights
 
 Array = NDArray[Any]
 State = tuple[Array, Array]
 
 GATES: Final = ("input_gate", "forget_gate", "candidate", "output_gate")
 PRE: Final = tuple(f"{gate}_pre" for gate in GATES)
-VARIABLES: Final = (*GATES, "cell_state", "cell_output", "hidden_state", *PRE)
+VARIABLES: Final = (
+    *GATES, "cell_state", "cell_output", "hidden_state", *PRE, "cell_output_pre"
+)  # fmt: skip
 
 _TAPE_BYTES: Final = 32 << 20
 """What the core keeps of the steps that run at a time, about."""
@@ -166,14 +168,15 @@ class Ran:
         for gate in GATES:  # the tape has what the cell computed itself
             if gate in edits and gate in found:
                 np.copyto(found[gate], edits[gate], where=~np.isnan(edits[gate]))
-        if "cell_output" in wanted:
-            found["cell_output"] = _cell_output(self.direction, self.network.cell, found, self.c)
-            if "cell_output" in edits:
-                own = edits["cell_output"]
-                np.copyto(found["cell_output"], own, where=~np.isnan(own))
-        if wanted & {*PRE}:
-            cell = self.network.cell
-            found |= _gates_pre(self.direction, cell, self.x, self.h, self.c, found)
+        cell = self.network.cell
+        if wanted & _OF_NEW_CELLS:
+            new = _new_cells(self.direction, found, self.c, edits.get("cell_state"))
+            if wanted & {*PRE}:
+                found |= _gates_pre(self, found, new)
+            seen = normalised(new, self.direction.own["norm_c"]) if cell.layer_norm else new
+            found["cell_output_pre"] = seen
+            if "cell_output" in wanted:
+                found["cell_output"] = _cell_output(cell, seen, edits.get("cell_output"))
         return {name: found[name] for name in wanted}
 
 
@@ -199,10 +202,20 @@ def run_chunk(
     return Ran(direction, network, x, h, c, y, tape, (h_n[0], c_n[0]), edits)
 
 
+_OF_NEW_CELLS: Final = frozenset({"cell_output", "cell_output_pre", *PRE})
+"""What is worked out from the cell states that gates and ψ see."""
+
+
+def variables_of(config: LSTMConfig) -> tuple[str, ...]:
+    """Return what a trace keeps by default: cell_output_pre only where it is another than c_t."""
+    other = config.cell.layer_norm or any(config.zoneout)
+    return VARIABLES if other else VARIABLES[:-1]
+
+
 def _needed(wanted: frozenset[str], zoneout: bool) -> set[str]:
     """What must be read of the tape to make what is wanted."""
     needed = {*wanted}
-    if "cell_output" in wanted or wanted & {*PRE}:
+    if wanted & _OF_NEW_CELLS:
         needed.add("cell_state")
         if zoneout:
             needed |= {"input_gate", "forget_gate", "candidate"}
@@ -214,33 +227,33 @@ def _before(first: Array, states: Array) -> Array:
     return np.concatenate([first[None], states])[: len(states)]
 
 
-def _new_cells(direction: Direction, found: dict[str, Array], c: Array) -> Array:
+def _new_cells(
+    direction: Direction, found: dict[str, Array], c: Array, edit: Array | None
+) -> Array:
     """The cell states that gates and ψ see: before zoneout mixes them with the old ones."""
     if not any(direction.zoneout):
         return found["cell_state"]
     c_prev = _before(c, found["cell_state"])
-    return found["forget_gate"] * c_prev + found["input_gate"] * found["candidate"]
+    new = found["forget_gate"] * c_prev + found["input_gate"] * found["candidate"]
+    return new if edit is None else np.where(np.isnan(edit), new, edit)
 
 
-def _cell_output(direction: Direction, cell: Cell, found: dict[str, Array], c: Array) -> Array:
-    """ψ(c_t), of the layer norm of c_t if there is one."""
-    seen = _new_cells(direction, found, c)
-    if cell.layer_norm:
-        seen = normalised(seen, direction.own["norm_c"])
+def _cell_output(cell: Cell, seen: Array, edit: Array | None) -> Array:
+    """ψ of what it sees, or what an edit puts in its place."""
     flat = np.ascontiguousarray(seen).reshape(-1)
     out = np.empty_like(flat)
     _native.activate(cell.as_tuple()[4], flat, out)
-    return out.reshape(seen.shape)
+    out = out.reshape(seen.shape)
+    return out if edit is None else np.where(np.isnan(edit), out, edit)
 
 
 @np.errstate(invalid="ignore", over="ignore")  # NaN and infinities travel, as on the core
-def _gates_pre(
-    direction: Direction, cell: Cell, x: Array, h: Array, c: Array, found: dict[str, Array]
-) -> dict[str, Array]:
+def _gates_pre(ran: Ran, found: dict[str, Array], new: Array) -> dict[str, Array]:
     """The gates before their activation, which the core does not keep: in two products, anew."""
+    direction, cell, x = ran.direction, ran.network.cell, ran.x
     own, (T, B, I), H = direction.own, x.shape, direction.hidden_size
     from_x = x.reshape(-1, I) @ own["w_ih"].T
-    h_prev = _before(h, found["hidden_state"])
+    h_prev = _before(ran.h, found["hidden_state"])
     from_h = h_prev.reshape(T * B, direction.output_size) @ own["w_hh"].T
     if cell.layer_norm:
         used = np.repeat(cell.used_gates, H)
@@ -253,8 +266,8 @@ def _gates_pre(
     pre = from_x.reshape(T, B, 4, H)
     if cell.peephole:
         see = own["peephole"]
-        pre[:, :, :2] += see[:2] * _before(c, found["cell_state"])[:, :, None]
-        pre[:, :, 3] += see[2] * _new_cells(direction, found, c)
+        pre[:, :, :2] += see[:2] * _before(ran.c, found["cell_state"])[:, :, None]
+        pre[:, :, 3] += see[2] * new
     return {name: pre[:, :, k] for k, name in enumerate(PRE)}
 
 

@@ -43,6 +43,8 @@ def test_variables_dimensions_and_coordinates_are_the_documented_ones(kw):
     assert isinstance(trace, Trace)
     assert trace.cell == lstm.cell
     expected = {*GATES, *(f"{g}_pre" for g in GATES), "cell_state", "cell_output", "hidden_state"}
+    if lstm.cell.layer_norm:
+        expected.add("cell_output_pre")
     assert {*trace.data.data_vars} == expected
     for name, variable in trace.data.items():
         projected = name == "hidden_state" and lstm.proj_size
