@@ -36,7 +36,8 @@ def inspect(
         Path | None,
         typer.Option(
             "--torch",
-            help="PyTorch state_dict in place of MODEL; loaded without running its code.",
+            help="PyTorch state_dict in place of MODEL; loaded without running its code. It tells "
+            "neither activations nor batch_first: those of a plain torch.nn.LSTM are taken.",
         ),
     ] = None,
     lstm: Annotated[

@@ -16,7 +16,7 @@ from gatewise.cell import SITES
 from gatewise.errors import ConfigError, ShapeError, shown
 from gatewise.trace.flow import PARTS
 from gatewise.trace.measures import of_layer, variable
-from gatewise.trace.plots import CURVE, POINT, SEQUENTIAL, label_time, select, subplots
+from gatewise.trace.plots import CURVE, POINT, SEQUENTIAL, label_time, points, select, subplots
 from gatewise.trace.plots import plain as _plain
 from gatewise.trace.sources import attention
 from gatewise.trace.trace import Trace
@@ -148,7 +148,7 @@ def plot_gradient(
 def plot_saturation(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figure:
     """Draw how often each gate of each unit is nearly shut and nearly open.
 
-    The scatter of Karpathy, Johnson & Fei-Fei 2015 (arXiv 1506.02078, figure 4): a dot is a unit,
+    The saturation plot of Karpathy, Johnson & Fei-Fei 2015 (arXiv 1506.02078): a dot is a unit,
     right how often its gate is above .9, up how often below .1. On the diagonal to the lower right
     a gate is a switch; at the origin it is never at an end. A forget gate at the far right
     remembers perfectly.
@@ -177,26 +177,28 @@ def plot_saturation(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figu
 def plot_sites(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figure:
     """Draw the five sites as curves, with where the units work on them.
 
-    A bar below a curve shows how often its input has that value, over all units and steps.
+    A bar below a curve shows how often its input has that value, over all units and steps. The
+    forget gate of a coupled cell is 1 - i: its panel says so, and has neither curve nor points. A
+    gate that is `one` has a line, and no points.
 
     Raises:
         ConfigError: there is no such layer or direction, or the trace lacks a variable.
     """
     figure, axes = subplots(2, 5, (12, 3.6), height_ratios=(3, 1))
     for column, site in enumerate(SITES):
-        source = "cell_state" if site == "cell_output" else f"{site}_pre"
-        data = select(trace, source, site, layer=layer, direction=direction)
-        x, y = (data[name].values.ravel() for name in (source, site))
-        keep = np.isfinite(x) & np.isfinite(y)
-        x, y = x[keep], y[keep]
+        x, y = points(trace, site, layer=layer, direction=direction)
         reach = max(3.0, float(np.quantile(np.abs(x), 0.999)) * 1.05) if len(x) else 3.0
         grid = np.linspace(-reach, reach, 300)
         curve, below = axes[0, column], axes[1, column]
-        activation = trace.cell.activation(site)
-        curve.plot(grid, activation.function(grid), color=CURVE, linewidth=1.6)
+        if trace.cell.coupled and site == "forget_gate":
+            name = "1 - i"
+        else:
+            activation = trace.cell.activation(site)
+            name = activation.name
+            curve.plot(grid, activation.function(grid), color=CURVE, linewidth=1.6)
         few = slice(None, None, max(1, len(x) // 2000))
         curve.scatter(x[few], y[few], s=10, color=POINT, alpha=0.25, linewidths=0, rasterized=True)
-        curve.set_title(f"{site.replace('_', ' ')}: {activation.name}", loc="left", fontsize=9)
+        curve.set_title(f"{site.replace('_', ' ')}: {name}", loc="left", fontsize=9)
         below.hist(x, bins=50, range=(-reach, reach), color=POINT)
         below.set_yticks([])
         for axis in (curve, below):

@@ -1,18 +1,26 @@
 """How the gradient flows back: dL/dc_t and dL/dh_t at every step, and what they are made of.
 
-With L = Σ dy ⊙ y, and δ_k,t the gradient of gate k before its activation, which the core's own
-backward gives,
+With L = Σ dy ⊙ y, δ_k,t the gradient of gate k before its activation, which the core's own backward
+gives, and R_t(v) what a gradient v of h_t brings to c_t by way of ψ,
 
     dL/dh_t = dy_t + Σ_k W_hk' δ_k,t+1
-    dL/dc_t = o_t ⊙ ψ'(c_t) ⊙ dy_t                   read_out: this step's own output
+    dL/dc_t = R_t(dy_t)                              read_out: this step's own output
             + f_{t+1} ⊙ dL/dc_{t+1}                  carried: the carousel, past both squashes
-            + o_t ⊙ ψ'(c_t) ⊙ W_hk' δ_k,t+1          for each gate k: its own recurrence
+            + R_t(W_hk' δ_k,t+1)                     for each gate k: its own recurrence
             + the peepholes, each with the gate that it leads to
+    R_t(v) = o_t ⊙ ψ'(c_t) ⊙ v
+
+    with a projection h_t = W_hr (o_t ⊙ ψ(c_t)):     R_t(v) = o_t ⊙ ψ'(c_t) ⊙ W_hr' v
+    with layer norms N_c of c_t, N_h of W_h h_t:     R_t(v) = N_c'(o_t ⊙ ψ'(N_c(c_t)) ⊙ W_hr' v),
+                                                     and W_h' N_h'(δ_k,t+1) stands for W_hk' δ_k,t+1
+
+where N' is the transposed Jacobian of a norm; without a projection W_hr is left out. N_h is one norm
+over all gates, so W_h' N_h'(δ_k) uses the rows of all of them.
 
 `carried` takes over all of the next step's gradient, whichever way that came. What never went
 through h or a peephole on its way is the carousel,
 
-    e_t = o_t ⊙ ψ'(c_t) ⊙ dy_t + f_{t+1} ⊙ e_{t+1},   so Σ_k Π_{t<j≤k} f_j ⊙ o_k ⊙ ψ'(c_k) ⊙ dy_k.
+    e_t = R_t(dy_t) + f_{t+1} ⊙ e_{t+1},   so Σ_{k≥t} Π_{t<j≤k} f_j ⊙ R_k(dy_k).
 
 Hochreiter & Schmidhuber 1997, appendix A.1, for the cell without forget gates: they train with the
 carousel alone; Gers, Schmidhuber & Cummins 2000, section 3.2, with forget gates.
@@ -29,6 +37,7 @@ from gatewise import _native, reference
 from gatewise.arguments import numbers
 from gatewise.errors import ConfigError, ShapeError
 from gatewise.trace.given import Given, checked, weights_of
+from gatewise.trace.keep import check_memory
 from gatewise.trace.running import GATES, Ran, direction_of, normalised, run_chunk
 from gatewise.trace.trace import need_xarray
 
@@ -58,7 +67,8 @@ def gradient_flow(lstm: Any, x: Any, dy: Any, state: Any = None) -> xr.Dataset:
 
     Raises:
         ShapeError, DtypeError: x, dy or state does not fit the LSTM.
-        ConfigError: the LSTM has zoneout, or a Python function as an activation.
+        ConfigError: the LSTM has zoneout, or a Python function as an activation; or the gradients
+            do not fit into the memory that is free.
         MissingExtraError: xarray is not installed.
 
     >>> import torch
@@ -80,6 +90,13 @@ def gradient_flow(lstm: Any, x: Any, dy: Any, state: Any = None) -> xr.Dataset:
     given = checked(weights, x, state)
     (T, B, _), D, H = given.x.shape, config.directions, config.hidden_size
     P = config.proj_size or H
+    # 8 variables of H numbers and one of P are returned; y and 5 H are kept of each run till then.
+    numbers_per_step = 13 * H + 2 * P
+    check_memory(
+        config.num_layers * D * T * B * numbers_per_step * given.x.itemsize,
+        "The flow of gradients takes",
+        "Take fewer steps or rows at a time.",
+    )
     dy_rows = _time_first(given, numbers(dy, "dy", given.x.dtype), (T, B, D * P))
     runs, rows = [], given.x
     for layer in range(config.num_layers):

@@ -111,8 +111,17 @@ def kept(keep: Any, config: LSTMConfig, T: int, dtype: Any) -> Kept:
     )
 
 
-def check_memory(wanted: int) -> None:
+def check_memory(
+    wanted: int,
+    what: str = "The trace takes",
+    advice: str = "Keep less, as with keep=Keep(['cell_state'], units=range(16)).",
+) -> None:
     """Refuse what would not fit into the memory that is free, before anything is run.
+
+    Args:
+        wanted: bytes.
+        what: how the message begins, before the number.
+        advice: how it ends.
 
     Raises:
         ConfigError: it would not.
@@ -122,8 +131,8 @@ def check_memory(wanted: int) -> None:
     free = _free_memory()
     if free is not None and wanted > free:
         raise ConfigError(
-            f"The trace takes {wanted / 2**30:.1f} GiB: expected at most the {free / 2**30:.1f} "
-            "GiB that are free. Keep less, as with keep=Keep(['cell_state'], units=range(16))."
+            f"{what} {wanted / 2**30:.1f} GiB: expected at most the {free / 2**30:.1f} GiB that "
+            f"are free. {advice}"
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.arguments import index, number, whole
+from gatewise.cell import SITES
 from gatewise.errors import ConfigError, nearest, shown
 from gatewise.trace.trace import Trace
 
@@ -46,8 +47,10 @@ def saturation(trace: Trace, site: str, margin: float = 0.1) -> xr.DataArray:
 def memory(trace: Trace) -> xr.DataArray:
     """Return each unit's memory in steps: 1 / (1 - f) at its mean forget gate.
 
-    That is the time constant of c_t = f c_{t-1} for a constant f. For a coupled cell f = 1 - i;
-    with zoneout of c at rate z, (1 - z) f + z counts.
+    That is Σ_k f^k, the sum of the weights that a constant f gives to this step and all before. For
+    f near 1 it is also the time constant of c_t = f c_{t-1}, -1 / ln f; at f = 1/2 that is 1.4, not
+    2. `half_life` is exact for any f. For a coupled cell f = 1 - i; with zoneout of c at rate z,
+    (1 - z) f + z counts.
 
     Returns:
         Steps per layer, direction and hidden unit; infinite where f is 1.
@@ -121,14 +124,15 @@ def kept_share(trace: Trace) -> xr.DataArray:
 
 
 def half_life(trace: Trace) -> xr.DataArray:
-    """Return after how many steps half of a cell state is forgotten: -ln 2 / mean(ln f_t).
+    """Return after how many steps half of a cell state is forgotten: -ln 2 / mean(ln |f_t|).
 
-    Along a run c_t keeps Π f of what c was, so the mean of ln f over time and batch is its rate of
-    decay; for a constant f = σ(b) that is the half-life -ln 2 / ln σ(b), exactly.
+    Along a run c_t keeps Π f of what c was, so the mean of ln |f| over time and batch is its rate
+    of decay; for a constant f = σ(b) that is the half-life -ln 2 / ln σ(b), exactly. Where f is
+    below 0, as that of a tanh may be, what is left has changed its sign and is there all the same.
 
     Returns:
-        Steps per layer, direction and hidden unit; infinite where f is 1 all along, 0 where f is
-        ever 0.
+        Steps per layer, direction and hidden unit; infinite where nothing is lost, as where f is 1
+        all along, 0 where f is ever 0.
 
     >>> import torch
     >>> from gatewise.trace import record
@@ -138,7 +142,7 @@ def half_life(trace: Trace) -> xr.DataArray:
     1.0
     """
     with np.errstate(divide="ignore"):
-        logs: Any = np.log(kept_share(trace).astype(np.float64).clip(min=0))
+        logs: Any = np.log(abs(kept_share(trace).astype(np.float64)))
     rate = logs.mean(("time", "batch"))
     return (-np.log(2) / rate.where(rate < 0)).fillna(np.inf).rename("half_life")
 
@@ -179,8 +183,9 @@ def effective_rank(trace: Trace, name: str = "cell_state") -> xr.DataArray:
 def operating(trace: Trace, site: str, beyond: float = 2.0) -> xr.DataArray:
     """Return how much of the time each unit's activation works far from 0: |input| > `beyond`.
 
-    Of cell_output the input is c_t (with layer norm, its norm); there tanh has a slope below 7 % of
-    that at 0. What is flat there is what h says about c. The memory itself is not touched.
+    Of cell_output the input is what ψ sees, which is c_t, with layer norm its norm; there tanh has
+    a slope below 7 % of that at 0. What is flat there is what h says about c. The memory itself is
+    not touched.
 
     Args:
         trace: what `record` returned.
@@ -191,27 +196,39 @@ def operating(trace: Trace, site: str, beyond: float = 2.0) -> xr.DataArray:
         The fraction, 0 to 1, per layer, direction and hidden unit.
 
     Raises:
+        ConfigError: the site is unknown or has no input, or the trace has not kept what it needs.
+    """
+    inputs = site_input(trace, site)
+    if inputs is None:
+        raise ConfigError(
+            f"{site} of {trace.cell} has no input of its own: expected a site with weights. With "
+            "coupled=True f is 1 - i, and a gate 'one' is a constant."
+        )
+    far = (abs(inputs) > number(beyond, "beyond", 0)).where(inputs.notnull())
+    return far.mean(("time", "batch")).rename("operating")
+
+
+def site_input(trace: Trace, site: str) -> xr.DataArray | None:
+    """Return what the activation of a site was given, or None if the cell uses no such number.
+
+    It is None for the forget gate of a coupled cell, which is 1 - i, and for a gate that is `one`.
+
+    Raises:
         ConfigError: the site is unknown, or the trace has not kept what it needs.
     """
     trace.cell.activation(site)  # or raise
     if site != "cell_output":
-        inputs = variable(trace, f"{site}_pre")
-    elif trace.cell.layer_norm:
-        raise ConfigError(
-            "With layer norm a trace has no input of cell_output: expected a cell without, or "
-            "another site."
-        )
-    else:
-        inputs = variable(trace, "cell_state")
-    far = (abs(inputs) > number(beyond, "beyond", 0)).where(inputs.notnull())
-    return far.mean(("time", "batch")).rename("operating")
+        used = trace.cell.used_gates[SITES.index(site)]
+        return variable(trace, f"{site}_pre") if used else None
+    other = trace.cell.layer_norm or trace.data.attrs.get("zoneout_c")
+    return variable(trace, "cell_output_pre" if other else "cell_state")
 
 
 def similar_states(
     trace: Trace, t: int, batch: int = 0, *, name: str = "hidden_state", layer: int = -1,
     direction: int = 0, count: int = 5,
 ) -> xr.Dataset:  # fmt: skip
-    """Return the steps whose state is most like that of one step (as LSTMVis searches them).
+    """Return the steps whose state is most like that of one step.
 
     Args:
         trace: what `record` returned.

@@ -14,7 +14,7 @@ import numpy as np
 
 from gatewise.arguments import index, names
 from gatewise.errors import ConfigError, MissingExtraError
-from gatewise.trace.measures import forget_path, variable
+from gatewise.trace.measures import forget_path, site_input, variable
 from gatewise.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -108,31 +108,24 @@ def plot_operating_points(
         ConfigError: there is no such layer or direction.
         MissingExtraError: matplotlib is not installed.
     """
-    needed = ("candidate_pre", "candidate", "cell_state", "cell_output", "forget_gate")
-    chosen = select(trace, *needed, layer=layer, direction=direction)
+    chosen = select(trace, "forget_gate", layer=layer, direction=direction)
     times = chosen["time"].values
     ticks = times if labels is None else names(labels, "labels", len(times))
-    sites = (
-        ("candidate", "candidate_pre", "candidate", "before φ", "g"),
-        ("cell_output", "cell_state", "cell_output", "cell state c", "ψ(c)"),
-    )
+    seen = "norm of the cell state" if trace.cell.layer_norm else "cell state c"
+    sites = (("candidate", "before φ", "g"), ("cell_output", seen, "ψ(c)"))
     figure, axes = subplots(2, 3, (10, 4.6), height_ratios=(3, 1))
-    for column, (site, source, result, x_label, y_label) in enumerate(sites):
+    for column, (site, x_label, y_label) in enumerate(sites):
         activation = trace.cell.activation(site)
-        x, y = chosen[source].values.ravel(), chosen[result].values.ravel()
-        finite = np.isfinite(x) & np.isfinite(y)
-        x, y = x[finite], y[finite]
+        x, y = points(trace, site, layer=layer, direction=direction)
         reach = max(3.0, float(np.abs(x).max(initial=0)) * 1.05)
         grid = np.linspace(-reach, reach, 400)
         curve, below = axes[0, column], axes[1, column]
         curve.plot(grid, activation.function(grid), color=CURVE, linewidth=1.5)
         curve.scatter(x, y, s=16, color=POINT, alpha=0.25, linewidths=0, rasterized=True, zorder=3)
-        slope = float(np.mean(activation.derivative(x, y))) if len(x) else float("nan")
-        curve.set_title(
-            f"{site.replace('_', ' ')}: {activation.name}, mean slope {slope:.2f}",
-            loc="left",
-            fontsize=10,
-        )
+        title = f"{site.replace('_', ' ')}: {activation.name}"
+        if len(x):
+            title += f", mean slope {np.mean(activation.derivative(x, y)):.2f}"
+        curve.set_title(title, loc="left", fontsize=10)
         curve.set_ylabel(y_label)
         below.hist(x, bins=60, range=(-reach, reach), color=POINT)
         below.set_xlabel(x_label)
@@ -180,6 +173,21 @@ def select(trace: Any, *needed: str, **indices: int) -> Any:
         if not data.sizes.get(axis, 1):
             raise ConfigError(f"The trace is empty: expected at least one {axis} to draw.")
     return data.isel({axis: index(at, axis, data.sizes[axis]) for axis, at in indices.items()})
+
+
+def points(trace: Trace, site: str, *, layer: int, direction: int) -> tuple[Any, Any]:
+    """Return input and output of a site at all finite steps: none where it has no input.
+
+    Raises:
+        ConfigError: there is no such variable, layer or direction, or nothing at all.
+    """
+    inputs = site_input(trace, site)
+    y = select(trace, site, layer=layer, direction=direction)[site].values.ravel()
+    if inputs is None:
+        return y[:0], y[:0]
+    x = inputs.isel(layer=layer, direction=direction).values.ravel()
+    finite = np.isfinite(x) & np.isfinite(y)
+    return x[finite], y[finite]
 
 
 def subplots(rows: int, columns: int, size: tuple[float, float], **grid: Any) -> tuple[Figure, Any]:

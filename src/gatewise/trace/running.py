@@ -153,8 +153,7 @@ class Ran:
             room: dense arrays to read the tape into, by some of their names.
         """
         (T, B, _), H, dtype = self.y.shape, self.network.H, self.x.dtype
-        zoneout = any(self.direction.zoneout)
-        needed = _needed(wanted, zoneout)
+        needed = _needed(wanted, self.direction.zoneout[1] > 0)
         out = {
             name: room[name][None] if room and name in room else np.empty((1, T, B, H), dtype)
             for name in (*GATES, "cell_state")
@@ -208,16 +207,16 @@ _OF_NEW_CELLS: Final = frozenset({"cell_output", "cell_output_pre", *PRE})
 
 def variables_of(config: LSTMConfig) -> tuple[str, ...]:
     """Return what a trace keeps by default: cell_output_pre only where it is another than c_t."""
-    other = config.cell.layer_norm or any(config.zoneout)
+    other = config.cell.layer_norm or config.zoneout[1]
     return VARIABLES if other else VARIABLES[:-1]
 
 
-def _needed(wanted: frozenset[str], zoneout: bool) -> set[str]:
-    """What must be read of the tape to make what is wanted."""
+def _needed(wanted: frozenset[str], mixed: bool) -> set[str]:
+    """What must be read of the tape to make what is wanted; mixed: c is, by zoneout."""
     needed = {*wanted}
     if wanted & _OF_NEW_CELLS:
         needed.add("cell_state")
-        if zoneout:
+        if mixed:
             needed |= {"input_gate", "forget_gate", "candidate"}
     return needed
 
@@ -231,7 +230,7 @@ def _new_cells(
     direction: Direction, found: dict[str, Array], c: Array, edit: Array | None
 ) -> Array:
     """The cell states that gates and ψ see: before zoneout mixes them with the old ones."""
-    if not any(direction.zoneout):
+    if not direction.zoneout[1]:
         return found["cell_state"]
     c_prev = _before(c, found["cell_state"])
     new = found["forget_gate"] * c_prev + found["input_gate"] * found["candidate"]

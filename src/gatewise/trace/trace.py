@@ -47,7 +47,7 @@ class Trace:
             the variables input_gate, forget_gate, candidate, output_gate (after their activation),
             cell_state c_t, cell_output ψ(c_t) and hidden_state h_t, all of the LSTM's dtype; and
             the same four gates before their activation as input_gate_pre and so on. With layer norm
-            or zoneout ψ sees another value than c_t, which is cell_output_pre. With a projection,
+            or zoneout of c, ψ sees another value than c_t: cell_output_pre. With a projection,
             hidden_state has the dimension projected instead of hidden. NaN beyond a row's end.
         cell: which LSTM it was.
         initial: (h0 [L*D, B, P], c0 [L*D, B, H]) that it started from, of the layers, directions,

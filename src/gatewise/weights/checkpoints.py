@@ -8,22 +8,32 @@ from typing import Any, Final
 
 import numpy as np
 
-from gatewise.errors import GatewiseError, ModelFileError
-from gatewise.weights.config import LSTMConfig
+from gatewise.errors import GatewiseError, ModelFileError, shortened
+from gatewise.weights.config import INITIAL_STATE_NAMES, LSTMConfig
 from gatewise.weights.modules import LSTMWeights
 
 _NAME: Final = re.compile(r"^(?:(.*)\.)?((?:weight|bias)_(?:ih|hh|hr)_l(\d+)(_reverse)?)$")
+_VARIANT: Final = re.compile(
+    r"^(?:(.*)\.)?((?:weight_peephole|norm_(?:ih|hh|c))_l\d+(?:_reverse)?"
+    rf"|{'|'.join(INITIAL_STATE_NAMES)})$"
+)
+"""What a gatewise.nn.LSTM may have beyond PyTorch's parameters."""
+
 _DEEP: Final = 4
 
 
 def lstms_of(content: Any) -> dict[str, LSTMWeights]:
     """Return the LSTMs of a state_dict, by their names in the model ("" for the model itself).
 
+    A state_dict holds neither the activations of a cell nor `batch_first` nor zoneout: what is
+    returned has those of a plain `torch.nn.LSTM`. `save_lstm` and `load_lstm` keep everything.
+
     Args:
         content: a state_dict, or a dict that holds one (as checkpoints of trainers do).
 
     Raises:
-        ModelFileError: there is none.
+        ModelFileError: there is none; or one has peepholes, layer norm or learnt initial states,
+            which no plain LSTM has.
 
     >>> import torch
     >>> model = torch.nn.Sequential(torch.nn.LSTM(3, 4, bidirectional=True), torch.nn.Linear(8, 1))
@@ -32,15 +42,25 @@ def lstms_of(content: Any) -> dict[str, LSTMWeights]:
     (['0'], True)
     """
     found: dict[str, dict[str, Any]] = {}
+    beyond: dict[str, str] = {}
     for key, value in _tensors(content, _DEEP).items():
-        match = _NAME.match(key)
-        if match:
+        if match := _NAME.match(key):
             found.setdefault(match[1] or "", {})[match[2]] = value
+        elif match := _VARIANT.match(key):
+            beyond.setdefault(match[1] or "", key)
     made = {}
     for name, parameters in found.items():
         weights = _weights(parameters)
-        if weights is not None:
-            made[name] = weights
+        if weights is None:
+            continue
+        if name in beyond:
+            raise ModelFileError(
+                f"The checkpoint holds {shortened(beyond[name])}, which no plain LSTM has: "
+                "expected the parameters of a torch.nn.LSTM. A state_dict does not tell which cell "
+                "it is of: save the LSTM with gatewise.weights.save_lstm, and read it with "
+                "load_lstm."
+            )
+        made[name] = weights
     if not made:
         raise ModelFileError(
             "There is no LSTM in the checkpoint: expected a state_dict with parameters such as "

@@ -75,7 +75,7 @@ def edited_step(x, h_prev, c_prev, w, cell, site, value, zoneout):
              "cell_state": c, "cell_output": m, "hidden_state": h}  # fmt: skip
     if cell.used_gates[3]:
         found["output_gate_pre"] = pre_o
-    if cell.layer_norm or any(zoneout):
+    if cell.layer_norm or zoneout[1]:
         found["cell_output_pre"] = seen
     return found, h, c
 

@@ -6,7 +6,7 @@ import xarray as xr
 
 from gatewise import Cell
 from gatewise.errors import ConfigError
-from gatewise.trace import Trace, forget_path, memory, saturation
+from gatewise.trace import Trace, forget_path, half_life, memory, saturation
 from gatewise.trace.measures import variable
 
 DIMS = ("layer", "direction", "time", "batch", "hidden")
@@ -47,11 +47,26 @@ def test_saturation_of_an_unknown_site_is_refused():
         saturation(trace_of(forget_gate=[[0.5]]), "forget")
 
 
-def test_memory_is_the_time_constant_of_the_mean_forget_gate():
+def test_memory_is_that_of_the_mean_forget_gate():
     trace = trace_of(forget_gate=[[0.9, 0.0, 1.0, 0.4], [0.9, 0.0, 1.0, 0.6]])
     found = memory(trace)
     assert found.dims == ("layer", "direction", "hidden")
     assert values(found) == pytest.approx([10, 1, np.inf, 2])
+
+
+@pytest.mark.parametrize("f", [0.5, -0.5])
+def test_half_of_what_changes_its_sign_is_forgotten_as_fast(f):
+    trace = trace_of(Cell(forget_gate="tanh"), forget_gate=[[f, 0.9 * np.sign(f)]] * 30)
+    assert values(half_life(trace)) == pytest.approx([1, np.log(0.5) / np.log(0.9)])
+    left = np.abs(np.cumprod(trace.data["forget_gate"].values[0, 0, :, 0, 0]))
+    assert left[0] == 0.5  # after one step
+
+
+def test_memory_is_the_sum_of_the_weights_of_all_steps():
+    for f in (0.2, 0.5, 0.99):
+        assert values(memory(trace_of(forget_gate=[[f]])))[0] == pytest.approx(
+            (f ** np.arange(5000)).sum()
+        )
 
 
 def test_the_forget_path_is_the_running_product_after_its_start():

@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from gatewise import Cell
+from gatewise import nn as ours
 from gatewise.errors import ModelFileError
 from gatewise.weights import from_module, lstms_of
 
@@ -30,6 +32,27 @@ def test_half_precision_is_read_as_float32():
     lstm = nn.LSTM(3, 4).bfloat16()
     (found,) = lstms_of(lstm.state_dict()).values()
     assert found.dtype == np.float32
+
+
+BEYOND = [
+    {"cell": Cell(peephole=True), "bidirectional": True},
+    {"cell": Cell(layer_norm=True)},
+    {"learn_initial_state": True},
+]
+
+
+@pytest.mark.parametrize("kw", BEYOND, ids=repr)
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_a_plain_lstm_has_not_is_never_left_out(kw, inside):
+    module = ours.LSTM(3, 4, **kw)
+    model = nn.ModuleDict({"a": nn.LSTM(3, 4), "b": module}) if inside else module
+    with pytest.raises(ModelFileError, match=r"which no plain LSTM has.*save_lstm"):
+        lstms_of(model.state_dict())
+
+
+def test_the_same_names_elsewhere_do_no_harm():
+    content = nn.LSTM(3, 4).state_dict() | {"start.h_0": torch.zeros(1)}
+    assert list(lstms_of(content)) == [""]
 
 
 NONE = {
