@@ -14,8 +14,8 @@ gives, and R_t(v) what a gradient v of h_t brings to c_t by way of ψ,
     with layer norms N_c of c_t, N_h of W_h h_t:     R_t(v) = N_c'(o_t ⊙ ψ'(N_c(c_t)) ⊙ W_hr' v),
                                                      and W_h' N_h'(δ_k,t+1) stands for W_hk' δ_k,t+1
 
-where N' is the transposed Jacobian of a norm; without a projection W_hr is left out. N_h is one norm
-over all gates, so W_h' N_h'(δ_k) uses the rows of all of them.
+where N' is the transposed Jacobian of a norm; without a projection W_hr is left out. N_h is one
+norm over all used gates, so W_h' N_h'(δ_k) takes the rows of all of them.
 
 `carried` takes over all of the next step's gradient, whichever way that came. What never went
 through h or a peephole on its way is the carousel,
