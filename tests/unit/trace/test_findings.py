@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from traced_cells import lstm_of
+from traced_cells import CELLS, lstm_of
 
 from gatewise.trace import (
     effective_rank,
@@ -123,6 +123,24 @@ def test_integrated_gradients_add_up_and_are_captum_s():
         x[None], mean[None], n_steps=40, method="gausslegendre"
     )
     np.testing.assert_allclose(ours.values[..., 2], theirs[0].numpy(), rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("of", ["cell_state", "hidden_state"])
+@pytest.mark.parametrize("kw", [{}, {"proj_size": 3}], ids=repr)
+def test_integrated_gradients_tell_what_they_miss(of, kw):
+    lstm, x = lstm_of(CELLS["affine"], **kw), X[:12, 0]
+    mean = x.mean(0, keepdim=True).expand_as(x)
+    ends = [record(lstm, v).data[of].values[0, 0, -1, 0] for v in (x, mean)]
+    for points in (24, 64):
+        found = integrated_gradients(lstm, x, of=of, points=points)
+        missing = found.sum(("time", "input")).values - (ends[0] - ends[1])
+        np.testing.assert_allclose(found.attrs["residual"], missing, rtol=1e-9, atol=1e-12)
+
+
+def test_integrated_gradients_that_do_not_add_up_warn():
+    with pytest.warns(UserWarning, match=r"64 points miss u\(x\).*raise points") as caught:
+        integrated_gradients(lstm_of(CELLS["layer norm"]), X[:40, 0])
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize("kw", [{}, {"bidirectional": True}, {"proj_size": 3}], ids=repr)
