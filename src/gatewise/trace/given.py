@@ -55,6 +55,19 @@ def weights_of(lstm: Any) -> LSTMWeights:
     return held if isinstance(held, LSTMWeights) else from_module(lstm)
 
 
+def check_cell(weights: LSTMWeights) -> None:
+    """Refuse a cell that the core does not run.
+
+    Raises:
+        ConfigError: it holds a Python function.
+    """
+    if weights.config.cell.has_callables:
+        raise ConfigError(
+            f"{weights.config.cell} holds a Python function: expected built-in activations, which "
+            "the core runs. Use some of gatewise.ACTIVATIONS, or an Activation of one."
+        )
+
+
 def checked(
     weights: LSTMWeights,
     x: Any,
@@ -69,11 +82,7 @@ def checked(
         ConfigError: the cell holds a Python function.
     """
     config = weights.config
-    if config.cell.has_callables:
-        raise ConfigError(
-            f"{config.cell} holds a Python function: expected built-in activations, which the core "
-            "runs. Use some of gatewise.ACTIVATIONS, or an Activation of one."
-        )
+    check_cell(weights)
     dtype = weights.dtype if weights.dtype in (np.float32, np.float64) else np.dtype(np.float32)
     check_memory(int(np.prod([float(n) for n in getattr(x, "shape", ())])) * dtype.itemsize)
     rows = numbers(x, "x", dtype, own=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from gatewise.arguments import names
 from gatewise.errors import ModuleError
 from gatewise.trace import running
 from gatewise.trace.deferred import deferred, may_defer
-from gatewise.trace.given import Given, checked, weights_of
-from gatewise.trace.keep import Kept, check_memory, kept
-from gatewise.trace.trace import Trace, made
+from gatewise.trace.given import Given, check_cell, checked, weights_of
+from gatewise.trace.keep import Keep, Kept, check_memory, kept
+from gatewise.trace.trace import Trace, made, need_xarray
+from gatewise.weights import from_module
 
 Array = NDArray[Any]
 
@@ -183,7 +185,8 @@ def recording(model: Any, keep: Any = None) -> Iterator[Traces]:
     """Record every LSTM inside a model while it runs as it always does.
 
     Each call of an LSTM is run once more, on the core and in evaluation mode, on what it was given.
-    So in training, with dropout or other regularisers, a trace shows the LSTM without them.
+    So in training, with dropout or other regularisers, a trace shows the LSTM without them. What
+    is in bfloat16 or float16 is run in float32.
 
     Args:
         model: a PyTorch module that holds `torch.nn.LSTM`s or `gatewise.nn.LSTM`s, or is one.
@@ -193,7 +196,11 @@ def recording(model: Any, keep: Any = None) -> Iterator[Traces]:
         The traces, by the name of the LSTM in the model ("" for the model itself).
 
     Raises:
-        ModuleError: there is no LSTM in the model.
+        ModuleError: there is no LSTM in the model, or one cannot be read.
+        ConfigError: an LSTM holds a Python function, or `keep` names what one has not. Within the
+            context, a call raises it where `keep` has steps that its input lacks, or where the
+            trace does not fit into memory.
+        MissingExtraError: xarray is not installed.
 
     >>> import torch
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LSTM(3, 4))
@@ -209,6 +216,14 @@ def recording(model: Any, keep: Any = None) -> Iterator[Traces]:
             f"There is no LSTM in this {type(model).__name__}: expected a PyTorch module that "
             "holds a torch.nn.LSTM or is one."
         )
+    if keep is not None and not isinstance(keep, (str, Keep)) and isinstance(keep, Iterable):
+        keep = Keep(list(keep))
+    need_xarray()
+    for module in found.values():  # now: an error inside of forward would come as a surprise
+        weights = from_module(module, widen=True)
+        check_cell(weights)
+        kept(replace(keep, steps=None) if isinstance(keep, Keep) else keep, weights.config, 0,
+             weights.dtype)  # fmt: skip
     traces = Traces()
 
     def hook(name: str) -> Any:
@@ -218,7 +233,10 @@ def recording(model: Any, keep: Any = None) -> Iterator[Traces]:
             state = given.get("hx")
             if hasattr(x, "batch_sizes"):
                 x, lengths = _padded(x, module.batch_first)
-            trace = record(module, x, state, lengths, keep=keep)
+            if isinstance(state, Iterable):
+                state = tuple(_widened(s) for s in state)
+            weights = from_module(module, widen=True)
+            trace = record(weights, _widened(x), state, lengths, keep=keep)
             traces[name] = trace
             traces.calls.setdefault(name, []).append(trace)
 
@@ -239,9 +257,14 @@ def _is_lstm(module: Any) -> bool:
     )
 
 
+def _widened(value: Any) -> Any:
+    """A tensor of bfloat16, which NumPy lacks, in float32; all else as it is."""
+    return value.float() if str(getattr(value, "dtype", "")) == "torch.bfloat16" else value
+
+
 def _padded(packed: Any, batch_first: bool) -> tuple[Array, Array]:
     """A `PackedSequence` as a padded batch in the caller's order, and its lengths."""
-    data, sizes = packed.data.detach().cpu().numpy(), packed.batch_sizes.numpy()
+    data, sizes = _widened(packed.data).detach().cpu().numpy(), packed.batch_sizes.numpy()
     lengths = (sizes[:, None] > np.arange(sizes[0])).sum(axis=0)
     x = np.zeros((len(sizes), sizes[0], data.shape[1]), data.dtype)
     step, row = np.nonzero(np.arange(len(sizes))[:, None] < lengths)

@@ -95,16 +95,17 @@ class LSTMWeights:
         return hash(self.config)
 
 
-def from_module(module: Any) -> LSTMWeights:
+def from_module(module: Any, *, widen: bool = False) -> LSTMWeights:
     """Read the weights of a `torch.nn.LSTM` or `gatewise.nn.LSTM`, without copying where possible.
 
     Args:
         module: the LSTM itself, not a module that holds one. What it holds besides an LSTM's
             parameters is among the arrays, too.
+        widen: bfloat16, which NumPy lacks, becomes float32. Default: it is refused.
 
     Raises:
         ModuleError: it is something else, or its parameters are not those of an LSTM.
-        DtypeError: a parameter has a dtype that NumPy lacks, such as bfloat16.
+        DtypeError: a parameter has a dtype that NumPy lacks, and `widen` is not set.
 
     >>> import torch
     >>> sorted(from_module(torch.nn.LSTM(3, 4)).arrays)
@@ -114,7 +115,7 @@ def from_module(module: Any) -> LSTMWeights:
     if fault:
         raise ModuleError(fault)
     config = _config(module)
-    arrays = {name: _array(name, value) for name, value in module.state_dict().items()}
+    arrays = {name: _array(name, value, widen) for name, value in module.state_dict().items()}
     for name, shape in expected_shapes(config).items():
         got = arrays[name].shape if name in arrays else "absent"
         if got != shape:
@@ -147,7 +148,9 @@ def _config(module: Any) -> LSTMConfig:
         ) from None
 
 
-def _array(name: str, value: Any) -> NDArray[Any]:
+def _array(name: str, value: Any, widen: bool) -> NDArray[Any]:
+    if widen and str(value.dtype) == "torch.bfloat16":
+        value = value.float()
     try:
         return value.detach().cpu().numpy()
     except NotImplementedError:  # a tensor of the meta device

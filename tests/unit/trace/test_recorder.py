@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from traced_cells import CELLS, lstm_of
 
 from gatewise import reference, runtime, trace
+from gatewise._native import arrays
 from gatewise.errors import ConfigError, ModelFileError, ModuleError, ShapeError
 from gatewise.trace import Edit, Keep, Trace, record, recording, run_on
 from gatewise.weights import from_module
@@ -135,11 +136,23 @@ def test_what_cannot_be_kept_is_refused(keep, fault):
         record(lstm_of(), X, keep=keep)
 
 
-def test_a_trace_that_does_not_fit_is_refused_before_it_runs():
-    x = np.broadcast_to(np.float64(0), (2**34, 4))
-    with pytest.raises(ConfigError, match=r"The trace takes .* GiB: expected at most the"):
-        trace.keep.check_memory(2**60)
-    assert x.nbytes > 2**38
+def test_a_trace_that_does_not_fit_is_refused_before_it_runs(monkeypatch):
+    lstm, x = lstm_of(sizes=(4, 64)), torch.zeros(2000, 8, 4, dtype=torch.float64)
+    kept = record(lstm, x, keep=Keep(["cell_state"], units=range(4)))
+    monkeypatch.setattr("gatewise.trace.keep._free_memory", lambda: 65 << 20)
+    assert record(lstm, x, keep=Keep(["cell_state"], units=range(4))) == kept
+    monkeypatch.setattr(arrays.Network, "forward", lambda *_, **__: pytest.fail("it has run"))
+    fault = r"The trace takes 0\.1 GiB: expected at most the 0\.1 GiB that are free\. Keep less"
+    for call in (record, lambda *a: run_on(*a, Edit("candidate", 0.0)), record_all_by_name):
+        with pytest.raises(ConfigError, match=fault):
+            call(lstm, x)
+    huge = np.broadcast_to(np.float64(0), (2**34, 4))  # a copy of which would not fit
+    with pytest.raises(ConfigError, match=r"The trace takes 512\.0 GiB"):
+        record(lstm, huge)
+
+
+def record_all_by_name(lstm, x):
+    return record(lstm, x, keep=[*NAMES, *(f"{name}_pre" for name in NAMES), "cell_state"])
 
 
 def test_labels():
