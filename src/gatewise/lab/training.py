@@ -293,9 +293,7 @@ def _clip(networks: Networks, limit: float) -> Tensor:
     return norms
 
 
-def losses_of(
-    task: Task, networks: Networks, x: Tensor, target: Tensor, counts: Tensor
-) -> Tensor:
+def losses_of(task: Task, networks: Networks, x: Tensor, target: Tensor, counts: Tensor) -> Tensor:
     """Return [G]: each network's mean loss over the outputs that count."""
     G = len(x)
     h = networks.states(x)
@@ -342,6 +340,11 @@ def judge(
         for g, part in enumerate(parts):
             right[g] += task.correct(output[g, : len(part.x)].numpy(), part).tolist()
     return (losses / weights).tolist(), [float(np.mean(r)) for r in right]
+
+
+def judge_model(task: Task, model: Model, batch: Batch) -> float:
+    """Return the loss of one model."""
+    return judge(task, Networks([model]), [batch])[0][0]
 
 
 def states(model: Model, batch: Batch) -> NDArray[np.floating[Any]]:

@@ -3,8 +3,14 @@
 exact.py          placement, second-derivative: decided by arithmetic
 gradients.py      vanishing
 explosion.py      exploding, relu-sign
+streams.py        output-squash; continual Reber
+signs.py          signed
+gates.py          switch
+drivers.py        correlation
 counting.py       counting
+ranges.py         range
 biases.py         forget-bias
+odyssey.py        odyssey
 common.py         tables and pictures that they share
 """
 
@@ -23,10 +29,24 @@ if TYPE_CHECKING:
 @cache
 def everything() -> Mapping[str, Experiment]:
     """Return every claim and reproduction by its name, in the order of the pages."""
-    from gatewise.lab.claims import biases, counting, exact, explosion, gradients
+    from gatewise.lab.claims import (
+        biases,
+        counting,
+        drivers,
+        exact,
+        explosion,
+        gates,
+        gradients,
+        odyssey,
+        ranges,
+        signs,
+        streams,
+    )
 
     found = (
-        gradients.EXPERIMENT, explosion.EXPLODING, exact.PLACEMENT, counting.EXPERIMENT,
-        exact.SECOND_DERIVATIVE, explosion.RELU_SIGN, biases.EXPERIMENT,
+        gradients.EXPERIMENT, explosion.EXPLODING, streams.OUTPUT_SQUASH, exact.PLACEMENT,
+        signs.EXPERIMENT, gates.EXPERIMENT, drivers.EXPERIMENT, counting.EXPERIMENT,
+        exact.SECOND_DERIVATIVE, ranges.EXPERIMENT, explosion.RELU_SIGN, biases.EXPERIMENT,
+        odyssey.EXPERIMENT, streams.CONTINUAL,
     )  # fmt: skip
     return MappingProxyType({e.name: e for e in found})

@@ -48,7 +48,9 @@ def judge(rows: Sequence[Row]) -> Verdict:
     def verdict() -> Verdict:
         adjusted = statistics.holm({f"{T} {bias}": p for (T, bias), p in tests.items()})
         for line in table:
-            line["p against 1 (log-rank, Holm)"] = adjusted.get(f"{line['T']} {line['forget bias']}")
+            line["p against 1 (log-rank, Holm)"] = adjusted.get(
+                f"{line['T']} {line['forget bias']}"
+            )
         sooner, later = [], []
         for T, other in tests:
             if adjusted[f"{T} {other}"] >= 0.05:
@@ -92,7 +94,10 @@ def draw(rows: Sequence[Row]) -> Any:
             ends = np.sort([r.result["sequences"] if r.result["solved"] else np.inf for r in own])
             share = np.arange(1, len(ends) + 1) / len(ends)
             axis.step(
-                ends[np.isfinite(ends)], share[np.isfinite(ends)], where="post", label=str(bias),
+                ends[np.isfinite(ends)],
+                share[np.isfinite(ends)],
+                where="post",
+                label=str(bias),
                 color=colour,
             )
         axis.set_xscale("log")

@@ -61,7 +61,9 @@ def _norms(model: Model, x: Any) -> Any:
     else:
         with torch.no_grad():
             own = [core.weight_ih_l0, core.weight_hh_l0, core.bias_ih_l0 + core.bias_hh_l0]
-        found = reference.rnn_backward(reference.rnn_forward(x, *(p.detach().numpy() for p in own)), dy)
+        found = reference.rnn_backward(
+            reference.rnn_forward(x, *(p.detach().numpy() for p in own)), dy
+        )
     return np.linalg.norm(found, axis=2).mean(axis=1)
 
 
@@ -149,7 +151,9 @@ def judge(rows: Sequence[Row]) -> Verdict:
 
 def _contrast(rows: Sequence[Row]) -> str:
     """What is left of the gradient, with and without tanh."""
-    free = median(of_arm(rows, task="adding", forget_bias=5, candidate="identity"), "before", "kept")
+    free = median(
+        of_arm(rows, task="adding", forget_bias=5, candidate="identity"), "before", "kept"
+    )
     rnn = median(of_arm(rows, task="adding", network=_RNN), "before", "kept")
     return (
         f"On adding, {_LAG} steps back, a cell without tanh in the candidate and a forget bias of "

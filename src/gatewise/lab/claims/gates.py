@@ -1,0 +1,159 @@
+"""Is a sigmoid gate a switch? What else can gate, and what a gate does with a sign."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from gatewise.cell import Activation, Cell, Site
+from gatewise.lab import statistics
+from gatewise.lab.claims.common import BLUE, GREY, dots, judged, median, share, success
+from gatewise.lab.claims.common import values_of
+from gatewise.lab.design import Config, Experiment, Plan, Verdict, of_arm
+from gatewise.lab.store import Row
+from gatewise.lab.tasks import Adding, EmbeddedReber
+from gatewise.lab.training import Model, Recipe, train
+
+GATES: Final = ("input_gate", "forget_gate", "output_gate")
+SOFTSIGN: Final = Activation("softsign", scale=0.5, shift=0.5)
+KINDS: Final[dict[str, dict[str, Site]]] = {
+    "sigmoid": {},
+    "hard_sigmoid": dict.fromkeys(GATES, "hard_sigmoid"),
+    "softsign in [0, 1]": dict.fromkeys(GATES, SOFTSIGN),
+    "tanh in [0, 1]": dict.fromkeys(GATES, Activation("tanh", scale=0.5, slope=0.5, shift=0.5)),
+    "tanh": dict.fromkeys(GATES, "tanh"),
+    "tanh, f alone": {"forget_gate": "tanh"},
+    "tanh, i and o": {"input_gate": "tanh", "output_gate": "tanh"},
+}
+"""What gates with what; "tanh in [0, 1]" is (tanh(x/2) + 1)/2, the sigmoid by another name."""
+
+CANDIDATES: Final = ("tanh", "sigmoid")
+TASKS: Final = ("adding", "reber")
+
+
+def measure(config: Config, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Train; then how often gates stand near an end, and how often one is negative."""
+    cell = Cell(candidate=config["candidate"], **KINDS[config["gates"]])
+    recipe = Recipe(
+        cell=cell, longest=40, steps=config["steps"], enough=0.99, check_every=50,
+        learning_rate=config.get("learning_rate", 5e-3),
+    )  # fmt: skip
+    if config["task"] == "adding":
+        task: Any = Adding(40)
+        recipe = replace(recipe, forget_bias="chrono", batch_size=50)
+    else:
+        task = EmbeddedReber()
+        recipe = replace(recipe, hidden_size=10, batch_size=10)
+    return [
+        outcome.as_dict() | (_ends(task, model, seed) if outcome.finite else {})
+        for seed, (model, outcome) in zip(seeds, train(task, recipe, seeds), strict=True)
+    ]
+
+
+def _ends(task: Any, model: Model, seed: int) -> dict[str, float]:
+    """Share of gate values below .1 and above .9, in all and gate by gate; share below 0."""
+    from gatewise import trace
+
+    batch = task.batch(np.random.default_rng(30_000 + seed), 64)
+    inside = np.arange(len(batch.x))[:, None] < batch.lengths
+    found = trace.record(model.core, torch.from_numpy(batch.x), keep=list(GATES)).data
+    values = {gate: found[gate].values[-1, 0][inside] for gate in GATES}
+    ends = {gate: float(((v < 0.1) | (v > 0.9)).mean()) for gate, v in values.items()}
+    return {
+        **{f"{gate}_at_an_end": end for gate, end in ends.items()},
+        "at_an_end": float(np.mean(list(ends.values()))),
+        "negative": float(np.mean([(v < 0).mean() for v in values.values()])),
+    }
+
+
+def judge(rows: Sequence[Row]) -> Verdict:
+    """Supported if trained sigmoid gates are at an end most of the time, on every task."""
+    table = []
+    for task in TASKS:
+        for gates in KINDS:
+            for candidate in CANDIDATES:
+                own = of_arm(rows, task=task, gates=gates, candidate=candidate)
+                if own:
+                    table.append({
+                        "task": task, "gates": gates, "candidate": candidate,
+                        "rate": own[0].config.get("learning_rate"), **success(own),
+                        "gates at an end": median(own, "at_an_end"),
+                        "of f": median(own, "forget_gate_at_an_end"),
+                        "below 0": median(own, "negative"),
+                    })  # fmt: skip
+
+    def verdict() -> Verdict:
+        ends, told = [], []
+        for task in TASKS:
+            own = of_arm(rows, task=task, gates="sigmoid", candidate="tanh")
+            values = [v for v in values_of(own, "at_an_end") if v is not None]
+            found = statistics.difference(values, [0.0] * len(values))
+            ends.append(found)
+            told.append(f"{task} {share(found.value)} [{share(found.low)}, {share(found.high)}]")
+        sentence = (
+            "Sigmoid gates of trained cells stand below .1 or above .9 for this share of steps: "
+            + ", ".join(told)
+            + f". {_others(rows)}"
+        )
+        if all(e.low > 0.5 for e in ends):
+            return Verdict("supported", sentence, table)
+        if all(e.high < 0.5 for e in ends):
+            return Verdict("contradicted", sentence, table)
+        return Verdict("depends", sentence, table, on="the task")
+
+    return judged(rows, EXPERIMENT.arms(), verdict, table)
+
+
+def _others(rows: Sequence[Row]) -> str:
+    """Who solves the tasks with other gates."""
+    found = []
+    for gates in KINDS:
+        solved = [
+            share(float(np.mean(values_of(of_arm(rows, task=t, gates=gates, candidate="tanh"),
+                                          "solved"))))
+            for t in TASKS
+        ]  # fmt: skip
+        found.append(f"{gates} {' and '.join(solved)}")
+    return f"Seeds that solve {' and '.join(TASKS)}: {'; '.join(found)}."
+
+
+def draw(rows: Sequence[Row]) -> Any:
+    """Share of steps at which gates are nearly open or shut."""
+    arms, colours = {}, {}
+    for task in TASKS:
+        for gates in KINDS:
+            own = of_arm(rows, task=task, gates=gates, candidate="tanh")
+            arms[f"{task}, {gates}"] = values_of(own, "at_an_end")
+            colours[f"{task}, {gates}"] = BLUE if gates == "sigmoid" else GREY
+    label = "share of gate values below .1 or above .9, after training"
+    return dots(arms, label, line=0.5, colours=colours)
+
+
+def score(result: dict[str, Any]) -> float:
+    """Sequences seen until the task is solved."""
+    return float(result["sequences"]) + (0 if result["finite"] else 1e9)
+
+
+EXPERIMENT = Experiment(
+    name="switch",
+    claim="The sigmoid is a switch; tanh is for subtle differences.",
+    hypothesis="A convention: tanh(x) = 2σ(2x) − 1. [0, 1] matters most for f.",
+    factors={"task": TASKS, "gates": list(KINDS), "candidate": CANDIDATES},
+    measure=measure,
+    judge=judge,
+    draw=draw,
+    grid={"learning_rate": [0.003, 0.01, 0.03]},
+    score=score,
+    plans={"quick": Plan(3, 1.5, {"steps": 200}), "full": Plan(30, 20, {"steps": 1200}, tune=3)},
+    metric="share of steps at which a trained gate is below .1 or above .9; success",
+    statistic="mean over seeds with BCa interval; Wilson",
+    margin="half of the steps",
+    literature=(
+        "Karpathy, Johnson & Fei-Fei 2015 plot how often gates saturate; Farzad, Mashayekhi & "
+        "Hassanpour 2019 vary the gates' function, not tanh."
+    ),
+)

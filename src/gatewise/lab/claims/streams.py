@@ -1,0 +1,216 @@
+"""The second tanh where the state could grow: the continual embedded Reber grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from gatewise.cell import Cell
+from gatewise.lab import statistics
+from gatewise.lab.claims.common import BLUE, GREY, ORANGE, dots, interval, judged, median, share
+from gatewise.lab.claims.common import values_of
+from gatewise.lab.design import Config, Experiment, Plan, Verdict, of_arm, paired
+from gatewise.lab.store import Row
+from gatewise.lab.tasks import EmbeddedReber
+from gatewise.lab.training import Model, Recipe, largest_state, train
+
+OUTPUTS: Final[dict[str, dict[str, Any]]] = {
+    "tanh": {},
+    "identity": {"cell_output": "identity"},
+    "layer norm": {"cell_output": "identity", "layer_norm": True},
+    "softsign": {"cell_output": "softsign"},
+}
+FORGETS: Final[dict[str, dict[str, Any]]] = {
+    "sigmoid": {},
+    "none": {"forget_gate": "one"},
+    "coupled": {"coupled": True},
+}
+LEARNT: Final = 60
+"""Symbols of the streams that are learnt."""
+
+
+def measure(config: Config, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Train on short streams; then how long streams go without an error, and how far c grows."""
+    cell = Cell(**OUTPUTS[config["cell_output"]], **FORGETS[config["forget"]])
+    recipe = Recipe(
+        cell=cell, hidden_size=12, learning_rate=config.get("learning_rate", 0.01),
+        schedule="one-cycle", steps=config["steps"], batch_size=10, check_every=config["steps"],
+        enough=2.0, test=64,
+    )  # fmt: skip
+    return [
+        outcome.as_dict() | followed(model, seed, config["long"])
+        for seed, (model, outcome) in zip(
+            seeds, train(EmbeddedReber(LEARNT), recipe, seeds), strict=True
+        )
+    ]
+
+
+def followed(model: Model, seed: int, long: int) -> dict[str, Any]:
+    """How a network does on ten streams of `long` symbols.
+
+    Returns:
+        perfect: streams without an error; errors: per thousand symbols; first_error: median step
+        (`long` where there is none); c_early, c_late: max |c| over the learnt length and over all.
+    """
+    task = EmbeddedReber(long)
+    batch = task.batch(np.random.default_rng(40_000 + seed), 10)
+    with torch.no_grad():
+        output = model(torch.from_numpy(batch.x)).numpy()
+    wrong = ~task.legal(output, batch)
+    firsts = np.where(wrong.any(axis=0), wrong.argmax(axis=0), long)
+    early = task.batch(np.random.default_rng(40_000 + seed), 10)
+    early = type(early)(early.x[:LEARNT], early.target[:LEARNT], early.counts[:LEARNT],
+                        np.full(10, LEARNT))  # fmt: skip
+    return {
+        "perfect": int((~wrong.any(axis=0)).sum()),
+        "errors": float(1000 * wrong.mean()),
+        "first_error": float(np.median(firsts)),
+        "c_early": largest_state(model, early),
+        "c_late": largest_state(model, batch),
+    }
+
+
+def judge(rows: Sequence[Row]) -> Verdict:
+    """Supported if tanh makes fewer errors than the identity under every forget gate."""
+    table = []
+    for forget in FORGETS:
+        for output in OUTPUTS:
+            own = of_arm(rows, forget=forget, cell_output=output)
+            table += [_line(own, forget, output)] if own else []
+
+    def verdict() -> Verdict:
+        effects = {}
+        for forget in FORGETS:
+            a, b = paired(
+                *(of_arm(rows, forget=forget, cell_output=o) for o in ("identity", "tanh"))
+            )
+            effects[forget] = statistics.difference(*(values_of(own, "errors") for own in (a, b)))
+        adjusted = statistics.holm({k: e.p for k, e in effects.items()})
+        better = [k for k, e in effects.items() if adjusted[k] < 0.05 and e.value > 0]
+        told = "Errors per 1,000 symbols without ψ, less those with tanh: " + "; ".join(
+            f"forget gate {k} {interval(e, '+.1f')} (p = {adjusted[k]:.2g})"
+            for k, e in effects.items()
+        )
+        told += ". " + _growth(rows)
+        if len(better) == len(FORGETS):
+            return Verdict("supported", told, table)
+        if not better:
+            return Verdict("contradicted", told, table)
+        return Verdict("depends", told, table, on=f"the forget gate: {' and '.join(better)}")
+
+    return judged(rows, OUTPUT_SQUASH.arms(), verdict, table)
+
+
+def _growth(rows: Sequence[Row]) -> str:
+    found = [
+        f"{forget} {median(of_arm(rows, forget=forget, cell_output='tanh'), 'c_late') or 0:.3g}"
+        for forget in FORGETS
+    ]
+    return f"With tanh, max |c| over the long streams is, by forget gate: {', '.join(found)}."
+
+
+def _line(own: Sequence[Row], forget: str, output: str) -> dict[str, Any]:
+    perfect = statistics.proportion(sum(r.result["perfect"] == 10 for r in own), len(own))
+    return {
+        "forget gate": forget, "cell output": output, "seeds": len(own),
+        "rate": own[0].config.get("learning_rate"),
+        "all streams perfect": perfect.value, "low": perfect.low, "high": perfect.high,
+        "errors per 1,000": median(own, "errors"), "first error": median(own, "first_error"),
+        f"max |c| in {LEARNT}": median(own, "c_early"), "max |c| in all": median(own, "c_late"),
+    }  # fmt: skip
+
+
+def draw(rows: Sequence[Row]) -> Any:
+    """Errors of each network on long streams."""
+    arms, colours = {}, {}
+    for forget in FORGETS:
+        for output in OUTPUTS:
+            own = of_arm(rows, forget=forget, cell_output=output)
+            name = f"forget {forget}, ψ {output}"
+            arms[name] = [max(v, 0.05) for v in values_of(own, "errors")]
+            colours[name] = {"tanh": BLUE, "identity": ORANGE}.get(output, GREY)
+    label = "errors per 1,000 symbols of long streams (0.05: none)"
+    return dots(arms, label, log=True, colours=colours)
+
+
+def score(result: dict[str, Any]) -> float:
+    """Errors on long streams of tuning seeds."""
+    return float(result["errors"])
+
+
+OUTPUT_SQUASH = Experiment(
+    name="output-squash",
+    claim="The second tanh, on the cell state, stabilises the cell.",
+    hypothesis="Depends: it matters where c is unbounded; without a forget gate it saturates.",
+    factors={"forget": list(FORGETS), "cell_output": list(OUTPUTS)},
+    measure=measure,
+    judge=judge,
+    draw=draw,
+    grid={"learning_rate": [0.003, 0.01, 0.03]},
+    score=score,
+    plans={
+        "quick": Plan(3, 1, {"steps": 300, "long": 1000}),
+        "full": Plan(30, 15, {"steps": 1500, "long": 5000}, tune=3),
+    },
+    metric="errors per 1,000 symbols on streams of 5,000 symbols; perfect streams; max |c|",
+    statistic="paired permutation test, Holm over the three forget gates; BCa bootstrap",
+    literature=(
+        "Gers, Schmidhuber & Cummins 2000: without forget gates the state grows, and the derivative "
+        "of the output squash vanishes. Greff et al. 2017: without the output activation results are "
+        "significantly worse; Gers, Schraudolph & Schmidhuber 2002 left it out without harm."
+    ),
+)
+
+
+def judge_continual(rows: Sequence[Row]) -> Verdict:
+    """Reproduced if forget gates have more perfect networks than none, p < .01."""
+    table = [
+        {"published": "Gers 2000: perfect networks with forget gates 18 % (62 % with decay), 0 % "
+         "without"} | _line(own, forget, "tanh")
+        for forget in ("sigmoid", "none") if (own := of_arm(rows, forget=forget))
+    ]  # fmt: skip
+
+    def verdict() -> Verdict:
+        a, b = paired(of_arm(rows, forget="sigmoid"), of_arm(rows, forget="none"))
+        counts = [[r.result["perfect"] == 10 for r in own] for own in (a, b)]
+        found = statistics.paired_success(*counts)
+        errors = statistics.difference(*(values_of(own, "errors") for own in (b, a)))
+        told = (
+            f"All ten streams perfect: {share(float(np.mean(counts[0])))} with forget gates, "
+            f"{share(float(np.mean(counts[1])))} without (McNemar p = {found.p:.2g}); errors per "
+            f"1,000 symbols fewer by {interval(errors, '.1f')} (p = {errors.p:.2g})."
+        )
+        good = found.p < 0.01 and found.value > 0
+        return Verdict("reproduced" if good else "not reproduced", told, table)
+
+    return judged(rows, CONTINUAL.arms(), verdict, table)
+
+
+CONTINUAL = Experiment(
+    name="continual-reber",
+    claim="Learning to forget: on the continual embedded Reber grammar, forget gates are needed.",
+    hypothesis="Forget gates beat none with p < .01.",
+    factors={"forget": ["sigmoid", "none"]},
+    controls=[],
+    measure=lambda config, seeds: measure(config | {"cell_output": "tanh"}, seeds),
+    judge=judge_continual,
+    draw=lambda rows: dots(
+        {
+            f: [max(v, 0.05) for v in values_of(of_arm(rows, forget=f), "errors")]
+            for f in ("sigmoid", "none")
+        },
+        "errors per 1,000 symbols of streams of 10,000 (0.05: none)",
+        log=True,
+    ),  # fmt: skip
+    plans={
+        "quick": Plan(3, 1, {"steps": 600, "long": 2000}),
+        "full": Plan(30, 6, {"steps": 4000, "long": 10_000}),
+    },
+    metric="networks with ten perfect streams of 10,000 symbols",
+    statistic="McNemar's exact test",
+    literature="Gers, Schmidhuber & Cummins 2000: 100 networks, streams of 100,000 symbols.",
+    kind="reproduction",
+)
