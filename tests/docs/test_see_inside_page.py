@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gatewise import trace
+from gatewise.trace.inspection import PICTURES
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tutorial" / "see-inside.md"
 IMAGES = ROOT / "docs" / "images"
@@ -44,3 +47,11 @@ def test_the_page_shows_all_of_them_and_its_links_lead_somewhere(script):
         assert f"(../images/see-inside/{name})" in page
     for target in re.findall(r"\]\(([^)#]+)\)", page):
         assert (PAGE.parent / target).exists()
+
+
+def test_the_page_names_every_picture_that_inspect_draws():
+    last = PAGE.read_text().split("## On the command line")[1]
+    assert f"{('no', 'one', 'two', 'three', 'four', 'five', 'six')[len(PICTURES)]} pictures" in last
+    named = re.findall(r"^- the (?:five )?(\w+):.*`(plot_\w+)`", last, re.MULTILINE)
+    assert [name for name, _ in named] == list(PICTURES)
+    assert all(callable(getattr(trace, function)) for _, function in named)

@@ -13,7 +13,10 @@
     measures.py   numbers on a trace: saturation, memory, rank, similar states
     sentences.py  findings: the same in plain words
     plots.py, charts.py   pictures
-    given.py, running.py  what a caller hands over; one layer and direction on the core
+    inspection.py, report.py  all of that for one LSTM and input; the same as a page
+    notebook.py   a trace as a notebook shows it
+    given.py, running.py, deferred.py  what a caller hands over; one layer and direction on the
+                  core; variables that are read when somebody looks at them
 
 NumPy, xarray, matplotlib and the native core; never torch (modules are read through
 `gatewise.weights`).
