@@ -35,7 +35,7 @@ def folder(tmp_path, monkeypatch):
 def test_a_model_file(folder, capsys):
     assert run(["inspect", "model.safetensors", "data.csv"]) == 0
     said = capsys.readouterr().out
-    assert "Layer 1: Unit 3 never forgets: f > .99 at all 91 steps." in said
+    assert "Layer 1: Unit 3 never forgets: f > .99 at all 91 steps, and" in said
     page = (folder / "inspect.html").read_text()
     assert page.count("<svg") == 6
     assert "Unit 3 never forgets" in page

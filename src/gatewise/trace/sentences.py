@@ -12,13 +12,26 @@ from typing import Any, Final
 
 import numpy as np
 
-from gatewise.trace.measures import effective_rank, half_life, operating, variable
+from gatewise.trace.measures import effective_rank, half_life, kept_share, operating, variable
 from gatewise.trace.trace import Trace
 
 _FEW: Final = 20
 """Steps below which nothing is said of a unit."""
 
-_BOUND: Final = {"stuck": 0.01, "dead": 1e-3, "shut": 0.01}
+_AT_REST: Final = 1e-3
+"""A cell state whose swing is below this share of the layer's largest swing stands still."""
+
+_AT_REST_BETWEEN: Final = (1e-6, 1e-3)
+"""Least and largest value of that bound: a smaller swing is rounding, a larger one is seen in h."""
+
+_ENDS: Final = (
+    ("forget_gate", "f", ">", 0.99, "keeps", "never forgets", "never forget"),
+    ("forget_gate", "f", "<", 0.01, "forgets", "forgets at once", "forget at once"),
+    ("input_gate", "i", "<", 0.01, "stuck", "writes nothing", "write nothing"),
+    ("output_gate", "o", "<", 0.01, "stuck", "puts out nothing", "put out nothing"),
+)
+"""Gate, its letter, the end at which it stands at all steps, the kind, and what its units do."""
+
 _LISTED: Final = 8
 
 
@@ -31,7 +44,10 @@ class Finding:
         sentence: in plain words.
         layer, direction: where.
         units: which hidden units; empty where it is about all.
-        value: the number in the sentence.
+        value: of "dead" the largest swing of these cell states; of "keeps", "forgets" and "stuck"
+            how many units it is; of "flat" the share of the inputs of ψ; of "rank" the effective
+            rank; of "memory" the median half-life, or the steps where they are too few; of "not
+            finite" how many steps.
         warning: whether it may be a fault, or is just so.
     """
 
@@ -61,7 +77,7 @@ def findings(trace: Trace) -> list[Finding]:
     ...     lstm.bias_ih_l0[3:6] = torch.tensor([0.0, 9.0, 0.0])  # unit 1 never forgets
     >>> found = findings(record(lstm, torch.randn(50, 1, 1)))
     >>> [f.sentence for f in found if f.kind == "keeps"]
-    ['Unit 1 never forgets: f > .99 at all 50 steps.']
+    ['Unit 1 never forgets: f > .99 at all 50 steps, and their product is above 1/2.']
     """
     found: list[Finding] = []
     sizes = trace.data.sizes
@@ -91,63 +107,54 @@ def _of_one(trace: Trace, layer: int, direction: int) -> list[Finding]:
                 "memory", f"{where}{steps} steps are too few to say anything of.", **at, value=steps
             )
         ]
-    found = _units_at_rest(trace, data, steps, where, at)
-    found += _gates_at_an_end(trace, data, steps, where, at)
+    found = _units_at_rest(data, steps, where, at)
+    kept = kept_share(trace).isel(layer=layer, direction=direction).values
+    found += _gates_at_an_end(trace, data, kept, steps, where, at)
     found += _shares(trace, layer, direction, where, at)
     return found
 
 
-def _units_at_rest(trace: Trace, data: Any, steps: int, where: str, at: Any) -> list[Finding]:
-    """Units whose state never moves."""
-    found = []
+def _units_at_rest(data: Any, steps: int, where: str, at: Any) -> list[Finding]:
+    """Units whose cell state never moves."""
     c = data["cell_state"].values.astype(np.float64)
     swing = np.nanmax(c, axis=(0, 1)) - np.nanmin(c, axis=(0, 1))
-    typical = np.median(swing)
-    dead = np.flatnonzero(swing <= _BOUND["dead"] * max(typical, 1e-12))
-    if len(dead) and typical > 0:
-        found.append(
-            Finding(
-                "dead",
-                f"{where}{_named(dead)} {_do(dead, 'does', 'do')} nothing: c moves by less than a "
-                f"thousandth of the median unit's over {steps} steps.",
-                **at,
-                units=_ints(dead),
-                value=float(swing[dead].max()),
-                warning=True,
-            )
-        )
-    return found
+    bound = np.clip(_AT_REST * swing.max(), *_AT_REST_BETWEEN)
+    dead = np.flatnonzero(swing <= bound)
+    if not len(dead):
+        return []
+    most = float(swing[dead].max())
+    subject = f"The cell state{_do(dead, '', 's')} of {_named(dead).lower()}"
+    told = f"{subject} {_do(dead, 'does', 'do')} not move: by {most:.2g} at most in {steps} steps."
+    return [
+        Finding("dead", f"{where}{told}", **at, units=_ints(dead), value=most, warning=True)
+    ]  # fmt: skip
 
 
-def _gates_at_an_end(trace: Trace, data: Any, steps: int, where: str, at: Any) -> list[Finding]:
+def _gates_at_an_end(
+    trace: Trace, data: Any, kept: Any, steps: int, where: str, at: Any
+) -> list[Finding]:
     """Gates that stand at one end at all steps."""
     found = []
-    words = {
-        ("forget_gate", 1): ("keeps", "never forgets", "never forget", "f > .99"),
-        ("forget_gate", 0): ("forgets", "forgets at once", "forget at once", "f < .01"),
-        ("input_gate", 0): ("stuck", "writes nothing", "write nothing", "i < .01"),
-        ("output_gate", 0): ("stuck", "puts out nothing", "put out nothing", "o < .01"),
-    }
-    for (gate, end), (kind, one, many, what) in words.items():
+    for gate, letter, sign, bound, kind, one, many in _ENDS:
         activation = trace.cell.activation(gate)
         if activation.range != (0.0, 1.0) or (trace.cell.coupled and gate == "forget_gate"):
             continue
         values = data[gate].values
-        flat = np.nan_to_num(values, nan=float(end))
-        stands = (flat > 0.99) if end else (flat < 0.01)
-        units = np.flatnonzero(stands.all(axis=(0, 1)))
-        if not len(units):
-            continue
-        found.append(
-            Finding(
-                kind,
-                f"{where}{_named(units)} {_do(units, one, many)}: {what} at all {steps} steps.",
-                **at,
-                units=_ints(units),
-                value=float(len(units)),
-                warning=kind == "stuck",
-            )
-        )
+        beyond = values > bound if sign == ">" else values < bound
+        stands = (beyond | np.isnan(values)).all(axis=(0, 1))
+        told = f"{letter} {sign} {f'{bound:g}'.lstrip('0')} at all {steps} steps"
+        if kind == "keeps":  # many steps of .99 forget, too
+            stands &= (np.nanprod(kept.astype(np.float64), axis=0) > 0.5).all(axis=0)
+            told += ", and their product is above 1/2"
+        units = np.flatnonzero(stands)
+        if len(units):
+            sentence = f"{where}{_named(units)} {_do(units, one, many)}: {told}."
+            found.append(
+                Finding(
+                    kind, sentence, **at,
+                    units=_ints(units), value=float(len(units)), warning=kind == "stuck",
+                )
+            )  # fmt: skip
     return found
 
 
@@ -166,18 +173,17 @@ def _shares(trace: Trace, layer: int, direction: int, where: str, at: Any) -> li
                     value=share,
                 )
             )
-    if not trace.cell.coupled or "forget_gate" in trace.data:
-        life = half_life(trace)[layer, direction].values
-        low, middle, high = np.quantile(np.minimum(life, 1e9), [0.1, 0.5, 0.9])
-        found.append(
-            Finding(
-                "memory",
-                f"{where}Half of a cell state is forgotten after {_steps(middle)} steps in the "
-                f"median unit ({_steps(low)} to {_steps(high)} in 80 % of them).",
-                **at,
-                value=float(middle),
-            )
+    life = half_life(trace)[layer, direction].values
+    low, middle, high = np.quantile(np.minimum(life, 1e9), [0.1, 0.5, 0.9])
+    found.append(
+        Finding(
+            "memory",
+            f"{where}Half of a cell state is forgotten after {_steps(middle)} steps in the "
+            f"median unit ({_steps(low)} to {_steps(high)} in 80 % of them).",
+            **at,
+            value=float(middle),
         )
+    )
     rank, H = float(effective_rank(trace)[layer, direction]), trace.data.sizes["hidden"]
     found.append(
         Finding(

@@ -5,7 +5,9 @@ import pytest
 import torch
 from traced_cells import CELLS, lstm_of
 
+from gatewise.nn import LSTM
 from gatewise.trace import (
+    Trace,
     effective_rank,
     findings,
     half_life,
@@ -49,13 +51,84 @@ def test_planted_faults_are_found():
     assert ("dead", (5,)) in kinds(planted(a=(2, 5, 0.0)))
 
 
-def test_nobody_is_accused_where_nothing_is_planted():
-    accused = 0
+def test_units_that_all_stand_still_are_told_of():
+    lstm = torch.nn.LSTM(4, 3, dtype=torch.float64)
+    for parameter in lstm.parameters():
+        torch.nn.init.zeros_(parameter)
+    found = findings(record(lstm, X))[0]
+    assert found.units == (0, 1, 2)
+    assert found.sentence == (
+        "The cell states of units 0, 1 and 2 do not move: by 0 at most in 400 steps."
+    )
+    assert found.value == 0
+
+
+def with_swings(*swings):
+    trace = record(lstm_of(sizes=(4, len(swings))), X)
+    c = np.linspace(0, 1, 400).reshape(200, 2, 1) * np.array(swings)
+    return Trace(trace.data.assign(cell_state=(trace.data["cell_state"].dims, c[None, None])),
+                 trace.cell)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("swings", "still"),
+    [
+        ([1.0, 0.5, 1e-4], (2,)),
+        ([1000.0, 0.5, 0.01], ()),  # little beside the largest, and seen in h all the same
+        ([1e-4, 2e-4, 1.5e-4], ()),  # a small network
+        ([0.0, 1.0, 0.0], (0, 2)),  # most
+        ([1e-8, 0.0, 3e-8], (0, 1, 2)),  # all, but for rounding
+    ],
+)
+def test_who_stands_still_is_told_by_the_largest_swing_and_by_what_is_seen_in_h(swings, still):
+    found = [f for f in findings(with_swings(*swings)) if f.kind == "dead"]
+    assert tuple(u for f in found for u in f.units) == still
+
+
+def test_many_steps_that_forget_little_forget():
+    lstm = planted(a=(1, 2, np.log(0.992 / 0.008)))  # f = .992: half is left after 86 steps
+    assert ("keeps", (2,)) in kinds(lstm, X[:60])
+    assert ("keeps", (2,)) not in kinds(lstm)
+
+
+def at_the_bounds(trace):
+    """How often gates stand where a finding begins, though no unit stays there."""
+    gates = np.stack([trace.data[f"{g}_gate"].values for g in ("input", "forget", "output")])
+    return ((gates > 0.99) | (gates < 0.01)).mean()
+
+
+@pytest.mark.parametrize(("scale", "reach"), [(1, 0.0), (8, 0.05), (12, 0.2)])
+def test_nobody_is_accused_where_nothing_is_planted(scale, reach):
+    accused, reached = 0, []
     for seed in range(50):
         torch.manual_seed(seed)
         lstm = torch.nn.LSTM(4, 24)
-        accused += any(f.warning or f.units for f in findings(record(lstm, X.float())))
+        with torch.no_grad():
+            for p in lstm.parameters():
+                p.mul_(scale)
+        trace = record(lstm, X.float())
+        accused += any(f.warning or f.units for f in findings(trace))
+        reached.append(at_the_bounds(trace))
     assert accused <= 2  # 5 %
+    assert np.mean(reached) >= reach
+
+
+def test_no_trained_network_is_accused():
+    x = X.float()
+    target = x[..., :1].roll(2, 0) * x[..., 1:2]  # which takes memory and a product
+    for seed in range(6):
+        torch.manual_seed(seed)
+        lstm, head = LSTM(4, 16), torch.nn.Linear(16, 1)
+        optimiser = torch.optim.Adam([*lstm.parameters(), *head.parameters()], 0.02)
+        for _ in range(80):
+            optimiser.zero_grad()
+            loss = ((head(lstm(x)[0]) - target) ** 2).mean()
+            loss.backward()
+            optimiser.step()
+        assert loss < 0.1 * target.var()  # it has learnt
+        trace = record(lstm, x)
+        assert at_the_bounds(trace) > 0.01
+        assert not [f for f in findings(trace) if f.warning or f.units]
 
 
 def test_few_steps_say_nothing():
