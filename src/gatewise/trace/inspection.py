@@ -26,6 +26,8 @@ PICTURES: Final = ("gates", "attention", "sites", "memory", "saturation", "gradi
 """What can be drawn of an inspection, in the order of the page."""
 
 _DRAWN_STEPS: Final = 400
+_LINKED_INPUTS: Final = 20
+"""So many inputs are listed with the units that they move."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,7 @@ class Inspection:
         tiles: name, value and remark of the numbers to see first.
         pictures: those that were wanted.
         links: name of each input, and the units of the first layer that it moves most.
+        links_note: what `links` leaves out, or "".
     """
 
     trace: Trace
@@ -45,6 +48,7 @@ class Inspection:
     tiles: list[tuple[str, str, str]]
     pictures: list[Picture]
     links: list[dict[str, str]]
+    links_note: str = ""
 
 
 def inspection(
@@ -77,13 +81,9 @@ def inspection(
     if any(weights_of(lstm).config.zoneout):  # with it gradients are not taken apart
         pictures = [name for name in pictures if name != "gradient"]
     views = _views(lstm, x, trace)
-    return Inspection(
-        trace,
-        findings(trace),
-        _tiles(trace),
-        [picture(views[name][0](), name, views[name][1]) for name in pictures],
-        _links(lstm, x, trace, inputs),
-    )
+    drawn = [picture(views[name][0](), name, views[name][1]) for name in pictures]
+    links, note = _links(lstm, x, trace, inputs)
+    return Inspection(trace, findings(trace), _tiles(trace), drawn, links, note)
 
 
 def _views(lstm: Any, x: Any, trace: Trace) -> dict[str, tuple[Callable[[], Any], str]]:
@@ -152,17 +152,25 @@ def _flow_of_last(lstm: Any, x: Any) -> Any:
     return gradient_flow(lstm, x, dy)
 
 
-def _links(lstm: Any, x: Any, trace: Trace, inputs: Sequence[str] | None) -> list[dict[str, str]]:
-    """For each input the units of the first layer that it moves most."""
+def _links(
+    lstm: Any, x: Any, trace: Trace, inputs: Sequence[str] | None
+) -> tuple[list[dict[str, str]], str]:
+    """For each input the units of the first layer that it moves most, and what is left out."""
+    spread = trace.data["cell_state"].values[0, 0].std(axis=(0, 1))
+    (moving,) = np.nonzero(spread > 0)
+    if not len(moving):
+        return [], "No cell state of the first layer moves, so there is nothing to compare with."
     found = influence(lstm, x, inputs=inputs)
-    spread = trace.data["cell_state"].values[0, 0].std(axis=(0, 1)) + 1e-12
     rows = []
-    for k, name in enumerate(found["input"].values):
-        share = found.values[k] / spread
+    for k, name in enumerate(found["input"].values[:_LINKED_INPUTS]):
+        share = found.values[k, moving] / spread[moving]
         order = np.argsort(-np.abs(share))[:3]
-        moved = [f"unit {u} {'up' if share[u] > 0 else 'down'} ({share[u]:+.2f})" for u in order]
+        moved = [
+            f"unit {moving[u]} {'up' if share[u] > 0 else 'down'} ({share[u]:+.2f})" for u in order
+        ]
         rows.append({"name": str(name), "units": ", ".join(moved)})
-    return rows[:20]
+    whole = found.sizes["input"]
+    return rows, f"The first {len(rows)} of {whole} inputs." if len(rows) < whole else ""
 
 
 def _tiles(trace: Trace) -> list[tuple[str, str, str]]:
