@@ -7,7 +7,11 @@ from typer.testing import CliRunner
 
 from gatewise.cli.main import app
 
-COMMANDS = ((), ("forecast",), ("backtest",), ("tune",), ("inspect",), ("bench",), ("export",))
+COMMANDS = (
+    (), ("forecast",), ("backtest",), ("tune",), ("inspect",), ("lab",), ("lab", "list"),
+    ("lab", "run"), ("lab", "show"), ("lab", "report"), ("lab", "reproduce"), ("lab", "import"),
+    ("lab", "export"), ("bench",), ("export",),
+)  # fmt: skip
 PAGE = Path(__file__).parent / "cli.md"
 
 HEADER = """# The command line

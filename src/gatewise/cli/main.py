@@ -13,6 +13,7 @@ from gatewise.cli.bench import bench
 from gatewise.cli.export import export
 from gatewise.cli.forecast import forecast
 from gatewise.cli.inspect import inspect
+from gatewise.cli.lab import lab
 from gatewise.cli.progress import Interrupted
 from gatewise.cli.tune import tune
 from gatewise.errors import GatewiseError, shown
@@ -35,6 +36,7 @@ app.command()(tune)
 app.command()(inspect)
 app.command()(bench)
 app.command()(export)
+app.add_typer(lab, name="lab")
 
 
 def _version(wanted: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -68,6 +68,12 @@ def print_tuned(found: Tuned) -> None:
         if gain > 0
         else "Nothing was better than the default."
     )
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
+    """Print rows that name their columns."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    _print(names, [[row.get(name) for name in names] for row in rows], title)
 
 
 def print_drivers(effects: Sequence[DriverEffect]) -> None:

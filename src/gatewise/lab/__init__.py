@@ -5,6 +5,7 @@
     training.py     networks of several seeds on one task, trained together
     design.py       an experiment as a value: claim, factors, metric, rule of the verdict
     claims/         the claims
+    report.py       pages from the store
     store.py        the run store: SQLite, rows only added; lines of JSON to commit
     runner.py       trials over all cores, resumed where they stopped
     statistics.py   Wilson, McNemar, log-rank, bootstrap, Holm: by SciPy and statsmodels
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from gatewise.lab.runner import Progress
     from gatewise.lab.store import Row
 
-__all__ = ["Result", "experiments", "named", "result", "run"]
+__all__ = ["Result", "experiments", "named", "reproductions", "result", "results", "run"]
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,24 @@ class Result:
 
 
 def experiments() -> Mapping[str, Experiment]:
-    """Return every experiment by its name.
+    """Return every claim's experiment by its name.
 
     Raises:
-        MissingExtraError: PyTorch is not installed.
+        MissingExtraError: PyTorch, joblib, SciPy or statsmodels is not installed.
     """
+    return {name: e for name, e in _everything().items() if e.kind == "claim"}
+
+
+def reproductions() -> Mapping[str, Experiment]:
+    """Return the experiments that stand beside published results.
+
+    Raises:
+        MissingExtraError: as in `experiments`.
+    """
+    return {name: e for name, e in _everything().items() if e.kind == "reproduction"}
+
+
+def _everything() -> Mapping[str, Experiment]:
     try:
         from gatewise.lab.claims import everything
 
@@ -79,7 +93,7 @@ def run(
     """Run what the store does not yet have of a claim, and judge it.
 
     Args:
-        name: one of `experiments()`.
+        name: one of `experiments()` or `reproductions()`.
         quick: the small size, a few minutes; it mostly says "underpowered".
         store: the run store, a file.
         jobs: processes; -1 takes all cores.
@@ -119,6 +133,17 @@ def result(name: str, rows: Any, quick: bool = True) -> Result:
     return Result(experiment, size, own, experiment.judge(own))
 
 
+def results(rows: Any, quick: bool = True) -> list[Result]:
+    """Judge all rows of a store, in the order of the pages; what has no row is left out."""
+    rows, size = list(rows), _size(quick)
+    found = []
+    for name, experiment in _everything().items():
+        own = [row for row in rows if row.experiment == name]
+        if experiment.keys(size, own) & {row.key for row in own}:
+            found.append(result(name, own, quick))
+    return found
+
+
 def _size(quick: bool) -> Size:
     return "quick" if quick else "full"
 
@@ -129,7 +154,7 @@ def named(name: str) -> Experiment:
     Raises:
         ConfigError: there is none of that name.
     """
-    known = experiments()
+    known = _everything()
     if name not in known:
         raise ConfigError(f"There is no experiment {shown(name)}. {nearest(name, list(known))}")
     return known[name]

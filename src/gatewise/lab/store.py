@@ -36,7 +36,7 @@ class Row:
     Attributes:
         experiment: its name.
         config: everything that the trial depends on, JSON values; the seed among them.
-        result: what was measured, JSON values.
+        result: what was measured, JSON values; of numbers six digits are kept.
         seconds: how long it took.
         versions: of gatewise, torch and the instruction set.
     """
@@ -46,6 +46,9 @@ class Row:
     result: dict[str, Any]
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "result", _rounded(self.result))
 
     @property
     def key(self) -> str:
@@ -180,6 +183,14 @@ def _read(path: Path) -> Iterator[Row]:
                 f"Line {number} of {shown(path.name)} is no trial ({shortened(error)}): expected "
                 "what gatewise lab exported. Restore the file."
             ) from None
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return [_rounded(v) for v in value] if isinstance(value, list) else value
 
 
 def _json(value: Any) -> str:

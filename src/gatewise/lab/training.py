@@ -247,7 +247,7 @@ class _Supply:
         self.at = _BLOCK
 
     def next(self) -> tuple[Tensor, Tensor, Tensor]:
-        """x [G, T, B, I], target [G, T, B, ...], counts [G, T, B]."""
+        """X [G, T, B, I], target [G, T, B, ...], counts [G, T, B]."""
         if self.at == _BLOCK:
             drawn = [self.task.batch(rng, self.size * _BLOCK) for rng in self.rngs]
             self.lengths = np.stack([b.lengths for b in drawn])

@@ -11,6 +11,7 @@ counting.py       counting
 ranges.py         range
 biases.py         forget-bias
 odyssey.py        odyssey
+reproductions.py  published results
 common.py         tables and pictures that they share
 """
 
@@ -39,6 +40,7 @@ def everything() -> Mapping[str, Experiment]:
         gradients,
         odyssey,
         ranges,
+        reproductions,
         signs,
         streams,
     )
@@ -47,6 +49,6 @@ def everything() -> Mapping[str, Experiment]:
         gradients.EXPERIMENT, explosion.EXPLODING, streams.OUTPUT_SQUASH, exact.PLACEMENT,
         signs.EXPERIMENT, gates.EXPERIMENT, drivers.EXPERIMENT, counting.EXPERIMENT,
         exact.SECOND_DERIVATIVE, ranges.EXPERIMENT, explosion.RELU_SIGN, biases.EXPERIMENT,
-        odyssey.EXPERIMENT, streams.CONTINUAL,
+        odyssey.EXPERIMENT, streams.CONTINUAL, *reproductions.ALL,
     )  # fmt: skip
     return MappingProxyType({e.name: e for e in found})

@@ -73,7 +73,7 @@ def _on_returns(model: Model, test: IndexReturns) -> dict[str, float]:
         "r2_linear": float(1 - ((y - linear) ** 2).mean() / (y**2).mean()),
         "price_r2": float(1 - ((price - before - forecast) ** 2).mean() / spread),
         "price_r2_yesterday": float(1 - ((price - before) ** 2).mean() / spread),
-        "with_driver": float(np.corrcoef(batch.x[..., 1].T.ravel(), batch.x[..., 0].T.ravel())[0, 1]),
+        "with_driver": float(np.corrcoef(batch.x.transpose(2, 1, 0).reshape(2, -1))[0, 1]),
     }  # fmt: skip
 
 
@@ -123,8 +123,8 @@ def judge(rows: Sequence[Row]) -> Verdict:
         for name in CANDIDATES[1:]:
             for rho in CORRELATIONS:
                 a, b = paired(*(of_arm(rows, rho=rho, candidate=n) for n in ("tanh", name)))
-                of = [values_of(own, "r2") for own in (a, b)]
-                same.append(statistics.equivalent(*of, _MARGIN) < 0.05)
+                one, two = values_of(a, "r2"), values_of(b, "r2")
+                same.append(statistics.equivalent(one, two, _MARGIN) < 0.05)
         real = {i: median(of_arm(rows, index=i, candidate="tanh"), "r2") or 0 for i in INDICES}
         price = median(of_arm(rows, index="nasdaq", candidate="tanh"), "price_r2") or 0
         naive = median(of_arm(rows, index="nasdaq", candidate="tanh"), "price_r2_yesterday") or 0

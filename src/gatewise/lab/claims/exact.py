@@ -125,8 +125,8 @@ PLACEMENT = Experiment(
     metric="change of the same step's c and h when ψ is replaced by the identity",
     statistic="exact; float64",
     literature=(
-        "Hochreiter & Schmidhuber 1997, eq. 9: the output squash h acts on the state on its way out "
-        "of the cell; PyTorch's documentation: h_t = o_t ⊙ tanh(c_t)."
+        "Hochreiter & Schmidhuber 1997, eq. 9: the output squash acts on the state on its way "
+        "out; PyTorch's documentation: h_t = o_t ⊙ tanh(c_t)."
     ),
 )
 SECOND_DERIVATIVE = Experiment(

@@ -41,7 +41,8 @@ def measure(config: Config, seeds: Sequence[int]) -> list[dict[str, Any]]:
     )
     recipe = Recipe(
         cell=cell, forget_bias=3.0, steps=config["steps"], clip=config.get("clip", 0.0),
-        batch_size=20, learning_rate=config.get("learning_rate", 0.02), check_every=100, enough=2.0, test=64,
+        batch_size=20, learning_rate=config.get("learning_rate", 0.02), check_every=100, enough=2.0,
+        test=64,
     )  # fmt: skip
     return [outcome.as_dict() for _, outcome in train(Adding(T), recipe, seeds)]
 
@@ -159,8 +160,10 @@ def judge_relu(rows: Sequence[Row]) -> Verdict:
             gone[r.config["candidate"] in ONE_SIDED].append(exploded(r))
         told = (
             f"Whether the candidate is bounded explains {share(shares['bounded'])} of the variance "
-            f"of ln max |c|, whether it has one sign {share(shares['one-sided'])}. Explosions: "
-            f"{share(float(np.mean(gone[True])))} of the one-sided runs, "
+            f"of ln max |c|, whether it has one sign {share(shares['one-sided'])}. Runs that end "
+            f"without finite numbers: {_lost(rows, BOUNDED)} with a bounded candidate, "
+            f"{_lost(rows, ['identity'])} with the identity, {_lost(rows, ['relu'])} with ReLU. "
+            f"Explosions: {share(float(np.mean(gone[True])))} of the one-sided runs, "
             f"{share(float(np.mean(gone[False])))} of the two-sided."
         )
         if shares["bounded"] > 2 * shares["one-sided"]:
@@ -172,8 +175,13 @@ def judge_relu(rows: Sequence[Row]) -> Verdict:
     return judged(rows, RELU_SIGN.arms(), verdict, table)
 
 
+def _lost(rows: Sequence[Row], candidates: Sequence[str]) -> str:
+    own = [r for r in rows if r.config["candidate"] in candidates]
+    return share(float(np.mean([not r.result["finite"] for r in own]))) if own else "none"
+
+
 def draw_relu(rows: Sequence[Row]) -> Any:
-    """max |c| of each run."""
+    """Max |c| of each run."""
     arms, colours = {}, {}
     for name in CANDIDATES:
         for psi in ("tanh", "identity"):

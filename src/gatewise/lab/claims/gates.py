@@ -9,10 +9,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from gatewise.cell import Activation, Cell, Site
+from gatewise.cell import Activation, Cell
 from gatewise.lab import statistics
-from gatewise.lab.claims.common import BLUE, GREY, dots, judged, median, share, success
-from gatewise.lab.claims.common import values_of
+from gatewise.lab.claims.common import BLUE, GREY, dots, judged, median, share, success, values_of
 from gatewise.lab.design import Config, Experiment, Plan, Verdict, of_arm
 from gatewise.lab.store import Row
 from gatewise.lab.tasks import Adding, EmbeddedReber
@@ -20,7 +19,7 @@ from gatewise.lab.training import Model, Recipe, train
 
 GATES: Final = ("input_gate", "forget_gate", "output_gate")
 SOFTSIGN: Final = Activation("softsign", scale=0.5, shift=0.5)
-KINDS: Final[dict[str, dict[str, Site]]] = {
+KINDS: Final[dict[str, dict[str, Any]]] = {
     "sigmoid": {},
     "hard_sigmoid": dict.fromkeys(GATES, "hard_sigmoid"),
     "softsign in [0, 1]": dict.fromkeys(GATES, SOFTSIGN),

@@ -23,6 +23,7 @@ from gatewise.nn import LSTM
 CANDIDATES: Final = ("tanh", "identity", "hard_tanh", "sigmoid")
 BIASES: Final = (0, 1, 5, "chrono")
 TASKS: Final = ("adding", "copy", "reber")
+_SHADES: Final = (*COLOURS[:4], GREY)
 _LAG: Final = 45
 _RNN: Final = "tanh RNN"
 _HALF: Final = 0.5
@@ -181,15 +182,14 @@ def draw(rows: Sequence[Row]) -> Any:
     places: tuple[Any, ...] = (*BIASES, _RNN)
     for column, task in enumerate(TASKS):
         top, low = axes[:, column]
-        for k, (name, colour) in enumerate(zip((*CANDIDATES, _RNN), COLOURS, strict=False)):
+        for k, (name, colour) in enumerate(zip((*CANDIDATES, _RNN), _SHADES, strict=True)):
             for at, place in enumerate(places):
+                if (name == _RNN) != (place == _RNN):
+                    continue
                 levels = {"forget_bias": place, "candidate": name}
-                if name == _RNN or place == _RNN:
-                    levels = {"network": _RNN} if name == place else {"network": "none"}
-                own = of_arm(rows, task=task, **levels)
+                own = of_arm(rows, task=task, **({"network": _RNN} if name == _RNN else levels))
                 if not own:
                     continue
-                colour = GREY if name == _RNN else colour
                 x = at + (0 if name == _RNN else (k - 1.5) * 0.2)
                 slopes = values_of(own, "before", "slope")
                 label = name if at == 0 else None
@@ -222,7 +222,7 @@ EXPERIMENT = Experiment(
     plans={"quick": Plan(3, 2, {"steps": 200}), "full": Plan(30, 25, {"steps": 1500})},
     metric="slope of ln |∂L/∂c_t| against the lag, before training; success",
     statistic="share of variance by factor (η²); Wilson intervals of success",
-    margin=f"one factor explains {_DOMINATES} times the variance that the other does, on every task",
+    margin=f"one factor explains {_DOMINATES} times the variance of the other, on every task",
     literature=(
         "At 100 steps Π f with f = σ(b) for b = 0, 1, 5 is 8e-31, 2.5e-14, .51: no tanh is in it. "
         "Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000."

@@ -24,8 +24,8 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "NP": {},
     "CIFG": {"peephole": True, "coupled": True},
 }
-"""Greff et al. 2017: V has peepholes; without input, forget, output gate, without the candidate's or
-the output's activation, without peepholes, coupled. Full gate recurrence is no `Cell` here."""
+"""Greff et al. 2017: V has peepholes; without input, forget, output gate, without the activation of
+candidate or output, without peepholes, coupled. Full gate recurrence is no `Cell` here."""
 
 _WORSE: Final = ("NFG", "NOAF")
 _MARGIN: Final = 0.05
@@ -75,9 +75,9 @@ def judge(rows: Sequence[Row]) -> Verdict:
         effects, same = {}, {}
         for name in list(VARIANTS)[1:]:
             a, b = paired(of_arm(rows, variant=name), of_arm(rows, variant="V"))
-            losses = [[99.0 if v is None else v for v in values_of(o, "test")] for o in (a, b)]
-            effects[name] = statistics.difference(*losses)
-            same[name] = statistics.equivalent(*losses, _MARGIN)
+            one, two = ([99.0 if v is None else v for v in values_of(o, "test")] for o in (a, b))
+            effects[name] = statistics.difference(one, two)
+            same[name] = statistics.equivalent(one, two, _MARGIN)
         adjusted = statistics.holm({n: e.p for n, e in effects.items()})
         worse = [n for n, e in effects.items() if adjusted[n] < 0.05 and e.value > _MARGIN]
         for line in table[1:]:

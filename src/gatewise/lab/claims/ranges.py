@@ -68,7 +68,7 @@ def judge(rows: Sequence[Row]) -> Verdict:
     def verdict() -> Verdict:
         head = of_arm(rows, head="linear", cell_output="tanh", scale=10)
         bare = of_arm(rows, head="none", cell_output="tanh", scale=10)
-        passes = [np.mean([(v or 0) > 1 for v in values_of(o, "largest_output")])
+        passes = [_mean([(v or 0) > 1 for v in values_of(o, "largest_output")])
                   for o in (head, bare)]  # fmt: skip
         learnt = {
             (s, psi): _share_learnt(of_arm(rows, head="linear", cell_output=psi, scale=s))
@@ -78,8 +78,8 @@ def judge(rows: Sequence[Row]) -> Verdict:
         free = of_arm(rows, head="linear", cell_output="identity", scale=1)
         told = (
             f"At scale 10 the output passes 1 in {share(passes[0])} of the networks with a linear "
-            f"head, in {share(passes[1])} of those that put out h itself. Lines are followed within "
-            f"{_LEARNT:.0%} of their scale at scales {', '.join(map(str, SCALES))} by "
+            f"head, in {share(passes[1])} of those that put out h itself. Lines are followed "
+            f"within {_LEARNT:.0%} of their scale at scales {', '.join(map(str, SCALES))} by "
             + ", ".join(share(learnt[s, "tanh"]) for s in SCALES)
             + " with tanh on the way out, by "
             + ", ".join(share(learnt[s, "identity"]) for s in SCALES)
@@ -94,6 +94,10 @@ def judge(rows: Sequence[Row]) -> Verdict:
         return Verdict("depends", told, table, on="the head, and on the scale that is trained on")
 
     return judged(rows, EXPERIMENT.arms(), verdict, table)
+
+
+def _mean(values: Sequence[bool]) -> float:
+    return float(np.mean(values))
 
 
 def _share_learnt(own: Sequence[Row]) -> float:
@@ -127,5 +131,5 @@ EXPERIMENT = Experiment(
     metric="error in shares of the scale, within the learnt steps and beyond them; largest output",
     statistic="medians and shares over seeds",
     margin=f"followed: an error below {_LEARNT:.0%} of the scale",
-    literature="Keras' and PyTorch's forums; with a linear read-out the bound of h is no bound of y.",
+    literature="With a linear read-out the bound of h is no bound of y; advice to scale is common.",
 )

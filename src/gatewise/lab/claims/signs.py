@@ -11,8 +11,16 @@ import torch
 
 from gatewise.cell import Activation, Cell, Site
 from gatewise.lab import statistics
-from gatewise.lab.claims.common import BLUE, ORANGE, dots, interval, judged, median, success
-from gatewise.lab.claims.common import values_of
+from gatewise.lab.claims.common import (
+    BLUE,
+    ORANGE,
+    dots,
+    interval,
+    judged,
+    median,
+    success,
+    values_of,
+)
 from gatewise.lab.design import Config, Experiment, Plan, Verdict, of_arm, paired
 from gatewise.lab.store import Row
 from gatewise.lab.tasks import Adding, Batch, EmbeddedReber

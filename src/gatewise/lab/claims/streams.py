@@ -10,8 +10,17 @@ import torch
 
 from gatewise.cell import Cell
 from gatewise.lab import statistics
-from gatewise.lab.claims.common import BLUE, GREY, ORANGE, dots, interval, judged, median, share
-from gatewise.lab.claims.common import values_of
+from gatewise.lab.claims.common import (
+    BLUE,
+    GREY,
+    ORANGE,
+    dots,
+    interval,
+    judged,
+    median,
+    share,
+    values_of,
+)
 from gatewise.lab.design import Config, Experiment, Plan, Verdict, of_arm, paired
 from gatewise.lab.store import Row
 from gatewise.lab.tasks import EmbeddedReber
@@ -87,7 +96,7 @@ def judge(rows: Sequence[Row]) -> Verdict:
             a, b = paired(
                 *(of_arm(rows, forget=forget, cell_output=o) for o in ("identity", "tanh"))
             )
-            effects[forget] = statistics.difference(*(values_of(own, "errors") for own in (a, b)))
+            effects[forget] = statistics.difference(values_of(a, "errors"), values_of(b, "errors"))
         adjusted = statistics.holm({k: e.p for k, e in effects.items()})
         better = [k for k, e in effects.items() if adjusted[k] < 0.05 and e.value > 0]
         told = "Errors per 1,000 symbols without ψ, less those with tanh: " + "; ".join(
@@ -158,9 +167,10 @@ OUTPUT_SQUASH = Experiment(
     metric="errors per 1,000 symbols on streams of 5,000 symbols; perfect streams; max |c|",
     statistic="paired permutation test, Holm over the three forget gates; BCa bootstrap",
     literature=(
-        "Gers, Schmidhuber & Cummins 2000: without forget gates the state grows, and the derivative "
-        "of the output squash vanishes. Greff et al. 2017: without the output activation results are "
-        "significantly worse; Gers, Schraudolph & Schmidhuber 2002 left it out without harm."
+        "Gers, Schmidhuber & Cummins 2000: without forget gates the state grows, and the "
+        "derivative of the output squash vanishes. Greff et al. 2017: without the output "
+        "activation results are significantly worse; Gers, Schraudolph & Schmidhuber 2002 left it "
+        "out without harm."
     ),
 )
 
@@ -177,7 +187,7 @@ def judge_continual(rows: Sequence[Row]) -> Verdict:
         a, b = paired(of_arm(rows, forget="sigmoid"), of_arm(rows, forget="none"))
         counts = [[r.result["perfect"] == 10 for r in own] for own in (a, b)]
         found = statistics.paired_success(*counts)
-        errors = statistics.difference(*(values_of(own, "errors") for own in (b, a)))
+        errors = statistics.difference(values_of(b, "errors"), values_of(a, "errors"))
         told = (
             f"All ten streams perfect: {share(float(np.mean(counts[0])))} with forget gates, "
             f"{share(float(np.mean(counts[1])))} without (McNemar p = {found.p:.2g}); errors per "
@@ -204,7 +214,7 @@ CONTINUAL = Experiment(
         },
         "errors per 1,000 symbols of streams of 10,000 (0.05: none)",
         log=True,
-    ),  # fmt: skip
+    ),
     plans={
         "quick": Plan(3, 1, {"steps": 600, "long": 2000}),
         "full": Plan(30, 6, {"steps": 4000, "long": 10_000}),

@@ -78,11 +78,11 @@ class EmbeddedReber:
 
     def correct(self, output: NDArray[Any], batch: Batch) -> NDArray[np.bool_]:
         """Legal symbols above .5, all others below, at every step."""
-        return (self.legal(output, batch) | ~batch.counts).all(axis=0)
+        return np.asarray((self.legal(output, batch) | ~batch.counts).all(axis=0))
 
     def legal(self, output: NDArray[Any], batch: Batch) -> NDArray[np.bool_]:
         """Return [T, B] whether exactly the legal symbols are above .5."""
-        return ((sigmoid(output) > 0.5) == (batch.target > 0.5)).all(axis=2)
+        return np.asarray(((sigmoid(output) > 0.5) == (batch.target > 0.5)).all(axis=2))
 
 
 def text_of(batch: Batch, b: int) -> str:
