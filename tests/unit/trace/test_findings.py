@@ -51,6 +51,21 @@ def test_planted_faults_are_found():
     assert ("dead", (5,)) in kinds(planted(a=(2, 5, 0.0)))
 
 
+def test_the_value_of_each_kind_is_the_one_documented():
+    lstm = planted(a=(1, 2, 9.0), b=(1, 3, -9.0), c=(0, 1, -9.0))
+    trace = record(lstm, X)
+    value = {f.kind: f.value for f in findings(trace)}
+    assert {value[kind] for kind in ("keeps", "forgets", "stuck")} == {1}
+    assert value["rank"] == pytest.approx(float(effective_rank(trace).squeeze()))
+    assert value["memory"] == pytest.approx(float(half_life(trace).median()))
+    assert findings(record(lstm, X[:3, :1]))[0].value == 3
+    assert findings(record(lstm, X * np.nan))[0].value == 400
+    far = findings(record(lstm_of(CELLS["no squash"]), X * 0 + 3))
+    assert not [f for f in far if f.kind == "flat"]  # of tanh alone
+    (flat,) = [f for f in findings(with_swings(8.0, 8.0)) if f.kind == "flat"]
+    assert flat.value == pytest.approx(0.75, abs=0.01)
+
+
 def test_units_that_all_stand_still_are_told_of():
     lstm = torch.nn.LSTM(4, 3, dtype=torch.float64)
     for parameter in lstm.parameters():
@@ -216,9 +231,9 @@ def test_integrated_gradients_that_do_not_add_up_warn():
     assert caught[0].filename == __file__
 
 
-@pytest.mark.parametrize("kw", [{}, {"bidirectional": True}, {"proj_size": 3}], ids=repr)
+@pytest.mark.parametrize("kw", [{}, {"bidirectional": True}], ids=repr)
 def test_the_largest_exponent_is_that_of_two_near_runs(kw):
-    lstm = lstm_of(sizes=(4, 8), **{k: v for k, v in kw.items() if k != "proj_size"})
+    lstm = lstm_of(sizes=(4, 8), **kw)
     x = X[:150, :1]
     found = lyapunov_exponents(lstm, x, 2, warm_up=50).values
     whole = record(lstm, x)
