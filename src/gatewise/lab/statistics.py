@@ -59,8 +59,15 @@ def paired_success(a: Sequence[bool], b: Sequence[bool]) -> Estimate:
     return Estimate(d, d - lower, d + upper, p)
 
 
-def difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Estimate:
+def difference(
+    a: Sequence[float], b: Sequence[float], level: float = 0.95, resamples: int = 9999
+) -> Estimate:
     """Compare two arms on the same seeds: the mean of a - b.
+
+    Args:
+        a, b: a number for each seed.
+        level: of the interval.
+        resamples: of bootstrap and permutations.
 
     Returns:
         The mean with its interval by the BCa bootstrap over seeds (Efron 1987), and the p-value of
@@ -72,10 +79,13 @@ def difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> E
     if not np.ptp(d):
         same = float(d[0])
         return Estimate(same, same, same, 1.0 if same == 0 else 2.0 ** (1 - len(d)))
-    rng = np.random.default_rng(0)
-    interval = stats.bootstrap((d,), np.mean, confidence_level=level, rng=rng).confidence_interval
+    first, second = np.random.default_rng(0), np.random.default_rng(1)
+    drawn = stats.bootstrap(
+        (d,), np.mean, confidence_level=level, n_resamples=resamples, rng=first
+    )  # fmt: skip
+    interval = drawn.confidence_interval
     test = stats.permutation_test(
-        (d,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(1)
+        (d,), np.mean, permutation_type="samples", n_resamples=resamples, rng=second
     )
     return Estimate(float(d.mean()), float(interval.low), float(interval.high), float(test.pvalue))
 

@@ -178,7 +178,7 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         x, y, tape, *parameters = ctx.saved_tensors
         _G, T, B, _ = x.shape
         needed, names = ctx.needs_input_grad[2:], ctx.spec.names

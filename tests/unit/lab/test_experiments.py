@@ -6,31 +6,32 @@ import numpy as np
 import pytest
 
 from gatewise import lab
-from gatewise.cell import Cell
 from gatewise.errors import ConfigError
+from gatewise.lab.claims import biases, counting, everything, explosion, gradients, streams
 from gatewise.lab.design import LEAST_SEEDS
-from gatewise.lab.claims import biases, counting, gradients
 from gatewise.lab.runner import sweep
-from gatewise.lab.store import Row, Store
-from gatewise.lab.tasks import Adding, Counting
-from gatewise.lab.training import Recipe, train
+from gatewise.lab.store import Row, Store, key_of
 
-NAMES = list(lab.experiments())
+NAMES = list(everything())
 EXACT = {"placement", "second-derivative"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", ["quick", "full"])
 def test_every_trial_is_a_configuration_of_its_own(name, size):
-    experiment = lab.experiments()[name]
-    configs = experiment.configs(size)
-    assert (
-        len(experiment.keys(size))
-        == len(configs)
-        == len(experiment.arms()) * (experiment.plans[size].seeds)
-    )
+    experiment = everything()[name]
+    tuning = [
+        Row(name, config, {"loss": 1.0, "errors": 1.0, "sequences": 1, "finite": True})
+        for config in experiment.tuning(size)
+    ]
+    configs = experiment.configs(size, tuning)
+    keys = {key_of(name, config) for config in (*configs, *experiment.tuning(size))}
+    assert len(keys) == len(configs) + len(tuning) == experiment.trials(size)
+    assert len(configs) == len(experiment.arms()) * experiment.plans[size].seeds
     json.dumps(configs, allow_nan=False)
-    assert not experiment.keys("quick") & experiment.keys("full")
+    assert all(config["seed"] >= 0 for config in configs)
+    assert all(row.config["seed"] < 0 for row in tuning)
+    assert not keys & experiment.keys("quick" if size == "full" else "full", tuning)
     assert experiment.plans["full"].seeds >= LEAST_SEEDS or name in EXACT
     assert experiment.plans["quick"].minutes <= 3
     assert experiment.plans["full"].minutes <= 40
@@ -45,7 +46,8 @@ def test_exact_verdicts(name, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - EXACT))
 def test_few_seeds_are_too_few(name):
-    assert lab.experiments()[name].judge([]).word == "underpowered"
+    assert everything()[name].judge([]).word == "underpowered"
+    assert everything()[name].draw([]) is not None
 
 
 def counted(free, squashed, seeds=30):
@@ -84,7 +86,7 @@ def solving(times, seeds=30):
 
 def test_the_rule_of_forget_biases():
     never = {(T, bias): np.inf for T in (20, 100) for bias in biases.BIASES}
-    one_best = never | {(20, 1.0): 1e3, (100, 1.0): 1e4}
+    one_best = never | {(20, 1): 1e3, (100, 1): 1e4}
     assert biases.judge(solving(one_best)).word == "supported"
     chrono_best = never | {(20, "chrono"): 1e3, (100, "chrono"): 1e4}
     assert biases.judge(solving(chrono_best)).word == "contradicted"
@@ -94,13 +96,19 @@ def test_the_rule_of_forget_biases():
 def slopes(of_bias, of_candidate, seeds=30):
     """Rows of `vanishing`: how much slope each factor makes."""
     rng = np.random.default_rng(0)
-    return [
-        Row("vanishing", {"forget_bias": b, "candidate": c, "seed": s},
-            {"solved": i > 1, "before": {"kept": 0.1, "slope": float(
-                of_bias * i + of_candidate * j + rng.normal(0, 0.01))}})
-        for i, b in enumerate(gradients.BIASES) for j, c in enumerate(gradients.CANDIDATES)
-        for s in range(seeds)
-    ]  # fmt: skip
+    made = []
+    for task in gradients.TASKS:
+        arms = [
+            ({"forget_bias": b, "candidate": c}, of_bias * i + of_candidate * j)
+            for i, b in enumerate(gradients.BIASES)
+            for j, c in enumerate(gradients.CANDIDATES)
+        ]
+        for arm, slope in (*arms, ({"network": "tanh RNN"}, -9.0)):
+            for s in range(seeds):
+                before = {"kept": 0.1, "slope": float(slope + rng.normal(0, 0.01))}
+                result = {"solved": slope > 1, "sequences": 10, "before": before, "after": {}}
+                made.append(Row("vanishing", arm | {"task": task, "seed": s}, result))
+    return made
 
 
 @pytest.mark.parametrize(
@@ -108,71 +116,87 @@ def slopes(of_bias, of_candidate, seeds=30):
     [(1, 0.01, "contradicted"), (0.01, 1, "supported"), (1, 0.6, "depends")],
 )
 def test_the_rule_of_vanishing(of_bias, of_candidate, word):
-    assert gradients.judge_vanishing(slopes(of_bias, of_candidate)).word == word
+    assert gradients.judge(slopes(of_bias, of_candidate)).word == word
+
+
+def runs(experiment, result, seeds=30, seed=0):
+    """Rows of an experiment: a result for each arm and seed."""
+    rng = np.random.default_rng(seed)
+    return [
+        Row(experiment.name, arm | {"seed": s}, result(arm, rng))
+        for arm in experiment.arms()
+        for s in range(seeds)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("without", "word"),
+    [((0.9, 0.9), "supported"), ((0.05, 0.05), "contradicted"), ((0.05, 0.9), "depends")],
+)
+def test_the_rule_of_explosions(without, word):
+    def result(arm, rng):
+        sites = zip(("candidate", "cell_output"), without, strict=True)
+        share = max([0.05, *(p for site, p in sites if arm[site] == "identity")])
+        size = 1e6 if rng.random() < share else 1.0
+        return {"finite": True, "largest_gradient": size, "largest_c": 1.0}
+
+    assert explosion.judge(runs(explosion.EXPLODING, result)).word == word
+
+
+@pytest.mark.parametrize(
+    ("worse", "word"),
+    [
+        ({"sigmoid", "none", "coupled"}, "supported"),
+        (set(), "contradicted"),
+        ({"none"}, "depends"),
+    ],
+)
+def test_the_rule_of_the_output_squash(worse, word):
+    def result(arm, rng):
+        far = 50 * (arm["forget"] in worse and arm["cell_output"] == "identity")
+        return {"errors": 20 + far + rng.normal(), "perfect": 0, "first_error": 9, "c_early": 1.0,
+                "c_late": 1.0}  # fmt: skip
+
+    found = streams.judge(runs(streams.OUTPUT_SQUASH, result))
+    assert found.word == word
+    assert found.word != "depends" or found.title == "depends on the forget gate: none"
+
+
+def test_rules_rarely_find_what_is_not_there(monkeypatch):
+    """Nothing is planted: no tanh has an effect on errors, and the rule says so."""
+    monkeypatch.setattr("gc.collect", lambda *_: 0)
+
+    def result(arm, rng):
+        return {"errors": rng.normal(20), "perfect": 0, "first_error": 9, "c_early": 1.0,
+                "c_late": 1.0}  # fmt: skip
+
+    words = [streams.judge(runs(streams.OUTPUT_SQUASH, result, seed=k)).word for k in range(20)]
+    assert words.count("contradicted") >= 17  # 5 % of 20 is one
+
+
+def test_what_is_tuned_is_the_best_on_tuning_seeds_and_deterministic():
+    experiment = streams.OUTPUT_SQUASH
+    rows = [
+        Row(experiment.name, c, {"errors": abs(c["learning_rate"] - 0.01) + (c["seed"] == -1)})
+        for c in experiment.tuning("full")
+    ]
+    assert experiment.tuned("full", rows[1:]) is None  # one is missing
+    assert experiment.configs("full", rows[1:]) == []
+    assert {c["learning_rate"] for c in experiment.configs("full", rows)} == {0.01}
 
 
 def test_pictures_are_drawn_of_any_rows():
-    some = solving({(20, 1.0): 1e3, (100, 1.0): np.inf}, 5)
-    for module, rows in ((counting, counted(0.9, 0.1, 5)), (biases, some)):
-        assert module.draw(rows).axes
-        assert module.draw([]) is not None
-    assert gradients.draw_vanishing(slopes(1, 0, 2)).axes
-
-
-def test_training_is_the_same_for_the_same_seed_and_arms_see_the_same_sequences():
-    recipe = Recipe(hidden_size=4, steps=30, check_every=10)
-    one, two = (train(Adding(20), recipe, 3)[1] for _ in range(2))
-    assert one == two
-    assert train(Adding(20), recipe, 4)[1] != one
-    other = Recipe(hidden_size=4, steps=0, cell=Cell(candidate="relu"))
-    assert train(Adding(20), other, 3)[1].sequences == 0
-
-
-def test_a_task_is_learnt_and_then_stopped():
-    recipe = Recipe(hidden_size=8, learning_rate=0.02, steps=600, check_every=50)
-    _, outcome = train(Counting(high=3), recipe, 0)
-    assert outcome.solved
-    assert outcome.sequences < 600 * 20
-    assert outcome.right == outcome.best_right == 1.0
-
-
-def test_numbers_that_run_away_end_a_trial():
-    recipe = Recipe(
-        cell=Cell(candidate="relu", cell_output="identity"), forget_bias=5.0, learning_rate=5.0,
-        clip=0.0, steps=200, check_every=20,
-    )  # fmt: skip
-    _, outcome = train(Adding(100), recipe, 0)
-    assert not outcome.finite
-    assert outcome.loss is None or np.isfinite(outcome.loss)
-    json.dumps(outcome.as_dict(), allow_nan=False)
-
-
-@pytest.mark.parametrize("bias", [0.0, 1.0, 5.0, "chrono", "uniform", None])
-def test_forget_biases_are_what_they_say(bias):
-    recipe = Recipe(forget_bias=bias, longest=50, steps=0, num_layers=2, hidden_size=400)
-    model, _ = train(Adding(20), recipe, 0)
-    H = 400
-    for layer in range(2):
-        b_ih, b_hh = (getattr(model.core, f"bias_{s}_l{layer}").detach() for s in ("ih", "hh"))
-        f = (b_ih + b_hh)[H : 2 * H].numpy()
-        if bias is None:
-            assert np.abs(f).max() < 0.2
-        elif bias == "chrono":
-            assert 0 <= f.min() < f.max() <= np.log(49)
-            np.testing.assert_allclose(-f, (b_ih + b_hh)[:H].numpy(), rtol=1e-5)
-        elif bias == "uniform":
-            share = 1 / (1 + np.exp(-f))
-            assert share.mean() == pytest.approx(0.5, abs=0.05)
-            assert share.std() == pytest.approx(12**-0.5, abs=0.03)
-        else:
-            assert (f == bias).all()
+    assert counting.draw(counted(0.9, 0.1, 5)).axes
+    assert biases.draw(solving({(20, 1): 1e3, (100, 1): np.inf}, 5)).axes
+    assert gradients.draw(slopes(1, 0, 2)).axes
 
 
 def test_a_sweep_goes_on_where_it_stopped(tmp_path):
     store, experiment = Store(tmp_path / "a.sqlite"), lab.experiments()["placement"]
     told = []
     assert sweep(experiment, store, "quick", 1, lambda *at: told.append(at)) == 3
-    assert told == [("placement", k, 3) for k in range(4)]
+    assert told[0] == ("placement", 0, 3)
+    assert told[-1] == ("placement", 3, 3)
     assert sweep(experiment, store, "quick", 1) == 0
     whole = list(store.rows())
     other = Store(tmp_path / "b.sqlite")

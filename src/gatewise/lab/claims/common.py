@@ -133,7 +133,7 @@ def dots(
     if log:
         axis.set_xscale("log")
     axis.set_yticks(range(len(arms)), list(arms))
-    axis.set_ylim(len(arms) - 0.5, -0.5)
+    axis.set_ylim(max(len(arms), 1) - 0.5, -0.5)
     axis.set_xlabel(label)
     axis.spines[["top", "right"]].set_visible(False)
     return figure
@@ -153,7 +153,7 @@ def bars(arms: Mapping[str, statistics.Estimate], label: str, *, line: float | N
     if line is not None:
         axis.axvline(line, color=GREY, linestyle="--", linewidth=1)
     axis.set_yticks(range(len(arms)), list(arms))
-    axis.set_ylim(len(arms) - 0.5, -0.5)
+    axis.set_ylim(max(len(arms), 1) - 0.5, -0.5)
     axis.set_xlabel(label)
     axis.spines[["top", "right"]].set_visible(False)
     return figure

@@ -73,7 +73,7 @@ def _on_returns(model: Model, test: IndexReturns) -> dict[str, float]:
         "r2_linear": float(1 - ((y - linear) ** 2).mean() / (y**2).mean()),
         "price_r2": float(1 - ((price - before - forecast) ** 2).mean() / spread),
         "price_r2_yesterday": float(1 - ((price - before) ** 2).mean() / spread),
-        "with_driver": float(np.corrcoef(batch.x.transpose(2, 1, 0).reshape(2, -1))[0, 1]),
+        "with_driver": float(np.corrcoef(batch.x[..., 0].ravel(), batch.x[..., 1].ravel())[0, 1]),
     }  # fmt: skip
 
 
