@@ -83,6 +83,7 @@ class Experiment:
         metric, statistic, margin: in words: what is compared, by which test, and by how much it
             must differ to count.
         literature: what is published.
+        amended: what of the protocol was changed after scores had been seen, or "".
         kind: "claim" or "reproduction".
         missing: tells what data it lacks, or "".
     """
@@ -103,6 +104,7 @@ class Experiment:
     score: Callable[[dict[str, Any]], float] | None = None
     protocol: int = 1
     literature: str = ""
+    amended: str = ""
     kind: Literal["claim", "reproduction"] = "claim"
     missing: Callable[[], str] = lambda: ""
 

@@ -89,6 +89,7 @@ def _design(experiment: Experiment, plan: Plan) -> list[tuple[str, str]]:
         ("Tuned", tuned), ("Seeds", f"{plan.seeds}, the same for every arm"),
         ("Budget", settings), ("Measured", experiment.metric), ("Statistic", experiment.statistic),
         ("Margin", experiment.margin), ("Rule of the verdict", rule),
+        ("Changed after scores were seen", experiment.amended),
     )  # fmt: skip
     return [(name, told) for name, told in found if told]
 

@@ -91,9 +91,10 @@ class Store:
                     f"{shown(str(path))} is a run store of version {version}: expected {VERSION}. "
                     "Export it with the gatewise that made it, or name another file with --store."
                 )
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(_TABLE)
-            self._db.execute(f"PRAGMA user_version={VERSION}")
+            if version == 0:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute(_TABLE)
+                self._db.execute(f"PRAGMA user_version={VERSION}")
             (state,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if state != "ok":
                 raise sqlite3.DatabaseError(state)

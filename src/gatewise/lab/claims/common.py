@@ -42,6 +42,12 @@ def success(own: Sequence[Row]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def soonest(result: dict[str, Any]) -> float:
+    """Sequences seen until the task is solved; of settings that do not solve it, by the loss."""
+    loss = result["loss"]
+    return float(result["sequences"]) + (1e9 if loss is None else min(float(loss), 1e3) / 1e3)
+
+
 def median(own: Sequence[Row], *path: str) -> float | None:
     """Median of a result over the seeds that have it."""
     values = [v for v in values_of(own, *path) if v is not None]

@@ -91,7 +91,8 @@ def judge(rows: Sequence[Row]) -> Verdict:
             return Verdict("supported", told, table)
         if passes[1] > 0.5 and min(learnt.values()) > 0.95:
             return Verdict("contradicted", told, table)
-        return Verdict("depends", told, table, on="the head, and on the scale that is trained on")
+        scaled = "" if min(learnt.values()) > 0.95 else " and on the scale"
+        return Verdict("depends", told, table, on=f"the head{scaled}")
 
     return judged(rows, EXPERIMENT.arms(), verdict, table)
 

@@ -18,6 +18,7 @@ from gatewise.lab.claims.common import (
     interval,
     judged,
     median,
+    soonest,
     success,
     values_of,
 )
@@ -176,11 +177,6 @@ def draw(rows: Sequence[Row]) -> Any:
     return dots(arms, "effective rank of c (blue: candidate about 0)", colours=colours)
 
 
-def score(result: dict[str, Any]) -> float:
-    """Sequences seen until the task is solved."""
-    return float(result["sequences"]) + (0 if result["finite"] else 1e9)
-
-
 EXPERIMENT = Experiment(
     name="signed",
     claim="tanh gives values of both signs, which make richer representations.",
@@ -190,9 +186,13 @@ EXPERIMENT = Experiment(
     judge=judge,
     draw=draw,
     grid={"learning_rate": [0.003, 0.01, 0.03]},
-    score=score,
+    score=soonest,
     plans={"quick": Plan(3, 1.5, {"steps": 200}), "full": Plan(30, 20, {"steps": 1500}, tune=3)},
     metric="effective rank of c, R² of a linear probe for what must be kept, sequences to solve",
+    amended=(
+        "Ties in tuning, first broken by the order of the settings, are broken by the loss; arms "
+        "whose rate changed were trained anew."
+    ),
     statistic="paired permutation tests and log-rank, Holm over six; the decoder has a free bias",
     literature=(
         "Hochreiter & Schmidhuber 1997, experiment 2a: a candidate in [0, 1] and no output squash "

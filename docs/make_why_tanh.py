@@ -1,0 +1,205 @@
+"""docs/why-tanh.md and its picture: every figure on it comes from the rows in docs/lab/results/."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from gatewise import lab
+from gatewise.lab.claims import counting, gradients, streams
+from gatewise.lab.claims.common import BLUE, GREEN, GREY, ORANGE, VIOLET, values_of
+from gatewise.lab.claims.common import share as percent
+from gatewise.lab.design import of_arm
+from gatewise.lab.store import Row, Store
+
+DOCS = Path(__file__).parent
+PAGE, PICTURE = DOCS / "why-tanh.md", DOCS / "images" / "why-tanh.png"
+TEMPLATE = DOCS / "why-tanh.template.md"
+INK = "#717a85"
+
+
+class Results:
+    """The verdicts and rows of docs/lab/results/."""
+
+    def __init__(self) -> None:
+        store = Store(":memory:")
+        store.bring(DOCS / "lab" / "results")
+        self.found = {r.experiment.name: r for r in lab.results(store.rows(), quick=False)}
+
+    def rows(self, name: str) -> Sequence[Row]:
+        """Return the judging rows of an experiment."""
+        return self.found[name].rows
+
+    def line(self, name: str, **levels: Any) -> dict[str, Any]:
+        """Return the line of an experiment's table with these values."""
+        for line in self.found[name].table:
+            if all(line.get(k) == v for k, v in levels.items()):
+                return dict(line)
+        raise KeyError((name, levels))
+
+
+def link(text: str, name: str) -> str:
+    """A figure, which leads to its runs."""
+    return f"[{text}](lab/{name}.md)"
+
+
+def number(value: float | None) -> str:
+    """A figure in two digits."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+
+
+def page(store: Results) -> str:
+    """Return the page."""
+    squash = {
+        (f, o): store.line("output-squash", **{"forget gate": f, "cell output": o})
+        for f in streams.FORGETS for o in ("tanh", "identity")
+    }  # fmt: skip
+    errors = {k: number(v["errors per 1,000"]) for k, v in squash.items()}
+    exploded = {
+        psi: np.mean([
+            r.result["largest_gradient"] is None or r.result["largest_gradient"] > 1e3
+            for r in of_arm(store.rows("exploding"), candidate=phi, cell_output=psi)
+        ])
+        for phi, psi in (("tanh", "tanh"), ("tanh", "identity"))
+    }  # fmt: skip
+    candidate_alone = of_arm(store.rows("exploding"), candidate="identity", cell_output="tanh")
+    loud = np.mean([r.result["largest_gradient"] is None or r.result["largest_gradient"] > 1e3
+                    for r in candidate_alone])  # fmt: skip
+    signed = {
+        name: store.line("signed", task="adding", candidate=name)["median sequences"]
+        for name in ("tanh(x)", "tanh(x) + 1")
+    }
+    free = {
+        "free_candidate": (
+            f"gradients explode in {link(percent(float(loud)), 'exploding')} of the runs, as with it "
+            f"({percent(float(exploded['tanh']))}); c grows further"
+        ),
+        "free_output": (
+            f"at a high rate gradients pass 1,000 in "
+            f"{link(percent(float(exploded['identity'])), 'exploding')} of the runs; with it in "
+            f"{percent(float(exploded['tanh']))}"
+        ),
+        "signed": (
+            f"adding takes {link(number(signed['tanh(x)']), 'signed')} sequences with tanh, "
+            f"{number(signed['tanh(x) + 1'])} with tanh + 1; both solve it"
+        ),
+        "squash": (
+            f"errors per 1,000 symbols without and with it: "
+            f"{link(errors['none', 'identity'], 'output-squash')} and {errors['none', 'tanh']} "
+            f"without a forget gate; with one {errors['sigmoid', 'identity']} and "
+            f"{errors['sigmoid', 'tanh']}, with f = 1 − i {errors['coupled', 'identity']} and "
+            f"{errors['coupled', 'tanh']}"
+        ),
+        "odyssey_in": _odyssey(store, "NIAF"),
+        "odyssey_out": _odyssey(store, "NOAF"),
+        "alive": _alive(store),
+        "claims": "\n".join(
+            f"| “{r.experiment.claim}” | **{r.verdict.title}**. {r.verdict.sentence} "
+            f"[{r.experiment.name}](lab/{r.experiment.name}.md) |".replace("|c|", "\\|c\\|")
+            .replace("|x|", "\\|x\\|").replace("ln |∂L/∂c|", "ln \\|∂L/∂c\\|")
+            for r in store.found.values() if r.experiment.kind == "claim"
+        ),
+    }  # fmt: skip
+    return TEMPLATE.read_text("utf-8").format(**free)
+
+
+def _odyssey(store: Results, variant: str) -> str:
+    line = store.line("odyssey", variant=variant)
+    told = f"{line['worse than V by']:+.2f} nats [{line['from']:+.2f}, {line['to']:+.2f}]"
+    return f"the identity, on JSB Chorales, at {link(told, 'odyssey')}"
+
+
+def _alive(store: Results) -> str:
+    line = {
+        (b, c): store.line("vanishing", task="adding", **{"forget bias": b, "candidate": c})
+        for b, c in (("0", "tanh"), ("5", "tanh"), ("5", "identity"), ("chrono", "identity"))
+    }
+    rnn = store.line("vanishing", task="adding", candidate="tanh RNN")
+    left = {k: v["left after 45 steps, untrained"] for k, v in line.items()}
+    bias = {b: store.line("forget-bias", T=100, **{"forget bias": b}) for b in ("1", "chrono")}
+    return (
+        f"After 45 steps {link(number(left['0', 'tanh']), 'vanishing')} of the gradient is left with "
+        f"a forget bias of 0, {number(left['5', 'tanh'])} with a bias of 5, tanh or not "
+        f"({number(left['5', 'identity'])} without the first tanh); in an RNN whose state *is* a tanh, "
+        f"{number(rnn['left after 45 steps, untrained'])}. Adding two numbers 100 steps apart is solved "
+        f"by {link(percent(bias['1']['solved']), 'forget-bias')} of the seeds with a forget bias of 1, "
+        f"by {percent(bias['chrono']['solved'])} with one that fits the lag (chrono)."
+    )
+
+
+def picture(store: Results) -> Figure:
+    """Three panels: what keeps gradients, what the second tanh is for, that c is not squashed."""
+    figure = Figure(figsize=(11.5, 3.5), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.1, 1, 1.1))
+    rows = store.rows("vanishing")
+    for k, (name, colour) in enumerate(
+        zip(gradients.CANDIDATES, (BLUE, ORANGE, GREEN, VIOLET), strict=True)
+    ):
+        for at, bias in enumerate(gradients.BIASES):
+            own = of_arm(rows, task="adding", forget_bias=bias, candidate=name)
+            left.plot(
+                np.full(len(own), at + (k - 1.5) * 0.18), values_of(own, "before", "slope"), "o",
+                ms=2.6, color=colour, mew=0, alpha=0.7, label=name if at == 0 else None,
+            )  # fmt: skip
+    own = of_arm(rows, task="adding", network="tanh RNN")
+    left.plot(np.full(len(own), 4.0), values_of(own, "before", "slope"), "o", ms=2.6, color=GREY)
+    left.axhline(0, color=GREY, linestyle="--", linewidth=0.8)
+    left.set_xticks(range(5), [*(f"bias {b}" for b in gradients.BIASES), "tanh RNN"], fontsize=7)
+    left.set_ylabel("growth of ln |∂L/∂c| per step back")
+    left.set_title("The forget gate keeps gradients; which squash, hardly", fontsize=9)
+    left.legend(frameon=False, fontsize=7, title="candidate", title_fontsize=7)
+    rows = store.rows("output-squash")
+    for k, (psi, colour) in enumerate((("tanh", BLUE), ("identity", ORANGE))):
+        for at, forget in enumerate(streams.FORGETS):
+            own = of_arm(rows, forget=forget, cell_output=psi)
+            errors = np.maximum(values_of(own, "errors"), 0.01)
+            jitter = np.random.default_rng(0).uniform(-0.1, 0.1, len(own))
+            middle.plot(at + (k - 0.5) * 0.4 + jitter, errors, "o", ms=3, color=colour, mew=0,
+                        alpha=0.6, label=f"ψ {psi}" if at == 0 else None)  # fmt: skip
+            middle.plot(at + (k - 0.5) * 0.4 + np.array([-0.17, 0.17]), [np.median(errors)] * 2,
+                        color=colour, lw=2)  # fmt: skip
+    middle.set_yscale("log")
+    middle.set_xticks(range(3), ["forget gate", "none (f = 1)", "f = 1 − i"])
+    middle.set_ylabel("errors per 1,000 symbols")
+    middle.set_title("The second tanh helps where c is unbounded", fontsize=9)
+    middle.legend(frameon=False, fontsize=7)
+    rows = store.rows("counting")
+    for at, arm in enumerate(counting.ARMS):
+        reached = np.array(values_of(of_arm(rows, arm=arm), "accepted_to"), float)
+        jitter = np.random.default_rng(0).uniform(-0.2, 0.2, len(reached))
+        colour = BLUE if arm in counting.FREE else ORANGE
+        right.plot(reached, at + jitter, "o", ms=3, color=colour, mew=0, alpha=0.6)
+        right.plot([np.median(reached)] * 2, [at - 0.32, at + 0.32], color=colour, lw=2)
+    right.axvline(rows[0].config["high"], color=GREY, linestyle="--", linewidth=0.8)
+    right.set_yticks(range(len(counting.ARMS)), list(counting.ARMS))
+    right.invert_yaxis()
+    right.set_xlabel("aⁿbⁿ accepted up to n (dashed: trained to)")
+    right.set_title("c is not squashed: it counts", fontsize=9)
+    for axis in (left, middle, right):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.patch.set_alpha(0)
+        axis.tick_params(colors=INK)
+        for spine in axis.spines.values():
+            spine.set_edgecolor(INK)
+        for label in (axis.title, axis.xaxis.label, axis.yaxis.label, *axis.get_yticklabels()):
+            label.set_color(INK)
+        legend = axis.get_legend()
+        for text in [*legend.get_texts(), legend.get_title()] if legend else []:
+            text.set_color(INK)
+    figure.patch.set_alpha(0)
+    return figure
+
+
+def main() -> None:
+    """Write the page and its picture."""
+    store = Results()
+    PAGE.write_text(page(store), "utf-8")
+    picture(store).savefig(PICTURE, dpi=110, transparent=True)
+
+
+if __name__ == "__main__":
+    main()
