@@ -73,10 +73,16 @@ def page(store: Results) -> str:
         name: store.line("signed", task="adding", candidate=name)["median sequences"]
         for name in ("tanh(x)", "tanh(x) + 1")
     }
+    largest = {
+        name: store.line("relu-sign", candidate=name, cell_output="tanh")["median of max |c|"]
+        for name in ("tanh", "identity")
+    }
     free = {
         "free_candidate": (
-            f"gradients explode in {link(percent(float(loud)), 'exploding')} of the runs, as with it "
-            f"({percent(float(exploded['tanh']))}); c grows further"
+            f"gradients explode in {link(percent(float(loud)), 'exploding')} of the runs, with it "
+            f"in {percent(float(exploded['tanh']))}; max \\|c\\| is "
+            f"{link(number(largest['identity']), 'relu-sign')} in place of "
+            f"{number(largest['tanh'])}"
         ),
         "free_output": (
             f"at a high rate gradients pass 1,000 in "
@@ -121,13 +127,15 @@ def _alive(store: Results) -> str:
     rnn = store.line("vanishing", task="adding", candidate="tanh RNN")
     left = {k: v["left after 45 steps, untrained"] for k, v in line.items()}
     bias = {b: store.line("forget-bias", T=100, **{"forget bias": b}) for b in ("1", "chrono")}
+    kept = {k: number(v) for k, v in left.items()}
+    few, all_of = (percent(bias[b]["solved"]) for b in ("1", "chrono"))
     return (
-        f"After 45 steps {link(number(left['0', 'tanh']), 'vanishing')} of the gradient is left with "
-        f"a forget bias of 0, {number(left['5', 'tanh'])} with a bias of 5, tanh or not "
-        f"({number(left['5', 'identity'])} without the first tanh); in an RNN whose state *is* a tanh, "
-        f"{number(rnn['left after 45 steps, untrained'])}. Adding two numbers 100 steps apart is solved "
-        f"by {link(percent(bias['1']['solved']), 'forget-bias')} of the seeds with a forget bias of 1, "
-        f"by {percent(bias['chrono']['solved'])} with one that fits the lag (chrono)."
+        f"After 45 steps {link(kept['0', 'tanh'], 'vanishing')} of the gradient is left with a "
+        f"forget bias of 0, {kept['5', 'tanh']} with a bias of 5, tanh or not "
+        f"({kept['5', 'identity']} without the first tanh); in an RNN whose state *is* a tanh, "
+        f"{number(rnn['left after 45 steps, untrained'])}. Adding two numbers 100 steps apart is "
+        f"solved by {link(few, 'forget-bias')} of the seeds with a forget bias of 1, by {all_of} "
+        "with one that fits the lag (chrono)."
     )
 
 

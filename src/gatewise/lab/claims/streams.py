@@ -108,7 +108,9 @@ def judge(rows: Sequence[Row]) -> Verdict:
             return Verdict("supported", told, table)
         if not better:
             return Verdict("contradicted", told, table)
-        return Verdict("depends", told, table, on=f"the forget gate: {' and '.join(better)}")
+        named = {"sigmoid": "with one", "none": "without one", "coupled": "where f = 1 − i"}
+        where = " and ".join(named[k] for k in better)
+        return Verdict("depends", told, table, on=f"the forget gate: tanh helps {where}")
 
     return judged(rows, OUTPUT_SQUASH.arms(), verdict, table)
 
@@ -212,15 +214,20 @@ CONTINUAL = Experiment(
             f: [max(v, 0.05) for v in values_of(of_arm(rows, forget=f), "errors")]
             for f in ("sigmoid", "none")
         },
-        "errors per 1,000 symbols of streams of 10,000 (0.05: none)",
+        "errors per 1,000 symbols of streams of 100,000 (0.05: none)",
         log=True,
     ),
     plans={
         "quick": Plan(3, 1, {"steps": 600, "long": 2000}),
-        "full": Plan(30, 6, {"steps": 4000, "long": 10_000}),
+        "full": Plan(30, 12, {"steps": 4000, "long": 100_000}),
     },
-    metric="networks with ten perfect streams of 10,000 symbols",
+    metric="networks with ten perfect streams of 100,000 symbols",
     statistic="McNemar's exact test",
     literature="Gers, Schmidhuber & Cummins 2000: 100 networks, streams of 100,000 symbols.",
+    amended=(
+        "With streams of 10,000 symbols 40 % of the networks with forget gates were perfect and 23 % "
+        "of those without (p = .27; errors per 1,000 symbols fewer by 17.9 [7.3, 29.5], p = .004). "
+        "The streams are now as long as the published ones."
+    ),
     kind="reproduction",
 )
