@@ -11,7 +11,7 @@ counting.py       counting
 ranges.py         range
 biases.py         forget-bias
 odyssey.py        odyssey
-reproductions.py  published results
+published_1997.py, published_later.py   published results
 common.py         tables and pictures that they share
 """
 
@@ -39,8 +39,9 @@ def everything() -> Mapping[str, Experiment]:
         gates,
         gradients,
         odyssey,
+        published_1997,
+        published_later,
         ranges,
-        reproductions,
         signs,
         streams,
     )
@@ -49,6 +50,7 @@ def everything() -> Mapping[str, Experiment]:
         gradients.EXPERIMENT, explosion.EXPLODING, streams.OUTPUT_SQUASH, exact.PLACEMENT,
         signs.EXPERIMENT, gates.EXPERIMENT, drivers.EXPERIMENT, counting.EXPERIMENT,
         exact.SECOND_DERIVATIVE, ranges.EXPERIMENT, explosion.RELU_SIGN, biases.EXPERIMENT,
-        odyssey.EXPERIMENT, streams.CONTINUAL, *reproductions.ALL,
+        odyssey.EXPERIMENT, streams.CONTINUAL, *published_1997.ALL,
+        *published_later.ALL,
     )  # fmt: skip
     return MappingProxyType({e.name: e for e in found})

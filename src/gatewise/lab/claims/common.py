@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from gatewise.lab import statistics
-from gatewise.lab.design import LEAST_SEEDS, Verdict, of_arm
+from gatewise.lab.design import LEAST_SEEDS, Verdict, Word, of_arm
 from gatewise.lab.store import Row
 
 if TYPE_CHECKING:
@@ -87,6 +87,11 @@ def judged(
         return found
     told = f"{least} paired seeds an arm, {LEAST_SEEDS} are needed to judge. So far: "
     return replace(found, word="underpowered", sentence=told + found.sentence, on="")
+
+
+def reproduced(good: bool) -> Word:
+    """The verdict on a published result."""
+    return "reproduced" if good else "not reproduced"
 
 
 def share(value: float) -> str:

@@ -1,4 +1,4 @@
-"""What makes an LSTM explode: the missing squash, which of both, or the missing sign?"""
+"""What makes an LSTM explode: a missing squash, which of both, or a missing sign."""
 
 from __future__ import annotations
 

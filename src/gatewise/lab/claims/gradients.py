@@ -1,4 +1,4 @@
-"""What keeps gradients alive: the squash, or the additive state with its forget gate?"""
+"""What keeps gradients alive: the squash, or the additive state with its forget gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs in (-1, 1): must data be scaled, and can an LSTM follow a trend?"""
+"""Outputs in (-1, 1): whether data must be scaled, and whether an LSTM can follow a trend."""
 
 from __future__ import annotations
 

@@ -225,9 +225,9 @@ CONTINUAL = Experiment(
     statistic="McNemar's exact test",
     literature="Gers, Schmidhuber & Cummins 2000: 100 networks, streams of 100,000 symbols.",
     amended=(
-        "With streams of 10,000 symbols 40 % of the networks with forget gates were perfect and 23 % "
-        "of those without (p = .27; errors per 1,000 symbols fewer by 17.9 [7.3, 29.5], p = .004). "
-        "The streams are now as long as the published ones."
+        "With streams of 10,000 symbols 40 % of the networks with forget gates were perfect and "
+        "23 % of those without (p = .27; errors per 1,000 symbols fewer by 17.9 [7.3, 29.5], p = "
+        ".004). The streams are now as long as the published ones."
     ),
     kind="reproduction",
 )
