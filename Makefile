@@ -10,7 +10,7 @@ RIVALS := .venv/.installed-bench-forecast
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
-.PHONY: install demo test check clean format stubs docs bench bench-cells \
+.PHONY: install demo test check clean format stubs docs lab bench bench-cells \
         bench-forecast test-exhaustive test-variants test-calibration test-leaks test-torch \
         test-sanitize test-valgrind test-neon test-machines fuzz example-c
 
@@ -57,6 +57,16 @@ docs: install  ## what docs/ holds of the program itself: help pages, tables, pi
 	$(BIN)/python docs/images/make_cells.py
 	$(BIN)/python docs/images/make_demo.py
 	$(BIN)/python docs/images/make_see_inside.py
+	$(BIN)/python docs/make_lab.py
+	$(BIN)/python docs/make_why_tanh.py
+
+lab: install  ## full runs that docs/lab/ lacks, up to two hours, and its pages; resumes; see GATEWISE_JSB
+	$(BIN)/gatewise lab import docs/lab/results --store lab.sqlite
+	$(BIN)/gatewise lab run --store lab.sqlite
+	$(BIN)/gatewise lab reproduce --store lab.sqlite
+	$(BIN)/gatewise lab export docs/lab/results --store lab.sqlite
+	$(BIN)/python docs/make_lab.py
+	$(BIN)/python docs/make_why_tanh.py
 
 bench: $(PEERS)  ## side by side with the peers, a quarter of an hour; writes results, page, picture
 	$(BIN)/python -m benchmarks
