@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -36,7 +37,8 @@ class Row:
     Attributes:
         experiment: its name.
         config: everything that the trial depends on, JSON values; the seed among them.
-        result: what was measured, JSON values; of numbers six digits are kept.
+        result: what was measured, JSON values; of numbers six digits are kept, and None of what is
+            no finite number.
         seconds: how long it took.
         versions: of gatewise, torch and the instruction set.
     """
@@ -188,7 +190,7 @@ def _read(path: Path) -> Iterator[Row]:
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
-        return float(f"{value:.6g}")
+        return float(f"{value:.6g}") if math.isfinite(value) else None
     if isinstance(value, dict):
         return {k: _rounded(v) for k, v in value.items()}
     return [_rounded(v) for v in value] if isinstance(value, list) else value

@@ -107,3 +107,11 @@ def test_a_kill_loses_no_row_that_was_told_of(tmp_path):
         store.close()
         assert seeds == list(range(len(seeds)))
         assert len(seeds) > last
+
+
+def test_what_is_no_number_is_none(tmp_path):
+    row = Row("a", {"seed": 1}, {"loss": float("nan"), "all": [1.23456789, float("inf")]})
+    assert row.result == {"loss": None, "all": [1.23457, None]}
+    store = Store(tmp_path / "a.sqlite")
+    store.add(row)
+    assert list(store.rows()) == [row]
