@@ -97,10 +97,9 @@ class Networks(nn.Module):
         super().__init__()
         first = models[0]
         self._like = (copy.deepcopy(first),)  # no submodule
-        if isinstance(first.core, LSTM):
-            self.core: nn.Module = LSTMGroup([m.core for m in models])  # type: ignore[misc]
-        else:
-            self.core = _Controls([m.core for m in models])
+        cores = [m.core for m in models]
+        lstms = [core for core in cores if isinstance(core, LSTM)]
+        self.core: nn.Module = LSTMGroup(lstms) if lstms else _Controls(cores)
         self.head = _Heads([m.head for m in models])
 
     def __len__(self) -> int:

@@ -81,7 +81,8 @@ class LSTMGroup(torch.nn.Module):
             )
         names = self.spec.registered_names()
         parameters = [None if n is None else getattr(self, n) for n in names]
-        return _Run.apply(self._core(G, x.dtype), self.spec, x, *parameters)  # type: ignore[no-any-return]
+        y: Tensor = _Run.apply(self._core(G, x.dtype), self.spec, x, *parameters)
+        return y
 
     def lstm(self, g: int) -> LSTM:
         """Return a copy of network g, as an LSTM of its own."""

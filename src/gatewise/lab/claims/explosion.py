@@ -64,7 +64,7 @@ def judge(rows: Sequence[Row]) -> Verdict:
         effects, p = {}, {}
         for site in ("candidate", "cell_output"):
             pairs = _pairs(rows, site)
-            effects[site] = statistics.paired_success(*zip(*pairs, strict=True))  # type: ignore[arg-type]
+            effects[site] = statistics.paired_success([a for a, _ in pairs], [b for _, b in pairs])
             p[site] = effects[site].p
         adjusted = statistics.holm(p)
         helps = {s: adjusted[s] < 0.05 and effects[s].value > 0 for s in effects}

@@ -42,11 +42,10 @@ def gradient_at(model: Model, batch: Batch, lag: int = _LAG) -> dict[str, float]
     x = batch.x[: int(batch.lengths.min())][:, :8]
     norms = _norms(model, x)
     lags = np.arange(min(lag, len(norms) - 1) + 1)
-    logs = np.log(np.maximum(norms[::-1][lags], 1e-300))
-    return {
-        "slope": float(np.polyfit(lags, logs, 1)[0]),
-        "kept": float(norms[-1 - lags[-1]] / max(norms[-1], 1e-300)),
-    }
+    with np.errstate(divide="ignore", invalid="ignore"):  # gradients that are gone have no slope
+        slope = np.polyfit(lags, np.log(norms[::-1][lags]), 1)[0]
+        kept = norms[-1 - lags[-1]] / norms[-1]
+    return {"slope": float(slope), "kept": float(kept)}
 
 
 def _norms(model: Model, x: Any) -> Any:
