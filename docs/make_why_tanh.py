@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gatewise import lab
-from gatewise.lab.claims import counting, gradients, streams
+from gatewise.lab.claims import counting, explosion, gradients, streams
 from gatewise.lab.claims.common import BLUE, GREEN, GREY, ORANGE, VIOLET, values_of
 from gatewise.lab.claims.common import share as percent
 from gatewise.lab.design import of_arm
@@ -59,16 +59,13 @@ def page(store: Results) -> str:
         for f in streams.FORGETS for o in ("tanh", "identity")
     }  # fmt: skip
     errors = {k: number(v["errors per 1,000"]) for k, v in squash.items()}
-    exploded = {
-        psi: np.mean([
-            r.result["largest_gradient"] is None or r.result["largest_gradient"] > 1e3
-            for r in of_arm(store.rows("exploding"), candidate=phi, cell_output=psi)
-        ])
-        for phi, psi in (("tanh", "tanh"), ("tanh", "identity"))
+    shares = {
+        (phi, psi): percent(float(np.mean([
+            explosion.exploded(row)
+            for row in of_arm(store.rows("exploding"), candidate=phi, cell_output=psi)
+        ])))
+        for phi in ("tanh", "identity") for psi in ("tanh", "identity")
     }  # fmt: skip
-    candidate_alone = of_arm(store.rows("exploding"), candidate="identity", cell_output="tanh")
-    loud = np.mean([r.result["largest_gradient"] is None or r.result["largest_gradient"] > 1e3
-                    for r in candidate_alone])  # fmt: skip
     signed = {
         name: store.line("signed", task="adding", candidate=name)["median sequences"]
         for name in ("tanh(x)", "tanh(x) + 1")
@@ -79,15 +76,15 @@ def page(store: Results) -> str:
     }
     free = {
         "free_candidate": (
-            f"gradients explode in {link(percent(float(loud)), 'exploding')} of the runs, with it "
-            f"in {percent(float(exploded['tanh']))}; max \\|c\\| is "
+            f"gradients explode in {link(shares['identity', 'tanh'], 'exploding')} of the runs, "
+            f"with it in {shares['tanh', 'tanh']}; max \\|c\\| is "
             f"{link(number(largest['identity']), 'relu-sign')} in place of "
             f"{number(largest['tanh'])}"
         ),
         "free_output": (
             f"at a high rate gradients pass 1,000 in "
-            f"{link(percent(float(exploded['identity'])), 'exploding')} of the runs; with it in "
-            f"{percent(float(exploded['tanh']))}"
+            f"{link(shares['tanh', 'identity'], 'exploding')} of the runs; with it in "
+            f"{shares['tanh', 'tanh']}"
         ),
         "signed": (
             f"adding takes {link(number(signed['tanh(x)']), 'signed')} sequences with tanh, "
