@@ -82,7 +82,7 @@ def page(store: Results) -> str:
             f"{number(largest['tanh'])}"
         ),
         "free_output": (
-            f"at a high rate gradients pass 1,000 in "
+            f"gradients pass 1,000 in "
             f"{link(shares['tanh', 'identity'], 'exploding')} of the runs; with it in "
             f"{shares['tanh', 'tanh']}"
         ),
