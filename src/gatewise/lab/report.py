@@ -133,6 +133,8 @@ def write_pages(
         from gatewise.page.svg import to_svg
     except ImportError:
         raise MissingExtraError("The report", "lab") from None
+    from gatewise.lab.claims import everything
+
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ending = "md" if markdown else "html"
@@ -160,7 +162,9 @@ def write_pages(
     claims = [p for p in pages if p.kind == "claim"]
     others = [p for p in pages if p.kind != "claim"]
     path = folder / f"{'README' if markdown else 'index'}.{ending}"
-    told = {"claims": claims, "reproductions": others, "title": "The lab"}
+    there = {page.name for page in pages}
+    waiting = [name for name in everything() if name not in there]
+    told = {"claims": claims, "reproductions": others, "waiting": waiting, "title": "The lab"}
     write_atomically(path, _render(render, index, markdown, of_results, **told))
     return [*written, path]
 

@@ -59,7 +59,7 @@ class Outcome:
 
     Attributes:
         solved: whether a look found enough sequences right.
-        sequences: seen until then, or in all.
+        sequences: seen until then; the whole budget where it is not solved.
         loss: of the test sequences at the last look; None if it is not a finite number.
         right: share of the test sequences that are right at the last look.
         best_right: the highest share at any look.
@@ -211,7 +211,8 @@ class _Training:
             loss = m.best_loss
         finite = m.finite and bool(np.isfinite(loss))
         return model, Outcome(
-            finite and m.right >= self.recipe.enough, self.step * self.recipe.batch_size,
+            finite and m.right >= self.recipe.enough,
+            (self.step if finite else self.recipe.steps) * self.recipe.batch_size,
             float(loss) if np.isfinite(loss) else None, m.right, m.best_right, finite,
             m.gradient if np.isfinite(m.gradient) else None,
             largest_state(model, m.test.rows(slice(0, 64))) if finite else None,

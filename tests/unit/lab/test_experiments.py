@@ -93,7 +93,7 @@ def test_the_rule_of_forget_biases():
     assert biases.judge(solving(one_best | {(100, "chrono"): 1e3})).word == "depends"
 
 
-def slopes(of_bias, of_candidate, seeds=30):
+def slopes(of_bias, of_candidate, seeds=30, trained=True):
     """Rows of `vanishing`: how much slope each factor makes."""
     rng = np.random.default_rng(0)
     made = []
@@ -106,7 +106,8 @@ def slopes(of_bias, of_candidate, seeds=30):
         for arm, slope in (*arms, ({"network": "tanh RNN"}, -9.0)):
             for s in range(seeds):
                 before = {"kept": 0.1, "slope": float(slope + rng.normal(0, 0.01))}
-                result = {"solved": slope > 1, "sequences": 10, "before": before, "after": {}}
+                after = before if trained else {"slope": float(rng.normal())}
+                result = {"solved": slope > 1, "sequences": 10, "before": before, "after": after}
                 made.append(Row("vanishing", arm | {"task": task, "seed": s}, result))
     return made
 
@@ -117,6 +118,28 @@ def slopes(of_bias, of_candidate, seeds=30):
 )
 def test_the_rule_of_vanishing(of_bias, of_candidate, word):
     assert gradients.judge(slopes(of_bias, of_candidate)).word == word
+
+
+def test_gradients_of_trained_cells_count_too():
+    found = gradients.judge(slopes(1, 0.01, trained=False))
+    assert found.title.startswith("depends on training")
+
+
+@pytest.mark.parametrize(
+    ("unbounded", "one_sided", "word"),
+    [(0.8, 0.05, "contradicted"), (0.05, 0.8, "supported"), (0.8, 0.8, "depends")],
+)
+def test_the_rule_of_relu(unbounded, one_sided, word):
+    def result(arm, rng):
+        name, free = arm["candidate"], arm["cell_output"] == "identity"
+        lost = max(
+            0.02,
+            unbounded * (free and name not in explosion.BOUNDED),
+            one_sided * (free and name in explosion.ONE_SIDED),
+        )
+        return {"finite": bool(rng.random() > lost), "largest_gradient": 1.0, "largest_c": 1.0}
+
+    assert explosion.judge_relu(runs(explosion.RELU_SIGN, result)).word == word
 
 
 def runs(experiment, result, seeds=30, seed=0):

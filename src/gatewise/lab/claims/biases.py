@@ -28,7 +28,10 @@ def measure(config: Config, seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def judge(rows: Sequence[Row]) -> Verdict:
-    """Depends on the lag if a bias of 1 beats 0 at one length and is beaten by more at another."""
+    """Supported if a bias of 1 solves adding sooner than another bias and later than none.
+
+    Contradicted if later than one and sooner than none; if both occur, it depends.
+    """
     table: list[dict[str, Any]] = []
     tests: dict[tuple[int, Any], float] = {}
     for T in LENGTHS:

@@ -54,6 +54,22 @@ def median(own: Sequence[Row], *path: str) -> float | None:
     return float(np.median(values)) if values else None
 
 
+def of_seeds(
+    a: Sequence[Row], b: Sequence[Row], value: Callable[[Row], float]
+) -> tuple[list[float], list[float]]:
+    """Return the mean of a value over the rows of each seed, in two sets of arms.
+
+    Rows of a seed share their sequences and first weights: the seed is what is drawn.
+    """
+    sums: tuple[dict[int, list[float]], dict[int, list[float]]] = ({}, {})
+    for rows, into in zip((a, b), sums, strict=True):
+        for row in rows:
+            into.setdefault(row.config["seed"], []).append(float(value(row)))
+    seeds = sorted(sums[0].keys() & sums[1].keys())
+    one, two = ([float(np.mean(s[k])) for k in seeds] for s in sums)
+    return one, two
+
+
 def values_of(own: Sequence[Row], *path: str) -> list[Any]:
     """A result of each row; None where it has none."""
     found = []
@@ -100,6 +116,8 @@ def share(value: float) -> str:
     >>> share(0.9), share(0.004), share(0.0)
     ('90 %', '0.4 %', '0 %')
     """
+    if np.isnan(value):
+        return "–"
     percent = 100 * value
     return f"{percent:.1f} %" if 0 < abs(percent) < 1 else f"{percent:.0f} %"
 

@@ -161,7 +161,7 @@ def draw(rows: Sequence[Row]) -> Any:
 
 EXPERIMENT = Experiment(
     name="correlation",
-    claim="tanh lets an LSTM model positive and negative correlations.",
+    claim="Thanks to tanh an LSTM can model positive and negative correlations.",
     hypothesis="Signed weights suffice. On real returns about the baseline.",
     factors={"rho": CORRELATIONS, "candidate": CANDIDATES},
     controls=[{"index": i, "candidate": c} for i in INDICES for c in CANDIDATES],

@@ -79,7 +79,7 @@ def judge(rows: Sequence[Row]) -> Verdict:
             effects[name] = statistics.difference(one, two)
             same[name] = statistics.equivalent(one, two, _MARGIN)
         adjusted = statistics.holm({n: e.p for n, e in effects.items()})
-        worse = [n for n, e in effects.items() if adjusted[n] < 0.05 and e.value > _MARGIN]
+        worse = [n for n, e in effects.items() if adjusted[n] < 0.05 and e.low > _MARGIN]
         for line in table[1:]:
             e = effects[line["variant"]]
             line |= {

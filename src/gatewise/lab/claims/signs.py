@@ -18,6 +18,7 @@ from gatewise.lab.claims.common import (
     interval,
     judged,
     median,
+    of_seeds,
     soonest,
     success,
     values_of,
@@ -100,7 +101,11 @@ def _to_be_kept(task: str, rng: np.random.Generator) -> tuple[Batch, Any]:
 
 
 def judge(rows: Sequence[Row]) -> Verdict:
-    """Supported if on both tasks c has a higher rank and the task is solved sooner, about 0."""
+    """Supported if c has a higher rank, is read better and is learnt sooner about 0, on both tasks.
+
+    Contradicted if none of the six is so. Learnt sooner: fewer sequences until it is solved, or
+    until the budget ends, as a geometric mean over the pairs of a seed.
+    """
     table = []
     for task in TASKS:
         for pair in PAIRS:
@@ -121,21 +126,20 @@ def judge(rows: Sequence[Row]) -> Verdict:
                 effects[task, name] = statistics.difference(*_means(rows, task, name))
                 p[f"{task} {name}"] = effects[task, name].p
             one, two = (_pooled(rows, task, side) for side in (CENTRED, SHIFTED))
-            times = [(values_of(o, "sequences"), values_of(o, "solved")) for o in (one, two)]
-            p[f"{task} time"] = statistics.time_to_solve(*times[0], *times[1])
-            ratio = float(np.mean(times[0][0]) / np.mean(times[1][0]))
-            effects[task, "time"] = statistics.Estimate(ratio, ratio, ratio, p[f"{task} time"])
+            seen = of_seeds(one, two, lambda row: np.log(row.result["sequences"]))
+            effects[task, "time"] = statistics.difference(*seen)
+            p[f"{task} time"] = effects[task, "time"].p
         adjusted = statistics.holm(p)
         good = {
             (task, name): adjusted[f"{task} {name}"] < 0.05
-            and (e.value < 1 if name == "time" else e.value > 0)
+            and (e.value < 0 if name == "time" else e.value > 0)
             for (task, name), e in effects.items()
         }
         told = "; ".join(
             f"{task}: effective rank {interval(effects[task, 'rank'])} (p = "
             f"{adjusted[f'{task} rank']:.2g}), probe R² {interval(effects[task, 'probe'])} (p = "
             f"{adjusted[f'{task} probe']:.2g}), sequences seen "
-            f"× {effects[task, 'time'].value:.2f} (p = {adjusted[f'{task} time']:.2g})"
+            f"× {np.exp(effects[task, 'time'].value):.2f} (p = {adjusted[f'{task} time']:.2g})"
             for task in TASKS
         )
         told = f"Candidates about 0 against the same ones above 0, {told} (Holm)."
@@ -190,10 +194,12 @@ EXPERIMENT = Experiment(
     plans={"quick": Plan(3, 1.5, {"steps": 200}), "full": Plan(30, 20, {"steps": 1500}, tune=3)},
     metric="effective rank of c, R² of a linear probe for what must be kept, sequences to solve",
     amended=(
-        "Ties in tuning, first broken by the order of the settings, are broken by the loss; arms "
+        "Times were first compared by one log-rank test over all pairs, as if the four runs of a "
+        "seed were independent. Of settings that tie in tuning the first was taken; now it is the "
+        "one with the lower loss: arms "
         "whose rate changed were trained anew."
     ),
-    statistic="paired permutation tests and log-rank, Holm over six; the decoder has a free bias",
+    statistic="paired permutation tests on seeds, Holm over six; the decoder has a free bias",
     literature=(
         "Hochreiter & Schmidhuber 1997, experiment 2a: a candidate in [0, 1] and no output squash "
         "solve a lag of 100 in 18 of 18 runs. LeCun et al. 1998: inputs about 0 learn faster."
