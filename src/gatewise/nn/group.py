@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from gatewise import _native
-from gatewise.errors import ConfigError, ShapeError
+from gatewise.errors import ConfigError, DtypeError, ShapeError
+from gatewise.nn import native, paths
 from gatewise.nn.lstm import LSTM
-from gatewise.nn.native import empty_rows_like
 from gatewise.nn.spec import Spec
 
 _SAME = (
     "input_size", "hidden_size", "num_layers", "bias", "bidirectional", "proj_size", "cell",
 )  # fmt: skip
-_UNUSED = ("recurrent_dropout", "weight_dropout", "dropout", "learn_initial_state")
+_UNUSED = ("batch_first", "recurrent_dropout", "weight_dropout", "dropout", "learn_initial_state")
 
 
 class LSTMGroup(torch.nn.Module):
@@ -44,8 +44,9 @@ class LSTMGroup(torch.nn.Module):
     torch.Size([5, 7, 2, 4])
     """
 
-    def __init__(self, lstms: Sequence[LSTM]) -> None:
+    def __init__(self, lstms: Iterable[LSTM]) -> None:
         super().__init__()
+        lstms = list(lstms)
         first = _checked(lstms)
         directions = 2 if first.bidirectional else 1
         self.spec = Spec(
@@ -55,11 +56,12 @@ class LSTMGroup(torch.nn.Module):
         for name in filter(None, self.spec.registered_names()):
             stacked = torch.stack([getattr(lstm, name).detach() for lstm in lstms])
             self.register_parameter(name, torch.nn.Parameter(stacked))
+        self._size = len(lstms)
         self._cores: dict[tuple[int, torch.dtype], Any] = {}
 
     def __len__(self) -> int:
         """G."""
-        return len(next(self.parameters()))
+        return self._size
 
     def forward(self, x: Tensor) -> Tensor:
         """Run all networks from zero states.
@@ -71,16 +73,22 @@ class LSTMGroup(torch.nn.Module):
             y [G, T, B, D*P].
 
         Raises:
-            ShapeError: x has another shape.
+            ShapeError: x or a parameter has another shape, or lies not in plain memory of the CPU.
+            DtypeError: x is neither float32 nor float64.
         """
-        G = len(self)
-        if x.dim() != 4 or (x.shape[0], x.shape[3]) != (G, self.spec.I):
+        G, spec = len(self), self.spec
+        if x.dtype not in paths.NATIVE_DTYPES:
+            raise DtypeError(f"x is {x.dtype}: expected float32 or float64. Convert x and group.")
+        if x.dim() != 4 or (x.shape[0], x.shape[3]) != (G, spec.I) or not x.shape[1]:
             raise ShapeError(
-                f"x has shape {tuple(x.shape)}: expected [G, T, B, I] with G = {G} and "
-                f"I = {self.spec.I}."
+                f"x has shape {tuple(x.shape)}: expected [G, T, B, I] with G = {G}, T from 1 on "
+                f"and I = {spec.I}."
             )
-        names = self.spec.registered_names()
+        names = spec.registered_names()
         parameters = [None if n is None else getattr(self, n) for n in names]
+        missing = [n for n, p in zip(names, parameters, strict=True) if n and p is None]
+        if missing:
+            raise ShapeError(f"{missing[0]} is missing. Assign a parameter.")
         y: Tensor = _Run.apply(self._core(G, x.dtype), self.spec, x, *parameters)
         return y
 
@@ -135,18 +143,25 @@ def _checked(lstms: Sequence[LSTM]) -> LSTM:
                 f"An LSTM of the group has {', '.join(used) or 'another precision'}: expected "
                 "none. Train it by itself."
             )
-        first_weight: Tensor = lstm.weight_hh_l0
-        if first_weight.dtype not in (torch.float32, torch.float64) or first_weight.is_cuda:
-            raise ConfigError(
-                f"An LSTM of the group is {first_weight.dtype} on {first_weight.device}: expected "
-                "float32 or float64 on the CPU."
-            )
+        for p in lstm.parameters():
+            if p.device.type != "cpu" or p.dtype not in paths.NATIVE_DTYPES:
+                raise ConfigError(
+                    f"An LSTM of the group is {p.dtype} on {p.device}: expected float32 or float64 "
+                    "on the CPU."
+                )
+            if p.dtype != first.weight_hh_l0.dtype:
+                raise ConfigError(
+                    f"The group has {first.weight_hh_l0.dtype} and {p.dtype}: expected one dtype."
+                )
     if first.cell.has_callables:
         raise ConfigError(
             f"{first.cell} holds a Python function: expected built-in activations, which the core "
             "runs."
         )
     return first
+
+
+_HOOKS = "A hook of saved tensors shall unpack what it was given to pack."
 
 
 class _Run(torch.autograd.Function):
@@ -156,44 +171,43 @@ class _Run(torch.autograd.Function):
     def forward(
         ctx: Any, core: Any, spec: Spec, x: Tensor, *parameters: Tensor | None
     ) -> Tensor:  # fmt: skip
-        dense = [None if p is None else p.detach().contiguous() for p in parameters]
-        for p in dense:
-            if p is not None and p.dtype != x.dtype:
-                raise ConfigError(f"x is {x.dtype}, the group {p.dtype}: expected the same.")
-        x = x.detach().contiguous()
+        x = cast(Tensor, native.dense(native.materialised(x.detach())))
+        shapes = [x.shape, *((len(x), *shape) for shape in spec.shapes)]
+        native.check_tensors((x, *parameters), shapes, x.dtype, "Give x and group one dtype.")
+        dense = [None if p is None else native.dense(p.detach()) for p in parameters]
         G, T, B, _ = x.shape
-        packed = core.pack(tuple(0 if p is None else p.data_ptr() for p in dense))
+        packed = core.pack(tuple(map(paths.address, dense)))
         y = x.new_empty((G, T, B, spec.D * spec.P))
         h_n = x.new_empty((G, spec.L * spec.D, B, spec.P))
         c_n = x.new_empty((G, spec.L * spec.D, B, spec.H))
         keep = any(ctx.needs_input_grad)
         tape = packed.tape(T, B) if keep else None
         packed.forward(
-            T, B, torch.get_num_threads(), x=x.data_ptr(), y=y.data_ptr(), h_n=h_n.data_ptr(),
+            T, B, torch.get_num_threads(), x=paths.address(x), y=y.data_ptr(), h_n=h_n.data_ptr(),
             c_n=c_n.data_ptr(), tape=0 if tape is None else tape.data_ptr(),
         )  # fmt: skip
-        if keep:
+        if tape is not None:
             ctx.save_for_backward(x, y, tape, *parameters)
-            ctx.packed, ctx.spec = packed, spec
+            ctx.packed, ctx.spec, ctx.shapes = packed, spec, (x.shape, y.shape, tape.shape)
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         x, y, tape, *parameters = ctx.saved_tensors
-        _G, T, B, _ = x.shape
+        G, T, B, _ = x.shape
         needed, names = ctx.needs_input_grad[2:], ctx.spec.names
-        dx = empty_rows_like(x) if needed[0] else None
+        dx = native.empty_rows_like(x) if needed[0] else None
         found = [
-            torch.empty_like(p, memory_format=torch.contiguous_format) if p is not None and n
-            else None
-            for p, n in zip(parameters, needed[1:], strict=True)
-        ]  # fmt: skip
+            x.new_empty((G, *shape)) if p is not None and n else None
+            for p, n, shape in zip(parameters, needed[1:], ctx.spec.shapes, strict=True)
+        ]
         given = []  # the core gives both biases one gradient
         for k in range(0, len(found), len(names)):
             w_ih, w_hh, b_ih, b_hh, *others = found[k : k + len(names)]
             given += [w_ih, w_hh, b_hh if b_ih is None else b_ih, *others]
-        dy = dy.contiguous()
+        dy = cast(Tensor, native.dense(native.materialised(dy)))
+        native.check_tensors((x, y, tape, dy), (*ctx.shapes, y.shape), x.dtype, _HOOKS)
         ctx.packed.backward(
             T, B, torch.get_num_threads(), x=x.data_ptr(), y=y.data_ptr(), tape=tape.data_ptr(),
             dy=dy.data_ptr(), dx=0 if dx is None else dx.data_ptr(),

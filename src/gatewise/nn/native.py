@@ -133,7 +133,7 @@ def forward(
     c_n = torch.empty_like(h_n) if P == H else x.new_empty((L * D, B, H))
     every = min(options.checkpoint_every, T) if keep else 0
     tape = _tape(weights, T, B, every, ragged, x) if keep else None
-    x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
+    x, h0, c0 = _with_dense_rows(x), dense(h0), dense(c0)
     weights.forward(
         _call(options, T, B, x, h0, c0, every),
         y=_rows(y), h_n=h_n.data_ptr(), c_n=c_n.data_ptr(), tape=address(tape),
@@ -192,8 +192,8 @@ def backward(
     L, D, _, H = engine.sizes
     T, B = _steps_and_rows(x, options)
     dy, dh_n, dc_n = grads
-    dy = None if dy is None else _with_dense_rows(_materialised(dy))
-    dh_n, dc_n = (None if g is None else _dense(_materialised(g)) for g in (dh_n, dc_n))
+    dy = None if dy is None else _with_dense_rows(materialised(dy))
+    dh_n, dc_n = (None if g is None else dense(materialised(g)) for g in (dh_n, dc_n))
     want_dx, want_dh0, want_dc0, *want = needed
     dx = empty_rows_like(x) if want_dx else None
     dh0 = x.new_empty((L * D, B, engine.projection or H)) if want_dh0 else None
@@ -204,7 +204,7 @@ def backward(
         w_ih, w_hh, b_ih, b_hh, *others = found[k : k + count]
         own = (w_ih, w_hh, b_hh if b_ih is None else b_ih, *others)
         addresses += [0 if g is None else g.data_ptr() for g in own]
-    x, h0, c0 = _with_dense_rows(x), _dense(h0), _dense(c0)
+    x, h0, c0 = _with_dense_rows(x), dense(h0), dense(c0)
     y, tape = _with_dense_rows(y), tape.contiguous()  # hooks of saved tensors may have moved them
     weights.backward(
         _call(options, T, B, x, h0, c0, options.checkpoint_every),
@@ -245,12 +245,13 @@ def check_tensors(
             )
 
 
-def _materialised(t: Tensor) -> Tensor:
+def materialised(t: Tensor) -> Tensor:
     """Numbers in memory: gradients may arrive as a pending negation, or as zeros without memory."""
     return t.new_zeros(t.shape) if t._is_zerotensor() else t.resolve_neg()
 
 
-def _dense(t: Tensor | None) -> Tensor | None:
+def dense(t: Tensor | None) -> Tensor | None:
+    """The same numbers without gaps."""
     if t is None or t.is_contiguous():
         return t
     address(t)  # before it is copied
@@ -259,7 +260,7 @@ def _dense(t: Tensor | None) -> Tensor | None:
 
 def _with_dense_rows(t: Tensor) -> Tensor:
     """The same numbers with unit stride along the last axis."""
-    return t if _has_unit_stride(t) else cast(Tensor, _dense(t))
+    return t if _has_unit_stride(t) else cast(Tensor, dense(t))
 
 
 def empty_rows_like(t: Tensor) -> Tensor:
