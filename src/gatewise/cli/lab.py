@@ -101,8 +101,8 @@ def _run_all(
             raise ConfigError(f"{name} lacks its data. {missing}")
         if missing:
             typer.echo(f"Left out: {name}. {missing}", err=True)
-    hint = "What has ended is in the store; the same command goes on."
-    with Bars(hint) as bars:
+    hint = " What had ended is in the store; the same command goes on from it."
+    with Bars(hint, lost="the trials that were running are lost") as bars:
         found = [
             library.run(name, quick, store, jobs, bars) for name in chosen if not lacking[name]
         ]

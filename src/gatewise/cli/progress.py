@@ -21,9 +21,12 @@ class Bars:
     Args:
         hint: added to what is said when the work is interrupted.
         quiet: show nothing.
+        lost: what an interruption loses.
     """
 
-    def __init__(self, hint: str = "", quiet: bool = False) -> None:
+    def __init__(
+        self, hint: str = "", quiet: bool = False, lost: str = "nothing was written"
+    ) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -45,7 +48,7 @@ class Bars:
             disable=quiet,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._where, self._hint = "the start", hint
+        self._where, self._hint, self._lost = "the start", hint, lost
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that so much of a stage is done."""
@@ -71,6 +74,4 @@ class Bars:
     ) -> None:
         self._bars.stop()
         if kind is KeyboardInterrupt:
-            raise Interrupted(
-                f"Interrupted at {self._where}: nothing was written.{self._hint}"
-            ) from error
+            raise Interrupted(f"Interrupted at {self._where}: {self._lost}.{self._hint}") from error

@@ -24,7 +24,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gatewise.errors import ConfigError, MissingExtraError, nearest, shown
+from gatewise.errors import (
+    ConfigError,
+    MissingExtraError,
+    ModelFileError,
+    nearest,
+    shortened,
+    shown,
+)
 
 if TYPE_CHECKING:
     from gatewise.lab.design import Experiment, Size, Verdict
@@ -120,6 +127,7 @@ def result(name: str, rows: Any, quick: bool = True) -> Result:
 
     Raises:
         ConfigError: there is no such experiment, or no row of it.
+        ModelFileError: a row holds what was not measured.
     """
     experiment, size = named(name), _size(quick)
     rows = list(rows)
@@ -130,7 +138,30 @@ def result(name: str, rows: Any, quick: bool = True) -> Result:
             f"There is no {size} run of {name} in the store: expected some. Try gatewise lab run "
             f"{name}{' --quick' if quick else ''}."
         )
-    return Result(experiment, size, own, experiment.judge(own))
+    return Result(experiment, size, own, _judged(experiment, own))
+
+
+def _judged(experiment: Experiment, rows: tuple[Row, ...]) -> Verdict:
+    """The verdict; anyone may have edited a row.
+
+    Raises:
+        ModelFileError: a row lacks what was measured, or holds something else.
+    """
+    for row in rows:
+        for name in ("finite", "solved"):
+            if name in row.result and not isinstance(row.result[name], bool):
+                raise _foreign(experiment, f"{name} is {shown(row.result[name])}")
+    try:
+        return experiment.judge(rows)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _foreign(experiment, shortened(error)) from error
+
+
+def _foreign(experiment: Experiment, fault: str) -> ModelFileError:
+    return ModelFileError(
+        f"A row of {experiment.name} holds no result of it ({fault}): expected what gatewise lab "
+        "measured. Restore the store or the exported file."
+    )
 
 
 def results(rows: Any, quick: bool = True) -> list[Result]:

@@ -13,7 +13,7 @@ import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from gatewise.errors import ModelFileError, shortened, shown
 from gatewise.files import write_atomically
 
 VERSION: Final = 1
+_COLUMNS: Final = "experiment, config, result, seconds, versions"
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS trials (
     key TEXT PRIMARY KEY, experiment TEXT NOT NULL, config TEXT NOT NULL, result TEXT NOT NULL,
@@ -100,6 +101,9 @@ class Store:
             (state,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if state != "ok":
                 raise sqlite3.DatabaseError(state)
+            self._db.execute(
+                "SELECT key, experiment, config, result, seconds, versions FROM trials"
+            )
         except sqlite3.Error as error:
             raise ModelFileError(
                 f"{shown(str(path))} is no whole run store ({shortened(error)}): expected a file "
@@ -109,25 +113,42 @@ class Store:
     def add(self, row: Row) -> None:
         """Write a row; one that is there already stays as it was."""
         values = row.key, row.experiment, _json(row.config), _json(row.result), row.seconds
-        self._db.execute(
-            "INSERT OR IGNORE INTO trials VALUES (?, ?, ?, ?, ?, ?)",
-            (*values, _json(row.versions)),
-        )
+        with self._told():
+            self._db.execute(
+                "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+                (*values, _json(row.versions)),
+            )
 
     def rows(self, experiment: str | None = None) -> Iterator[Row]:
         """Yield the rows of an experiment, or all, in the order of their keys."""
         where = "" if experiment is None else " WHERE experiment = ?"
-        query = f"SELECT experiment, config, result, seconds, versions FROM trials{where}"
+        query = f"SELECT {_COLUMNS} FROM trials{where}"
         given = () if experiment is None else (experiment,)
-        for name, config, result, seconds, versions in self._db.execute(
-            f"{query} ORDER BY key", given
-        ):
-            yield Row(name, json.loads(config), json.loads(result), seconds, json.loads(versions))
+        with self._told():
+            for name, config, result, seconds, versions in self._db.execute(
+                f"{query} ORDER BY key", given
+            ):
+                yield Row(
+                    name, json.loads(config), json.loads(result), seconds, json.loads(versions)
+                )  # fmt: skip
 
     def keys(self, experiment: str) -> set[str]:
         """Return the keys of an experiment's rows."""
-        found = self._db.execute("SELECT key FROM trials WHERE experiment = ?", (experiment,))
-        return {key for (key,) in found}
+        with self._told():
+            found = self._db.execute("SELECT key FROM trials WHERE experiment = ?", (experiment,))
+            return {key for (key,) in found}
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What goes wrong in the file, as an error of ours."""
+        try:
+            yield
+        except (sqlite3.Error, json.JSONDecodeError) as error:
+            raise ModelFileError(
+                f"The run store {shown(str(self.path))} could not be read or written "
+                f"({shortened(error)}): expected a whole file with room. Free some, or move it "
+                "away; docs/lab/results/ has what was exported."
+            ) from None
 
     def close(self) -> None:
         """Close the file."""
@@ -175,17 +196,29 @@ class Store:
 
 
 def _read(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise _no_trial(path, 1, error) from None
+    for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, 1):
         try:
             config, result, seconds, versions = json.loads(line)
             if not (isinstance(config, dict) and isinstance(result, dict)):
                 raise TypeError("no objects")
-            yield Row(path.stem, config, result, float(seconds), dict(versions))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise ModelFileError(
-                f"Line {number} of {shown(path.name)} is no trial ({shortened(error)}): expected "
-                "what gatewise lab exported. Restore the file."
-            ) from None
+            if not 0 <= float(seconds) < math.inf:
+                raise ValueError("seconds are no number")
+            row = Row(path.stem, config, result, float(seconds), dict(versions))
+            _json([row.config, row.versions])
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise _no_trial(path, number, error) from None
+        yield row
+
+
+def _no_trial(path: Path, number: int, error: Exception) -> ModelFileError:
+    return ModelFileError(
+        f"Line {number} of {shown(path.name)} is no trial ({shortened(error)}): expected what "
+        "gatewise lab exported. Restore the file."
+    )
 
 
 def _rounded(value: Any) -> Any:

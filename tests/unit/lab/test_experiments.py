@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise import lab
-from gatewise.errors import ConfigError
+from gatewise.errors import ConfigError, ModelFileError
 from gatewise.lab.claims import biases, counting, everything, explosion, gradients, streams
 from gatewise.lab.design import LEAST_SEEDS
 from gatewise.lab.runner import sweep
@@ -237,3 +237,26 @@ def test_names_and_stores_that_there_are_not(tmp_path):
     assert not (tmp_path / "a.sqlite").exists()
     with pytest.raises(ConfigError, match="no full run of counting"):
         lab.result("counting", [], quick=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda result: {},
+        dict.fromkeys,
+        lambda result: result | {"finite": "no"},
+        lambda result: result | {"largest_gradient": "x"},
+        lambda result: result | {"largest_gradient": [1]},
+    ],
+)
+def test_rows_that_were_edited_are_not_judged(change):
+    def result(arm, rng):
+        return {"finite": True, "largest_gradient": 1.0, "largest_c": 1.0}
+
+    experiment = explosion.EXPLODING
+    made = [
+        Row(experiment.name, config, change(result(config, None)))
+        for config in experiment.configs("quick")
+    ]
+    with pytest.raises(ModelFileError, match="A row of exploding holds no result of it"):
+        lab.result(experiment.name, made)

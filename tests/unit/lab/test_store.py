@@ -47,7 +47,23 @@ def test_export_and_back(tmp_path):
     assert written[0].read_bytes() == before
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "[1, 2, 3, 4]", '[{}, {}, "x", {}]', "[" * 100_000])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        "[1, 2, 3, 4]",
+        '[{}, {}, "x", {}]',
+        "[" * 100_000,
+        "[{}, {}, NaN, {}]",
+        "[{}, {}, 1e999, {}]",
+        f"[{{}}, {{}}, 1{'0' * 400}, {{}}]",
+        "[{}, {}, -1, {}]",
+        '[{"seed": NaN}, {}, 1, {}]',
+        "",
+        '[{}, {}, 1, {"torch": Infinity}]',
+    ],
+)
 def test_lines_that_are_no_trials(tmp_path, line):
     (tmp_path / "a.jsonl").write_text(f'[{{"seed":1}},{{}},0.1,{{}}]\n{line}\n')
     store = Store(tmp_path / "a.sqlite")
@@ -115,3 +131,29 @@ def test_what_is_no_number_is_none(tmp_path):
     store = Store(tmp_path / "a.sqlite")
     store.add(row)
     assert list(store.rows()) == [row]
+
+
+def test_other_bytes_and_separators_of_lines(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\xff\xfe\x00")
+    store = Store(":memory:")
+    with pytest.raises(ModelFileError, match=r"Line 1 of 'a.jsonl'"):
+        store.bring(tmp_path)
+    path.write_text('[{"arm": "a\u2028b"}, {}, 0.1, {}]\n', "utf-8")
+    assert store.bring(tmp_path) == 1
+
+
+def test_stores_that_others_have_changed(tmp_path):
+    path = tmp_path / "a.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE people (name TEXT)")
+        db.execute("PRAGMA user_version=1")
+    with pytest.raises(ModelFileError, match="no such table"):
+        Store(path)
+    path.unlink()
+    store = Store(path)
+    store.add(rows(1)[0])
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE trials SET result = '{'")
+    with pytest.raises(ModelFileError, match="could not be read or written"):
+        list(store.rows())
