@@ -234,8 +234,13 @@ constexpr KernelTable<Real> table() {
 
 }  // namespace
 
+#if defined(GATEWISE_FLOAT32_ONLY)  // for a small library: nothing may ask for the other two
+constinit const Kernels kKernels = {
+    GATEWISE_STRING(GATEWISE_ISA), fma_peak_gflops, table<float, float>(), {}, {}};
+#else
 constinit const Kernels kKernels = {GATEWISE_STRING(GATEWISE_ISA), fma_peak_gflops,
                                     table<float, float>(), table<double, double>(),
                                     table<float, Bfloat16Pair>()};
+#endif
 
 }  // namespace gatewise::GATEWISE_ISA
