@@ -1,0 +1,145 @@
+/** The one selection that all views share, and what is known of the run that it names. */
+import type { ModelData, PageData, SeriesData } from "../data";
+import type { Network } from "../kernel/types";
+import { TASKS } from "../train/tasks";
+import type { TrainingState, TrainingTask } from "../train/session";
+import type { Client } from "../worker/client";
+import type { RunKey, RunSummary, StepValues } from "../worker/protocol";
+import { Latest } from "./latest.svelte";
+import { decode, encode, START, type State } from "./url";
+
+/** What the page tells of a model, whether it was brought along or is trained here. */
+export interface Shown {
+  name: string;
+  about: string;
+  network: Network;
+  inputs: string[];
+  outputs: string[];
+  units?: string[][];
+  series: Pick<SeriesData, "name" | "time" | "target">[];
+  forecast?: ModelData["forecast"];
+}
+
+const EXAMPLES = 3;
+
+export class Page {
+  state = $state<State>(structuredClone(START));
+  training = $state.raw<TrainingState>();
+  /** Said aloud by a screen reader. */
+  spoken = $state("");
+  playing = $state(false);
+  summary = new Latest<RunSummary>();
+  /** The same run without changes, where there are some. */
+  plain = new Latest<RunSummary>();
+  stepNow = new Latest<StepValues>();
+  /** What is wrong with the page as a whole. */
+  failed = $state("");
+
+  constructor(
+    readonly client: Client,
+    readonly data: PageData | null,
+  ) {}
+
+  models = $derived.by(() => {
+    const found: { key: State["model"]; shown: Shown }[] = (this.data?.models ?? []).map(
+      (model, key) => ({ key, shown: { ...model, outputs: model.readout?.names ?? [] } }),
+    );
+    if (this.training) found.push({ key: "trained", shown: trainedHere(this.training) });
+    return found;
+  });
+
+  shown = $derived(
+    (this.models.find((m) => m.key === this.state.model) ?? this.models[0])?.shown,
+  );
+  network = $derived(this.shown?.network);
+  layers = $derived(this.network ? this.network.layers * this.network.directions : 0);
+  H = $derived(this.network?.hidden ?? 0);
+  series = $derived(this.shown?.series[this.state.series] ?? this.shown?.series[0]);
+  T = $derived(this.series?.time.length ?? 0);
+  layer = $derived(Math.min(this.state.layer, Math.max(0, this.layers - 1)));
+  unit = $derived(Math.min(this.state.unit, Math.max(0, this.H - 1)));
+  t = $derived(Math.min(this.state.step, Math.max(0, this.T - 1)));
+  window = $derived.by((): [number, number] => {
+    const zoom = this.state.zoom;
+    if (!zoom || zoom[0] >= this.T) return [0, this.T];
+    return [zoom[0], Math.min(zoom[1], this.T)];
+  });
+  changed = $derived(
+    Object.keys(this.state.swaps).length > 0 || this.state.edits.length > 0,
+  );
+
+  private key = $derived.by(
+    (): RunKey => ({
+      model: this.models.some((m) => m.key === this.state.model)
+        ? this.state.model
+        : (this.models[0]?.key ?? 0),
+      series: this.shown?.series[this.state.series] ? this.state.series : 0,
+      swaps: $state.snapshot(this.state.swaps),
+      edits: $state.snapshot(this.state.edits),
+      version: this.state.model === "trained" ? (this.training?.version ?? 0) : 0,
+    }),
+  );
+  /** The run as it is looked at, with the changes. */
+  get run(): RunKey {
+    return this.key;
+  }
+  plainRun = $derived.by((): RunKey => ({ ...this.key, swaps: {}, edits: [] }));
+
+  /** Another model or series keeps what still fits of the selection. */
+  choose(part: Partial<State>) {
+    Object.assign(this.state, part);
+  }
+
+  selectStep(t: number) {
+    this.state.step = Math.max(0, Math.min(this.T - 1, Math.round(t)));
+  }
+
+  selectUnit(u: number) {
+    this.state.unit = Math.max(0, Math.min(this.H - 1, u));
+  }
+
+  reset() {
+    this.state.swaps = {};
+    this.state.edits = [];
+  }
+
+  unitName(u: number, layer = this.layer): string {
+    return this.shown?.units?.[layer]?.[u] ?? String(u);
+  }
+
+  layerName(layer = this.layer): string {
+    const D = this.network?.directions ?? 1;
+    const level = `layer ${Math.floor(layer / D)}`;
+    return D === 1 ? level : `${level}, ${layer % D ? "reverse" : "forward"}`;
+  }
+
+  timeName(t = this.t): string {
+    return this.series?.time[t] ?? String(t);
+  }
+
+  async startTraining(task: TrainingTask) {
+    this.state.training = task;
+    this.training = await this.client.ask("train", $state.snapshot(task) as TrainingTask);
+  }
+
+  readFragment(fragment: string) {
+    this.state = decode(fragment);
+  }
+
+  get fragment(): string {
+    return encode($state.snapshot(this.state) as State);
+  }
+}
+
+function trainedHere(training: TrainingState): Shown {
+  const task = TASKS[training.task];
+  const time = Array.from({ length: training.T }, (_, k) => String(k));
+  return {
+    name: `Trained here: ${task.title}`,
+    about: `${training.network.hidden} units, ${training.step} steps of training in this page.`,
+    network: training.network,
+    inputs: task.inputs,
+    outputs: task.outputs,
+    series: Array.from({ length: EXAMPLES }, (_, k) => ({ name: `example ${k + 1}`, time })),
+  };
+}
