@@ -44,6 +44,17 @@ def isa(request: pytest.FixtureRequest):
 
 
 @pytest.fixture
+def portable():
+    """The instruction set that the explorer's WebAssembly module has, too."""
+    from gatewise import _native
+
+    before = _native.isa_name()
+    _native.select_isa("portable")
+    yield
+    _native.select_isa(before)
+
+
+@pytest.fixture
 def threads():
     """`torch.set_num_threads`; the number before is put back."""
     import torch

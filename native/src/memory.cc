@@ -20,7 +20,12 @@
 namespace gatewise {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20, kHugeFrom = size_t{1} << 20;
+constexpr size_t kHugePage = size_t{2} << 20;
+#if defined(__linux__)
+constexpr size_t kHugeFrom = size_t{1} << 20;
+#else
+constexpr size_t kHugeFrom = SIZE_MAX;  // nobody can be asked for huge pages
+#endif
 constexpr size_t kKeptBytes = size_t{64} << 20;      // of a slot, from call to call
 constexpr size_t kMaxIdleBytes = size_t{256} << 20;  // of all tapes, and of all workspaces
 constexpr size_t kMaxIdleWorkspaces = 64, kMaxIdleTapes = 256;

@@ -11,9 +11,14 @@ bool check(const Network& n, int64_t T, int64_t B) {
   if (n.L < 1 || n.D < 1 || n.D > 2 || n.I < 0 || n.H < 1 || T < 0 || B < 0) return false;
   if (n.projection < 0 || n.projection > n.H) return false;
   // In double the products cannot overflow. Each is a bound on the bytes of some array, its padding
-  // to whole vectors and the kernels' working copies included; below 2^60 no sum of them wraps. Of
-  // 32-bit addresses, for which only float32 is built, half of the bound wraps nowhere.
-  constexpr double kMost = sizeof(size_t) > 4 ? 0x1p60 : 0x1p32, kBytes = 8, kPadding = 64;
+  // to whole vectors and the kernels' working copies included; below 2^60 no sum of them wraps. With
+  // addresses of 32 bits none may reach 2^32; what is summed does not take half of its bound.
+  constexpr double kMost = sizeof(size_t) > 4 ? 0x1p60 : 0x1p32, kPadding = 64;
+#if defined(GATEWISE_FLOAT32_ONLY)
+  constexpr double kBytes = 4;
+#else
+  constexpr double kBytes = 8;
+#endif
   const double H = static_cast<double>(n.H) + kPadding, I = static_cast<double>(n.I) + kPadding;
   const double layers = static_cast<double>(n.L) * static_cast<double>(n.D);
   const double inputs = I + 2 * H;

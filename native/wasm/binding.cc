@@ -77,13 +77,26 @@ struct Wanted {
   const Gradients* parameters;  // L * D of them
 };
 
-// Calls function, and once more after giving back what is kept for later calls, if memory lacks.
+// The core takes what is small first, a few words per layer, and has no answer where that lacks:
+// this asks before. volatile, or the compiler sees that the memory is not used.
+bool has_small_memory() {
+  constexpr size_t kSmall = 1 << 16;
+  void* volatile room = std::malloc(kSmall);
+  std::free(room);
+  return room != nullptr;
+}
+
+// At start, while there is memory: the list of what is kept for later calls takes some itself.
+[[maybe_unused]] const bool ready = (gatewise::release_memory(), true);
+
+// Calls function; where memory lacks, once more after giving back what is kept for later calls.
 template <class Function>
 int32_t run_with_memory(Function&& function) {
-  Status status = function();
+  const auto once = [&] { return has_small_memory() ? function() : Status::kOutOfMemory; };
+  Status status = once();
   if (status == Status::kOutOfMemory) {
     gatewise::release_memory();
-    status = function();
+    status = once();
   }
   return static_cast<int32_t>(status);
 }
@@ -258,5 +271,3 @@ GATEWISE_EXPORT(run_backward) int32_t run_backward(const Run* run, const Wanted*
          .gate_gradients = wanted->gates});
   });
 }
-
-GATEWISE_EXPORT(release_memory) void release_memory() { gatewise::release_memory(); }

@@ -40,7 +40,10 @@ COMPILE: Final = (
     "-DNDEBUG", "-DGATEWISE_ISA=portable", "-DGATEWISE_HAVE_PORTABLE", "-DGATEWISE_FLOAT32_ONLY",
     "-Inative/include", "-Inative/src",
 )  # fmt: skip
-LINK: Final = ("-target", "wasm32-wasi", "-Os", "-mexec-model=reactor", "-s", "-Wl,--gc-sections")
+LINK: Final = (
+    "-target", "wasm32-wasi", "-Os", "-mexec-model=reactor", "-s", "-Wl,--gc-sections",
+    "-Wl,-z,stack-size=1048576",
+)  # fmt: skip
 LIMIT_BYTES: Final = 300_000
 """Of the module, gzipped."""
 

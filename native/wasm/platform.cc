@@ -21,7 +21,7 @@ int __cxa_atexit(void (*)(void*), void*, void*) { return 0; }
 // libc++ says here what went wrong, by way of a file.
 void std::__libcpp_verbose_abort(const char*, ...) noexcept { __builtin_trap(); }
 
-// Without exceptions only a trap is left where small memory lacks; see kSmall in binding.cc.
+// Without exceptions a trap is all that is left here: binding.cc asks before, has_small_memory.
 void* operator new(size_t bytes) {
   void* memory = std::malloc(bytes);
   if (!memory) __builtin_trap();

@@ -118,7 +118,9 @@ def draw(setup, seed=0, scale=1.0):
         own = {}
         for name, shape in _native.parameter_shapes(names, inputs, H, setup.proj).items():
             size = 1.0 if setup.cell.layer_norm and name in ("w_ih", "w_hh") else scale
-            own[name] = normal(*shape, scale=size / np.sqrt(shape[-1] if name[0] == "w" else 2))
+            own[name] = normal(
+                *shape, scale=size / np.sqrt((shape[-1] or 1) if name[0] == "w" else 2)
+            )
             if name.startswith("norm"):
                 own[name][0] = setup.dtype(scale) * (1 + own[name][0] / 4)
         if setup.noise in ("weight", "all"):

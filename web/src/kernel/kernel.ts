@@ -30,7 +30,7 @@ const GATES = ACTIVITY.slice(0, 4);
 const KEEP = 1;
 const H0 = 2;
 const C0 = 4;
-const enumerated = { x: 0, h0: 1, c0: 2, y: 3, h_n: 4, c_n: 5 } as const;
+const ARRAYS = { x: 0, h0: 1, c0: 2, y: 3, h_n: 4, c_n: 5 } as const;
 
 export async function createKernel(module: BufferSource): Promise<Kernel> {
   const { instance } = await WebAssembly.instantiate(module, {});
@@ -135,15 +135,18 @@ class WasmModel implements Model {
     for (const name of Object.keys(weights)) {
       if (!known.has(name)) throw new Error(`The network has no parameter ${name}.`);
     }
+    for (const [, , b_ih, b_hh] of this.parameters) {
+      if (!weights[b_ih!.name] !== !weights[b_hh!.name]) {
+        throw new Error(`The parameter ${b_ih!.name} or ${b_hh!.name} is missing.`);
+      }
+    }
     this.heap.borrow((scratch) => {
       const words = this.parameters.flat().map((p) => {
         if (!p) return 0;
         const array = weights[p.name];
-        if (!array) {
-          if (p.optional) return 0;
-          throw new Error(`The parameter ${p.name} is missing.`);
-        }
-        return scratch.copyOf(expectLength(array, p.length, p.name));
+        if (array) return scratch.copyOf(expectLength(array, p.length, p.name));
+        if (p.optional) return 0;
+        throw new Error(`The parameter ${p.name} is missing.`);
       });
       check(this.heap.exports.model_load(handle, scratch.words(words)), "load");
     });
@@ -182,6 +185,8 @@ class WasmRun implements Run {
   private readonly network: Network;
   private readonly parameters: (Parameter | null)[][];
   private readonly keep: boolean;
+  private readonly edited: boolean;
+  /** Of the gates, for activity(): the tape has what the cell computed itself. */
   private readonly edits: Edits;
   private handle: number;
 
@@ -206,8 +211,9 @@ class WasmRun implements Run {
     expectLength(x, sizes.x, "x");
     if (h0) expectLength(h0, sizes.h, "h0");
     if (c0) expectLength(c0, sizes.c, "c0");
-    for (const site of EDITED) {
-      if (edits[site]) expectLength(edits[site], sizes.activity, `edits.${site}`);
+    for (const [site, edit] of Object.entries(edits)) {
+      if (!EDITED.some((name) => name === site)) throw new Error(`There is no site ${site}.`);
+      if (edit) expectLength(edit, sizes.activity, `edits.${site}`);
     }
     this.handle = heap.borrow((scratch) => {
       const run = scratch.room(4);
@@ -232,7 +238,7 @@ class WasmRun implements Run {
       this.dispose();
       throw error;
     }
-    // The tape has what the cell computed itself; activity() lays these over it.
+    this.edited = Object.values(edits).some(Boolean);
     const own = GATES.map((gate) => [gate, edits[gate]?.slice()] as const);
     this.edits = this.keep ? Object.fromEntries(own.filter(([, edit]) => edit)) : {};
   }
@@ -260,6 +266,7 @@ class WasmRun implements Run {
     options: { dh_n?: Float32Array; dc_n?: Float32Array; gates?: boolean } = {},
   ): Gradients {
     const handle = this.recorded();
+    if (this.edited) throw new Error("The run has edits: there is no backward of them.");
     const sizes = this.sizes();
     const { dh_n, dc_n } = options;
     expectLength(dy, sizes.y, "dy");
@@ -272,7 +279,7 @@ class WasmRun implements Run {
       const parameters = this.parameters.map((own) => gradientRooms(own, scratch));
       const rooms = scratch.words(parameters.flatMap(({ words }) => words));
       const wanted = scratch.words([...given, dx!, dh0!, dc0!, gates, rooms]);
-      check(this.heap.exports.run_backward(handle, wanted), "backward (not after edits)");
+      check(this.heap.exports.run_backward(handle, wanted), "backward");
       const read = (address: number, n: number) => this.heap.floats(address, n).slice();
       const weights: Weights = {};
       for (const { named } of parameters) {
@@ -306,8 +313,8 @@ class WasmRun implements Run {
     };
   }
 
-  private array(name: keyof typeof enumerated, length: number): Float32Array {
-    return this.heap.floats(this.heap.exports.run_array(this.handle, enumerated[name]), length);
+  private array(name: keyof typeof ARRAYS, length: number): Float32Array {
+    return this.heap.floats(this.heap.exports.run_array(this.handle, ARRAYS[name]), length);
   }
 
   private recorded(): number {
