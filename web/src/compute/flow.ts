@@ -75,7 +75,7 @@ export function flow(
       const d = out.gates.slice(next * 4 * H, (next + 1) * 4 * H);
       const products = cell.layer_norm ? recurrent(layer, done, next) : null;
       GATES.forEach((gate, k) => {
-        let own = d;
+        let own: Float64Array = d;
         let from = k * H;
         let to = from + H;
         if (products) {
@@ -144,7 +144,7 @@ export function toInput(layer: Layer, done: Done, gates: Float64Array): Float64A
   const gatesUsed = usedGates(cell);
   const used = (k: number) => gatesUsed[Math.floor(k / H)];
   for (let t = 0; t < done.T; t++) {
-    let d = gates.slice(t * 4 * H, (t + 1) * 4 * H);
+    let d: Float64Array = gates.slice(t * 4 * H, (t + 1) * 4 * H);
     if (cell.layer_norm) d = throughNorm(d, fromInput(layer, done, t), layer.normIh!, used);
     out.set(transposed(layer.wIh, d, inputs), t * inputs);
   }

@@ -4,7 +4,7 @@ import type { Network } from "../kernel/types";
 import { TASKS } from "../train/tasks";
 import type { TrainingState, TrainingTask } from "../train/session";
 import type { Client } from "../worker/client";
-import type { RunKey, RunSummary, StepValues } from "../worker/protocol";
+import type { RunKey, RunSummary, StepValues, Variable } from "../worker/protocol";
 import { Latest } from "./latest.svelte";
 import { decode, encode, START, type State } from "./url";
 
@@ -21,6 +21,8 @@ export interface Shown {
 }
 
 const EXAMPLES = 3;
+/** Steps that a page without a network of its own trains when it is opened. */
+const AT_FIRST = 600;
 
 export class Page {
   state = $state<State>(structuredClone(START));
@@ -28,12 +30,21 @@ export class Page {
   /** Said aloud by a screen reader. */
   spoken = $state("");
   playing = $state(false);
+  /** What the pointer is over, in any heatmap. */
+  hover = $state<{ t: number; unit: number } | null>(null);
+  /** Counts the turns from one heatmap to the next by keyboard: the next one takes the focus. */
+  focusMap = $state(0);
   summary = new Latest<RunSummary>();
   /** The same run without changes, where there are some. */
   plain = new Latest<RunSummary>();
   stepNow = new Latest<StepValues>();
   /** What is wrong with the page as a whole. */
   failed = $state("");
+  /** The variable to be said aloud when the selection has moved; null: none. */
+  saying: Variable | null = null;
+  /** When the worker has the core and the models. */
+  started: Promise<void> = Promise.resolve();
+  ready = $state(false);
 
   constructor(
     readonly client: Client,
@@ -85,6 +96,25 @@ export class Page {
   }
   plainRun = $derived.by((): RunKey => ({ ...this.key, swaps: {}, edits: [] }));
 
+  /** The unit that matters most, at the step at which most comes in: more to see than at step 0. */
+  async chooseForNewcomers() {
+    const { run, client, T } = this;
+    try {
+      const { order } = await client.ask("order", { run, layer: 0, sort: "influence" });
+      const what = { layer: 0, unit: order[0], variables: ["c" as const] };
+      const { c } = await client.ask("lines", { run, ...what, window: [0, T], columns: 2 * T });
+      let step = 0;
+      let most = 0;
+      for (let t = 1; t < T - 1; t++) {
+        const moved = Math.abs(c.values[t] - c.values[t - 1]);
+        if (moved > most) [most, step] = [moved, t];
+      }
+      this.choose({ unit: order[0], step });
+    } catch {
+      // What keeps the run from being made is told where the run is shown.
+    }
+  }
+
   /** Another model or series keeps what still fits of the selection. */
   choose(part: Partial<State>) {
     Object.assign(this.state, part);
@@ -120,6 +150,19 @@ export class Page {
   async startTraining(task: TrainingTask) {
     this.state.training = task;
     this.training = await this.client.ask("train", $state.snapshot(task) as TrainingTask);
+  }
+
+  /** Trains what the address tells of, where it tells of a training and none such is going on. */
+  async restoreTraining() {
+    const { training, trained, model, view } = this.state;
+    const wanted = trained > 0 || model === "trained" || view === "train";
+    const same =
+      this.training &&
+      (["task", "seed", "forgetBias"] as const).every((k) => this.training![k] === training[k]);
+    if (!wanted || same) return;
+    await this.startTraining(training);
+    const steps = trained || (this.data ? 0 : AT_FIRST);
+    if (steps) this.training = await this.client.ask("trainRun", { running: true, steps });
   }
 
   readFragment(fragment: string) {

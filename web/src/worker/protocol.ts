@@ -2,7 +2,7 @@
 import type { Held, Triangle } from "../compute/attention";
 import type { Alike, Sort } from "../compute/measures";
 import type { ModelData } from "../data";
-import type { Activation, Cell, Network, Site } from "../kernel/types";
+import type { Cell, Network, Site } from "../kernel/types";
 import type { Edit, Swaps } from "../state/edits";
 import type { TrainingState, TrainingTask } from "../train/session";
 
@@ -124,7 +124,7 @@ export interface Asks {
   order: [{ run: RunKey; layer: number; sort: Sort }, { order: Uint32Array; by: Float64Array }];
   attention: [
     { run: RunKey; layer: number; unit: number; t: number; window: [number, number] },
-    { held: Held; c: number; c0: number },
+    { held: Held; c: number },
   ];
   triangle: [
     { run: RunKey; layer: number; unit: number; window: [number, number]; most: number },
@@ -135,7 +135,6 @@ export interface Asks {
     { run: RunKey; layer: number; unit: number; t: number; of: "unit" | "readout" },
     GradientAnswer,
   ];
-  curve: [{ activation: Activation; from: number; to: number; points: number }, Float32Array];
   train: [TrainingTask, TrainingState];
   trainRun: [{ running: boolean; steps?: number; speed?: number }, TrainingState];
   trainCell: [{ site: Site; function: string }, TrainingState];

@@ -131,7 +131,10 @@ function readers(ran: Ran, index: number): [Float32Array, number] {
 export function attention(ran: Ran, what: Asks["attention"][0]): Asks["attention"][1] {
   const layer = ran.layers[what.layer];
   const done = ran.done[what.layer];
-  return { held: held(layer, done, what.unit, what.t), c: done.c[what.t * layer.H + what.unit], c0: 0 };
+  return {
+    held: held(layer, done, what.unit, what.t),
+    c: done.c[what.t * layer.H + what.unit],
+  };
 }
 
 export const triangleOf = (ran: Ran, what: Asks["triangle"][0]) =>

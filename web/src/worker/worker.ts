@@ -35,18 +35,14 @@ const answers: Answers = {
   triangle: (what) => queries.triangleOf(runs.get(what.run), what),
   similar: (what) => queries.similarTo(runs.get(what.run), what),
   gradient: (what) => queries.gradient(runs.get(what.run), what),
-  curve: ({ activation, from, to, points }) => {
-    const x = Float32Array.from(
-      { length: points },
-      (_, k) => from + ((to - from) * k) / (points - 1),
-    );
-    return kernel.activate(activation, x);
-  },
   train(task) {
     training?.dispose();
     runs.replaced("trained");
-    training = new Training(kernel, task, (source) => sources.set("trained", source), (state) =>
-      tell({ training: state }),
+    training = new Training(
+      kernel,
+      task,
+      (source) => sources.set("trained", source),
+      (state) => tell({ training: state }),
     );
     return training.state();
   },
