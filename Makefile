@@ -7,10 +7,11 @@ BUILD  := build/native
 STAMP  := .venv/.installed
 PEERS  := .venv/.installed-bench
 RIVALS := .venv/.installed-bench-forecast
+WEB    := .venv/.installed-web
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
-.PHONY: install demo test check clean format stubs docs lab bench bench-cells \
+.PHONY: install demo test check clean format stubs web web-check docs lab bench bench-cells \
         bench-forecast test-exhaustive test-variants test-calibration test-leaks test-torch \
         test-sanitize test-valgrind test-neon test-machines fuzz example-c
 
@@ -50,6 +51,12 @@ stubs: install  ## _core.pyi anew from the compiled module
 	$(BIN)/ruff format -q --config pyproject.toml build/_core.pyi
 	{ echo "# Generated from native/bindings/module.cc by \`make stubs\`; a test holds it current."; \
 	  printf '# ruff: noqa\n\n'; cat build/_core.pyi; } > src/gatewise/_native/_core.pyi
+
+web: $(WEB)  ## the explorer's module and page, where their sources have changed
+	$(BIN)/python web/build.py
+
+web-check: $(WEB)  ## both anew: the same bytes as those that are committed
+	$(BIN)/python web/build.py --check
 
 docs: install  ## what docs/ holds of the program itself: help pages, tables, pictures
 	$(BIN)/python docs/make_cli.py
@@ -95,6 +102,10 @@ $(RIVALS): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	  'gatewise[bench-forecast]'
 	@touch $(RIVALS)
+
+$(WEB): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'gatewise[web]'
+	@touch $(WEB)
 
 # --- long suites; their last results stand in docs/verification.md --------------------------------
 

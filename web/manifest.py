@@ -1,18 +1,16 @@
 """What is built and committed for the explorer, and of which sources: hashes in one JSON file.
 
 Each entry of `src/gatewise/explorer/static/manifest.json` is one build: its outputs, the sources
-that went in, and the versions of the tools. So whoever has Python alone can tell whether the
-committed files belong to the sources, with `python web/manifest.py`; a build writes its entry with
-`record`, or with `python web/manifest.py --record NAME --sources ... --outputs ... --tools ...`.
+that went in, and the tools' versions. So whoever has Python alone can tell whether the committed
+files belong to the sources: `python web/manifest.py`.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,83 +20,71 @@ MANIFEST: Final = STATIC / "manifest.json"
 
 
 def record(
-    name: str,
-    *,
-    sources: Iterable[Path],
-    outputs: Iterable[Path],
-    tools: Mapping[str, str],
-    manifest: Path = MANIFEST,
+    name: str, *, sources: Sequence[str], outputs: Iterable[Path], tools: Mapping[str, str]
 ) -> None:
     """Write the entry of one build, and leave those of the others as they are.
 
     Args:
         name: of the build.
-        sources: files of the project, the build's own scripts included.
+        sources: patterns of what goes in, from the project's root, the build's own script included;
+            a folder stands for all that is in it.
         outputs: what it has made.
         tools: versions by the tools' names.
-        manifest: the file.
     """
-    builds = _read(manifest)
-    builds[name] = {"tools": dict(tools), "sources": hashes(sources), "outputs": hashes(outputs)}
-    text = json.dumps(builds, indent=2, sort_keys=True) + "\n"
-    manifest.parent.mkdir(parents=True, exist_ok=True)
-    manifest.write_text(text, encoding="utf-8")
+    builds = _read()
+    builds[name] = {
+        "tools": dict(tools),
+        "patterns": sorted(sources),
+        "sources": _hashes(_files(sources)),
+        "outputs": _hashes(outputs),
+    }
+    MANIFEST.parent.mkdir(parents=True, exist_ok=True)
+    MANIFEST.write_text(json.dumps(builds, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def hashes(paths: Iterable[Path]) -> dict[str, str]:
-    """Return the SHA-256 of files by their path from the project's root."""
-    found = {path.resolve().relative_to(ROOT).as_posix(): _hash(path) for path in paths}
-    return dict(sorted(found.items()))
+def changes(name: str | None = None) -> list[str]:
+    """Return a sentence for each file that is not as the manifest has it; none: all is current.
 
-
-def changes(manifest: Path = MANIFEST) -> list[str]:
-    """Return a sentence for each file that is not as the manifest has it; none: all is current."""
+    Args:
+        name: of the build that is asked about; default all.
+    """
+    builds = _read()
     told = []
-    for name, build in sorted(_read(manifest).items()):
-        for kind in ("sources", "outputs"):
-            for path, expected in build[kind].items():
-                file = ROOT / path
-                if not file.is_file():
-                    told.append(f"{name}: {path} is missing.")
-                elif _hash(file) != expected:
-                    told.append(f"{name}: {path} has changed since the build.")
+    for build in sorted(builds) if name is None else [name]:
+        if build not in builds:
+            return [f"{build} has not been built."]
+        recorded = builds[build]["sources"] | builds[build]["outputs"]
+        present = _hashes(_files([*builds[build]["patterns"], *builds[build]["outputs"]]))
+        for path in sorted(recorded.keys() | present.keys()):
+            if path not in present:
+                told.append(f"{build}: {path} is gone.")
+            elif path not in recorded:
+                told.append(f"{build}: {path} is new.")
+            elif present[path] != recorded[path]:
+                told.append(f"{build}: {path} is not what it was at the build.")
     return told
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _read() -> dict[str, Any]:
+    return json.loads(MANIFEST.read_text(encoding="utf-8")) if MANIFEST.is_file() else {}
 
 
-def _read(manifest: Path) -> dict[str, Any]:
-    return json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+def _hashes(paths: Iterable[Path]) -> dict[str, str]:
+    """The SHA-256 of files by their path from the root."""
+    digests = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {path.resolve().relative_to(ROOT).as_posix(): d for path, d in sorted(digests.items())}
 
 
-def _files(patterns: Iterable[str]) -> list[Path]:
-    """Return the files that the patterns name, from the project's root; a folder: all in it."""
+def _files(patterns: Iterable[str]) -> set[Path]:
     found: set[Path] = set()
     for pattern in patterns:
         for path in ROOT.glob(pattern):
             found |= {p for p in path.rglob("*") if p.is_file()} if path.is_dir() else {path}
-    return sorted(found)
+    return found
 
 
 def main() -> int:
-    """Check, or record what another build has made."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="Check; this is the default.")
-    parser.add_argument("--record", metavar="NAME", help="Write the entry of this build.")
-    parser.add_argument("--sources", nargs="+", default=[], help="Patterns from the root.")
-    parser.add_argument("--outputs", nargs="+", default=[], help="Patterns from the root.")
-    parser.add_argument("--tools", nargs="*", default=[], metavar="TOOL=VERSION")
-    asked = parser.parse_args()
-    if asked.record:
-        record(
-            asked.record,
-            sources=_files(asked.sources),
-            outputs=_files(asked.outputs),
-            tools=dict(tool.split("=", 1) for tool in asked.tools),
-        )
-        return 0
+    """Say what is stale."""
     told = changes()
     for sentence in told:
         print(sentence, file=sys.stderr)
