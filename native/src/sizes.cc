@@ -11,8 +11,8 @@ bool check(const Network& n, int64_t T, int64_t B) {
   if (n.L < 1 || n.D < 1 || n.D > 2 || n.I < 0 || n.H < 1 || T < 0 || B < 0) return false;
   if (n.projection < 0 || n.projection > n.H) return false;
   // In double the products cannot overflow. Each is a bound on the bytes of some array, its padding
-  // to whole vectors and the kernels' working copies included; below 2^60 no sum of them wraps. With
-  // addresses of 32 bits none may reach 2^32; what is summed does not take half of its bound.
+  // to whole vectors and the kernels' working copies included; below 2^60 no sum of them wraps.
+  // With addresses of 32 bits none may reach 2^32; what is summed does not take half of its bound.
   constexpr double kMost = sizeof(size_t) > 4 ? 0x1p60 : 0x1p32, kPadding = 64;
 #if defined(GATEWISE_FLOAT32_ONLY)
   constexpr double kBytes = 4;

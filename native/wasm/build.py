@@ -35,7 +35,7 @@ SOURCES: Final = (
 INPUTS: Final = (
     *SOURCES, "native/src/*.h", "native/include/gatewise/*.h", "native/wasm/build.py"
 )  # fmt: skip
-# -Os: as fast as -O3 here, and a fifth smaller.
+# -Os: a fifth smaller than -O3, and within a tenth of its speed.
 COMPILE: Final = (
     "-target", "wasm32-wasi", "-Os", "-msimd128", "-std=c++20", "-fno-exceptions", "-fno-rtti",
     "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra",
