@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gatewise._native import native_info, release_memory
     from gatewise.cell import ACTIVATIONS, GATE_ORDER, SITES, Activation, Cell
     from gatewise.errors import GatewiseError
+    from gatewise.explorer.page import explore
 
 _SUBMODULES: Final = ("export", "forecast", "nn", "reference", "runtime", "trace", "weights")
 _HOME: Final = {
@@ -22,6 +23,7 @@ _HOME: Final = {
     "GATE_ORDER": "gatewise.cell",
     "SITES": "gatewise.cell",
     "GatewiseError": "gatewise.errors",
+    "explore": "gatewise.explorer.page",
     "native_info": "gatewise._native",
     "release_memory": "gatewise._native",
 }
@@ -33,6 +35,7 @@ __all__ = [
     "Activation",
     "Cell",
     "GatewiseError",
+    "explore",
     "export",
     "forecast",
     "native_info",

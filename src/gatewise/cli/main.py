@@ -10,6 +10,7 @@ import typer
 
 from gatewise.cli.backtest import backtest
 from gatewise.cli.bench import bench
+from gatewise.cli.explore import explore
 from gatewise.cli.export import export
 from gatewise.cli.forecast import forecast
 from gatewise.cli.inspect import inspect
@@ -34,6 +35,7 @@ app.command()(forecast)
 app.command()(backtest)
 app.command()(tune)
 app.command()(inspect)
+app.command()(explore)
 app.command()(bench)
 app.command()(export)
 app.add_typer(lab, name="lab")
