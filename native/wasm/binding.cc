@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <new>
 #include <optional>
+#include <span>
 
 #include "gatewise/lstm.h"
 
@@ -196,6 +197,7 @@ GATEWISE_EXPORT(model_free) void model_free(Model* model) { delete model; }
 
 // parameters: L * D of them, layer by layer, the forward direction first. They are copied.
 GATEWISE_EXPORT(model_load) int32_t model_load(Model* model, const Parameters* parameters) {
+  if (!parameters) return kBadArgument;
   const Network& n = model->network;
   const std::span all(parameters, static_cast<size_t>(n.L * n.D));
   for (const Parameters& p : all) {
@@ -254,7 +256,7 @@ int32_t run_read(const Run* run, const gatewise::Activity<float>* activity) {
 }
 
 GATEWISE_EXPORT(run_backward) int32_t run_backward(const Run* run, const Wanted* wanted) {
-  if (!run->ran || run->edited || !run->arrays[kTape]) return kBadArgument;
+  if (!run->ran || run->edited || !run->arrays[kTape] || !wanted->parameters) return kBadArgument;
   const Network& n = run->network;
   return run_with_memory([&] {
     return gatewise::backward<float>(

@@ -82,6 +82,18 @@ test("a run is refused", () => {
   assert.throws(() => wide.run(wave(0), 2 ** 30, 1), /size is out of range or too large/);
 });
 
+test("an activation, with its scale, slope and shift", () => {
+  const given = Float32Array.of(-3, -0.5, 0, 2, NaN);
+  const found = kernel.activate({ function: "tanh", scale: 2, slope: 0.5, shift: 1 }, given);
+  given.forEach((value, k) => {
+    const expected = 2 * Math.tanh(0.5 * value) + 1;
+    if (k === 4) assert.ok(Number.isNaN(found[k]));
+    else assert.ok(Math.abs(found[k] - expected) < 1e-6);
+  });
+  assert.equal(kernel.activate(site("relu"), new Float32Array(0)).length, 0);
+  assert.throws(() => kernel.activate(site("swish"), given), /no function swish/);
+});
+
 test("backward and activity need a tape, and backward the cell's own gates", () => {
   const model = kernel.model(network, weights);
   const light = model.run(x, T, B, { keep: false });

@@ -74,6 +74,7 @@ def test_parameters_that_are_missing_or_too_many(module):
     model = module.create(module.config(Cell(), H=40))
     with refused(BAD_ARGUMENT):
         module.load(model, [{n: given[0][n] for n in ("w_ih", "w_hh", "peephole")}])
+    assert module.call("model_load", model, 0) == BAD_ARGUMENT
     with refused(BAD_ARGUMENT):
         module.run(model, 1, 1)  # no weights yet
     module.call("model_free", model)
@@ -103,6 +104,9 @@ def test_calls_out_of_order(module):
     with refused(BAD_ARGUMENT):
         network.backward(edited, T, B, dy)
     assert module.call("run_array", edited, 99) == 0
+    run, _ = network.forward(problem.x)
+    assert module.call("run_backward", run, module.words(*[0] * 8)) == BAD_ARGUMENT
+    module.call("run_free", run)
     for run in (before, without_tape, edited):
         module.call("run_free", run)
     network.free()
@@ -179,6 +183,7 @@ def test_no_size_can_wrap_an_address():
             continue
         statuses[OK] += 1
         # Of each step and row: four gates, the cell and the norms of each direction, and x, y.
-        assert 4 * T * B * (4 * (4 + 1 + 8) * 4 + 3) < limit
+        least = 4 * T * B * (4 * (4 + 1 + 8) * 4 + 3)
+        assert least < limit
         module.call("run_free", run)
     assert min(statuses[OK], statuses[BAD_SIZE]) > 100
