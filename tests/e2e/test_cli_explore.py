@@ -28,9 +28,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def data_of(path):
-    (text,) = re.findall(
-        r'id="gatewise-data">(.*?)</script>', path.read_text("utf-8"), re.DOTALL
-    )
+    (text,) = re.findall(r'id="gatewise-data">(.*?)</script>', path.read_text("utf-8"), re.DOTALL)
     return json.loads(text)
 
 

@@ -40,6 +40,8 @@ def test_a_model_file(folder, capsys):
     assert page.count("<svg") == 6
     assert "Unit 3 never forgets" in page
     assert "2024-03-31" in page
+    page, live = re.sub(r' srcdoc="[^"]*"', "", page), page
+    assert "gatewise-data" in live  # the explorer, which has tests of its own
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//|<script|@import|url\(http""", page)
 
 

@@ -42,9 +42,9 @@ def written(table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-def test_forecast_writes_three_files_and_nothing_else(written: Path) -> None:
+def test_forecast_writes_four_files_and_nothing_else(written: Path) -> None:
     names = {p.name for p in (written / "out").iterdir()}
-    assert names == {"forecast.csv", "model.safetensors", "report.html"}
+    assert names == {"forecast.csv", "model.safetensors", "report.html", "explorer.html"}
 
 
 def test_forecast_csv_follows_the_business_days(written: Path, table: pl.DataFrame) -> None:
@@ -84,7 +84,9 @@ def test_report_is_self_contained_and_complete(written: Path) -> None:
     assert "script" not in outline.tags
     assert "link" not in outline.tags
     assert all(a.startswith(("#", "data:")) for a in outline.addresses)
-    assert not re.search(r"@import|url\((?!#|\"#|'#)", text)
+    own = re.sub(r' srcdoc="[^"]*"', "", text)  # the explorer, which has tests of its own
+    assert len(own) < len(text)
+    assert not re.search(r"@import|url\((?!#|\"#|'#)", own)
     assert len(outline.ids) == len(set(outline.ids))
     # fan, standing, windows, folds, calibration, drivers, losses, and four of the cell
     assert outline.tags.count("svg") == 11

@@ -13,9 +13,9 @@ from gatewise.cli.options import ModelOptions, TableOptions, expanded
 from gatewise.cli.progress import Bars
 from gatewise.cli.source import command_line
 from gatewise.errors import ConfigError
-from gatewise.files import staged_folder
+from gatewise.files import staged_folder, write_atomically
 
-FILES = ("forecast.csv", "model.safetensors", "report.html")
+FILES = ("forecast.csv", "model.safetensors", "report.html", "explorer.html")
 
 
 @expanded
@@ -46,12 +46,15 @@ def forecast(
 ) -> None:
     """Forecast a table of series, backtest the forecaster, and show what its cell did.
 
-    Writes forecast.csv, model.safetensors and a self-contained report.html.
+    Writes forecast.csv, model.safetensors, a self-contained report.html, and explorer.html, in
+    which the cell is seen at work.
     """
     if model is not None:
         _forecast_with(model, source.table, future, out, json)
         return
     source.check()
+    from gatewise.explorer.forecast import forecaster_data
+    from gatewise.explorer.page import page_of
     from gatewise.forecast import backtest, driver_effects
     from gatewise.forecast.folds import FOLDS, NoFoldFitsError
     from gatewise.forecast.report import write_forecast
@@ -81,6 +84,8 @@ def forecast(
         bars("report", 0, 1)
         forecast_table.write_csv(folder / "forecast.csv")
         forecaster.save(folder / "model.safetensors")
+        model = forecaster_data(forecaster, forecast=forecast_table, result=result, effects=effects)
+        write_atomically(folder / "explorer.html", page_of([model], command=command_line()))
         write_forecast(
             folder / "report.html",
             forecaster,
@@ -91,6 +96,7 @@ def forecast(
             source=given.name,
             command=command_line(),
             notes=notes,
+            live=page_of([model], lab=False, views=["cell", "time", "gradient", "swap"]),
         )
         bars("report", 1, 1)
     notes = list(dict.fromkeys([*notes, *forecaster.fitted.notes]))

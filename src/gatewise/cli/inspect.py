@@ -10,7 +10,7 @@ import typer
 from gatewise.cli import source as s
 from gatewise.cli.progress import Bars
 from gatewise.cli.source import command_line
-from gatewise.cli.subject import check_out, is_forecaster, subject_of
+from gatewise.cli.subject import Subject, check_out, is_forecaster, subject_of
 from gatewise.errors import ConfigError
 
 _USAGE: Final = (
@@ -69,6 +69,7 @@ def inspect(
     subject = subject_of(model, torch_file, lstm, table, columns, time, steps, standardise)
     with Bars() as bars:
         bars("inspect", 0, 1)
+        live = _live(subject)
         seen = write_inspection(
             out,
             subject.lstm,
@@ -79,6 +80,7 @@ def inspect(
             source=subject.source,
             command=command_line(),
             notes=subject.notes,
+            live=live,
         )
         bars("inspect", 1, 1)
     if json:
@@ -92,3 +94,18 @@ def inspect(
     for note in subject.notes:
         typer.echo(f"note: {note}", err=True)
     typer.echo(f"Wrote {out}")
+
+
+def _live(subject: Subject) -> str:
+    """The explorer's page of it, or "" where the explorer does not run such a cell."""
+    from gatewise.explorer.model import model_data
+    from gatewise.explorer.page import page_of
+
+    try:
+        model = model_data(
+            subject.lstm, subject.x, inputs=subject.inputs, time=subject.labels,
+            about=f"{subject.source}.",
+        )  # fmt: skip
+    except ConfigError:  # zoneout, a learnt initial state, more than a page can hold
+        return ""
+    return page_of([model], lab=False, views=["cell", "time", "gradient", "swap"])

@@ -22,6 +22,7 @@ def write_inspection(
     source: str = "",
     command: str = "",
     notes: Sequence[str] = (),
+    live: str = "",
 ) -> Inspection:
     """Write the page about an LSTM on an input, whole or not at all.
 
@@ -33,6 +34,7 @@ def write_inspection(
         title, source: of the page: what it is of, where the input comes from.
         command: that repeats it.
         notes: to show below.
+        live: a page of `gatewise.explorer` to show in it.
 
     Returns:
         What the page shows.
@@ -46,6 +48,6 @@ def write_inspection(
     from gatewise.page.rendering import render  # with jinja2, which `inspection` has looked for
 
     template = files("gatewise.trace").joinpath("report.html.j2").read_text("utf-8")
-    told = {"title": title, "source": source, "command": command, "notes": notes}
+    told = {"title": title, "source": source, "command": command, "notes": notes, "live": live}
     write_atomically(path, render(template, seen=found, **told))
     return found

@@ -43,6 +43,7 @@ def write_forecast(
     source: str = "",
     command: str = "",
     notes: Sequence[str] = (),
+    live: str = "",
 ) -> None:
     """Write the page of a forecast; see `forecast_page`.
 
@@ -59,6 +60,7 @@ def write_forecast(
         source=source,
         command=command,
         notes=notes,
+        live=live,
     )
     write_atomically(path, page)
 
@@ -92,6 +94,7 @@ def forecast_page(
     source: str = "",
     command: str = "",
     notes: Sequence[str] = (),
+    live: str = "",
 ) -> str:
     """Return the page of a forecast.
 
@@ -105,6 +108,7 @@ def forecast_page(
         source: where the table comes from.
         command: that repeats it.
         notes: to show beside those of the fit and the backtest.
+        live: a page of `gatewise.explorer` to show in it.
     """
     fitted = forecaster.fitted
     told = () if result is None else result.notes
@@ -116,6 +120,7 @@ def forecast_page(
         **parts,
         fans=_fan_charts(forecaster, forecast, history),
         cell=_cell_parts(forecaster, history),
+        live=live,
         drivers=_driver_parts(effects),
         training=picture(
             figures.training_chart(fitted.training),
