@@ -1,7 +1,7 @@
 """Data to develop the page with: two networks trained here, and the lab's results.
 
-    python web/dev/make_fixture.py            writes web/dev/fixture.json, not committed
-    python web/dev/make_fixture.py --big      besides a network of 256 units on 10,000 steps
+python web/dev/make_fixture.py            writes web/dev/fixture.json, not committed
+python web/dev/make_fixture.py --big      besides a network of 256 units on 10,000 steps
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Small runs with what gatewise.trace says of them: what the page's own arithmetic is tested by.
 
-    python web/dev/make_golden.py             writes web/test/golden.json
+python web/dev/make_golden.py             writes web/test/golden.json
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ export interface PageData {
   title: string;
   /** The command or call that makes this page again. */
   command: string;
-  /** At least one. */
+  /** Which views the page shows; default all. */
+  views?: string[];
   models: ModelData[];
   /** Claims and reproductions, or none where the lab's results are not at hand. */
   lab: Claim[];

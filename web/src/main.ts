@@ -26,6 +26,7 @@ function core(): ArrayBuffer {
 const target = document.getElementById("page")!;
 try {
   const data = carried();
+  if (data) document.title = data.title;
   const client = new Client(workerText);
   const page = new Page(client, data);
   const module = core();

@@ -1,6 +1,6 @@
 /** The address holds the state, and a broken address holds none. */
 import { describe, expect, it } from "vitest";
-import { decode, encode, START, type State } from "../src/state/url";
+import { choosesUnit, decode, encode, START, type State } from "../src/state/url";
 
 const FULL: State = {
   view: "swap",
@@ -35,7 +35,9 @@ describe("state in the address", () => {
   });
 
   it("is short where nothing was chosen", () => {
-    expect(encode(START)).toBe("#view=cell");
+    expect(encode(START)).toBe("#view=cell&unit=0&step=0");
+    expect(choosesUnit(encode(START))).toBe(true);
+    expect(choosesUnit("#view=time&model=1")).toBe(false);
   });
 
   it.each([

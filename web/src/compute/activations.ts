@@ -74,9 +74,17 @@ const isPlain = (a: Activation) => a.scale === 1 && a.slope === 1 && a.shift ===
 
 const short = (n: number) => String(Number(n.toPrecision(3)));
 
-/** As equations write it: tanh, or 2 tanh(0.5 x) + 1 with the argument left out. */
+const letter = (name: string) => (name === "sigmoid" ? "σ" : name.replace("_", " "));
+
+/** As a title: tanh, or 2 tanh(0.5 x) + 1. */
 export function named(a: Activation): string {
-  if (isPlain(a)) return a.function === "sigmoid" ? "σ" : a.function.replace("_", " ");
+  return isPlain(a) ? letter(a.function) : applied(a, "x");
+}
+
+/** As equations write it, with its argument. */
+export function applied(a: Activation, to: string): string {
+  const scale = a.scale === 1 ? "" : `${short(a.scale)} `;
+  const inner = a.slope === 1 ? to : `${short(a.slope)} ${to.length > 1 ? `(${to})` : to}`;
   const shift = a.shift ? (a.shift > 0 ? ` + ${short(a.shift)}` : ` − ${short(-a.shift)}`) : "";
-  return `${short(a.scale)} ${a.function.replace("_", " ")}(${short(a.slope)} ·)${shift}`;
+  return `${scale}${letter(a.function)}(${inner})${shift}`;
 }

@@ -9,8 +9,6 @@ export interface ChartLine {
   values: (number | null)[];
   width?: number;
   dash?: string;
-  /** Dots in place of a line. */
-  dots?: boolean;
 }
 
 const MOST_ROWS = 250;

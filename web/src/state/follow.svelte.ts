@@ -2,7 +2,7 @@
 import { untrack } from "svelte";
 import { digits } from "../draw/format";
 import type { Page } from "./page.svelte";
-import { decode } from "./url";
+import { choosesUnit, decode } from "./url";
 
 const STEPS_PER_SECOND = 12;
 export const WORDS = {
@@ -59,12 +59,15 @@ export function follow(page: Page) {
 
 function begin(page: Page) {
   page.client.onTraining = (state) => (page.training = state);
-  page.readFragment(location.hash);
+  const asked = location.hash;
+  page.readFragment(asked);
   page.started.then(
     async () => {
-      if (!page.data && !location.hash) page.state.view = "train";
+      if (!page.data?.models.length && !asked && page.views.includes("train")) {
+        page.state.view = "train";
+      }
       await page.restoreTraining();
-      if (page.shown && !location.hash) await page.chooseForNewcomers();
+      if (page.shown && !choosesUnit(asked)) await page.chooseForNewcomers();
       page.ready = true;
     },
     (error: Error) => (page.failed = error.message),
@@ -81,8 +84,12 @@ function address(page: Page) {
       if (fragment === location.hash) return;
       // A view of its own is a step that the browser's "back" undoes; a moved cursor is none.
       const state = decode(fragment);
-      if (state.view === view) history.replaceState(null, "", fragment);
-      else history.pushState(null, "", fragment);
+      try {
+        if (state.view === view) history.replaceState(null, "", fragment);
+        else history.pushState(null, "", fragment);
+      } catch {
+        // Inside another page, as in a notebook, this one has no address of its own.
+      }
       view = state.view;
     }, 120);
   });

@@ -6,7 +6,7 @@ import type { TrainingState, TrainingTask } from "../train/session";
 import type { Client } from "../worker/client";
 import type { RunKey, RunSummary, StepValues, Variable } from "../worker/protocol";
 import { Latest } from "./latest.svelte";
-import { decode, encode, START, type State } from "./url";
+import { decode, encode, START, VIEWS, type State, type View } from "./url";
 
 /** What the page tells of a model, whether it was brought along or is trained here. */
 export interface Shown {
@@ -22,7 +22,7 @@ export interface Shown {
 
 const EXAMPLES = 3;
 /** Steps that a page without a network of its own trains when it is opened. */
-const AT_FIRST = 600;
+const AT_FIRST = 1200;
 
 export class Page {
   state = $state<State>(structuredClone(START));
@@ -49,7 +49,13 @@ export class Page {
   constructor(
     readonly client: Client,
     readonly data: PageData | null,
-  ) {}
+  ) {
+    const named = VIEWS.filter((view) => data?.views?.includes(view) ?? true);
+    this.views = named.length ? named : VIEWS;
+  }
+
+  /** Those that this page shows. */
+  readonly views: readonly View[];
 
   models = $derived.by(() => {
     const found: { key: State["model"]; shown: Shown }[] = (this.data?.models ?? []).map(
@@ -96,19 +102,16 @@ export class Page {
   }
   plainRun = $derived.by((): RunKey => ({ ...this.key, swaps: {}, edits: [] }));
 
-  /** The unit that matters most, at the step at which most comes in: more to see than at step 0. */
+  /** The unit that matters most, at the last step at which much comes in: more to see than at 0. */
   async chooseForNewcomers() {
     const { run, client, T } = this;
     try {
-      const { order } = await client.ask("order", { run, layer: 0, sort: "influence" });
-      const what = { layer: 0, unit: order[0], variables: ["c" as const] };
+      const { order } = await client.ask("order", { run, layer: this.layer, sort: "influence" });
+      const what = { layer: this.layer, unit: order[0], variables: ["c" as const] };
       const { c } = await client.ask("lines", { run, ...what, window: [0, T], columns: 2 * T });
-      let step = 0;
-      let most = 0;
-      for (let t = 1; t < T - 1; t++) {
-        const moved = Math.abs(c.values[t] - c.values[t - 1]);
-        if (moved > most) [most, step] = [moved, t];
-      }
+      const moved = c.values.map((v, t) => (t > 0 ? Math.abs(v - c.values[t - 1]) : 0));
+      const much = 0.7 * Math.max(...moved.slice(1, -1));
+      const step = Math.max(1, moved.slice(0, -1).findLastIndex((v) => v >= much));
       this.choose({ unit: order[0], step });
     } catch {
       // What keeps the run from being made is told where the run is shown.
@@ -161,12 +164,13 @@ export class Page {
       (["task", "seed", "forgetBias"] as const).every((k) => this.training![k] === training[k]);
     if (!wanted || same) return;
     await this.startTraining(training);
-    const steps = trained || (this.data ? 0 : AT_FIRST);
+    const steps = trained || (this.data?.models.length ? 0 : AT_FIRST);
     if (steps) this.training = await this.client.ask("trainRun", { running: true, steps });
   }
 
   readFragment(fragment: string) {
     this.state = decode(fragment);
+    if (!this.views.includes(this.state.view)) this.state.view = this.views[0];
   }
 
   get fragment(): string {

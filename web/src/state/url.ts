@@ -58,7 +58,9 @@ export function encode(state: State): string {
     if (value !== usual) out.push(`${key}=${encodeURIComponent(value)}`);
   };
   put("model", state.model, START.model);
-  for (const key of ["series", "layer", "unit", "step"] as const) put(key, state[key], 0);
+  for (const key of ["series", "layer"] as const) put(key, state[key], 0);
+  // Always: an address without them is one of a newcomer, for whom the page chooses.
+  out.push(`unit=${state.unit}`, `step=${state.step}`);
   if (state.zoom) put("zoom", state.zoom.join("-"), "");
   put("sort", state.sort, START.sort);
   put("of", state.gradientOf, START.gradientOf);
@@ -74,6 +76,9 @@ export function encode(state: State): string {
 }
 
 const editText = (e: Edit) => [e.what, e.value, e.from, e.layer, e.unit ?? "all"].join("~");
+
+/** Whether a fragment names the unit and the step that are to be seen. */
+export const choosesUnit = (fragment: string) => /[#&](unit|step)=/.test(fragment);
 
 /** What a fragment says; what it does not say, or says wrongly, is as in START. */
 export function decode(fragment: string): State {

@@ -1,5 +1,5 @@
 /** What the page asks of its worker, and what it gets. Answers carry windows, never a trace. */
-import type { Held, Triangle } from "../compute/attention";
+import type { Triangle } from "../compute/attention";
 import type { Alike, Sort } from "../compute/measures";
 import type { ModelData } from "../data";
 import type { Cell, Network, Site } from "../kernel/types";
@@ -92,6 +92,16 @@ export interface GradientAnswer {
   own: number[];
 }
 
+/** What a unit holds at one step; see compute/attention.ts. */
+export interface AttentionRow {
+  c: number;
+  initial: number;
+  weight: Line;
+  part: Line;
+  /** The steps that most of c came in at. */
+  top: { t: number; part: number }[];
+}
+
 export interface Asks {
   start: [{ module: ArrayBuffer; models: ModelData[] }, { milliseconds: number }];
   run: [RunKey, RunSummary];
@@ -123,8 +133,15 @@ export interface Asks {
   inputs: [{ run: RunKey; window: [number, number]; columns: number }, Line[]];
   order: [{ run: RunKey; layer: number; sort: Sort }, { order: Uint32Array; by: Float64Array }];
   attention: [
-    { run: RunKey; layer: number; unit: number; t: number; window: [number, number] },
-    { held: Held; c: number },
+    {
+      run: RunKey;
+      layer: number;
+      unit: number;
+      t: number;
+      window: [number, number];
+      columns: number;
+    },
+    AttentionRow,
   ];
   triangle: [
     { run: RunKey; layer: number; unit: number; window: [number, number]; most: number },

@@ -12,6 +12,8 @@ import type { Ran } from "./runs";
 
 /** Points of a read-out's line. */
 const LINE = 1200;
+/** Steps that a cell state is said to come from. */
+const TOP = 3;
 /** Multiplications that one picture of a gradient may take: about a second. */
 const GRADIENT_WORK = 1.5e9;
 
@@ -131,9 +133,17 @@ function readers(ran: Ran, index: number): [Float32Array, number] {
 export function attention(ran: Ran, what: Asks["attention"][0]): Asks["attention"][1] {
   const layer = ran.layers[what.layer];
   const done = ran.done[what.layer];
+  const { weight, part, initial } = held(layer, done, what.unit, what.t);
+  const top = Array.from(part, (v, t) => ({ t, part: v }))
+    .filter((one) => one.part !== 0)
+    .sort((a, b) => Math.abs(b.part) - Math.abs(a.part))
+    .slice(0, TOP);
   return {
-    held: held(layer, done, what.unit, what.t),
     c: done.c[what.t * layer.H + what.unit],
+    initial,
+    weight: line((t) => weight[t], what.window, what.columns),
+    part: line((t) => part[t], what.window, what.columns),
+    top,
   };
 }
 
