@@ -33,13 +33,12 @@ export function follow(page: Page) {
 
   $effect(() => {
     const now = page.stepNow.value;
-    const variable = page.saying;
-    if (!now || !variable) return;
+    const { t, unit, saying } = page;
+    if (!now || !saying || now.t !== t) return;
     untrack(() => {
-      const value = now[variable][page.unit];
       page.spoken =
-        `${WORDS[variable]} of unit ${page.unitName(page.unit)} at step ${page.timeName(now.t)}: ` +
-        digits(value);
+        `${WORDS[saying]} of unit ${page.unitName(unit)} at step ${page.timeName(t)}: ` +
+        digits(now[saying][unit]);
     });
   });
 
