@@ -5,9 +5,7 @@ export function digits(value: number, n = 4): string {
   if (Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   if (value === 0) return "0";
-  const text = value.toPrecision(n);
-  const shown = text.includes("e") ? Number(text).toExponential(n - 1).replace("e", "·10^") : text;
-  return shown.replace("-", "−").replace("^+", "^").replace("^-", "^−");
+  return value.toPrecision(n).replaceAll("-", "−").replace("e+", "e");
 }
 
 /** Fewer digits, for axes and text. */
