@@ -55,5 +55,7 @@ mkdirSync(STATIC, { recursive: true });
 writeFileSync(new URL("page.html", STATIC), page);
 
 const code = gzipSync(script + style, { level: 9 }).length / 1000;
-console.log(`page code ${code.toFixed(1)} kB gzipped, core ${(module.length / 1000).toFixed(1)} kB`);
+console.log(
+  `page code ${code.toFixed(1)} kB gzipped, core ${(module.length / 1000).toFixed(1)} kB`,
+);
 if (code > LIMIT_KB) throw new Error(`The page's code may have ${LIMIT_KB} kB gzipped.`);

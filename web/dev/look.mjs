@@ -66,12 +66,16 @@ for (const theme of given.themes.split(",")) {
         await page.evaluate(axe);
         const { violations } = await page.evaluate(() => globalThis.axe.run());
         for (const v of violations) {
-          fault(`${name}: axe ${v.id}: ${v.nodes.length}: ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary.slice(0, 300)}`);
+          fault(
+            `${name}: axe ${v.id}: ${v.nodes.length}: ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary.slice(0, 300)}`,
+          );
         }
       }
       await page.screenshot({ path: `${OUT}${name}.png`, fullPage: true });
       if (view === "cell") {
-        const first = await page.evaluate(() => performance.getEntriesByName("first-view")[0]?.startTime);
+        const first = await page.evaluate(
+          () => performance.getEntriesByName("first-view")[0]?.startTime,
+        );
         console.log(`${name}: first view after ${Math.round(first ?? NaN)} ms`);
       }
       await context.close();

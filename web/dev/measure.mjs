@@ -38,7 +38,11 @@ const scrub = (page, frames) =>
     }
     times.sort((a, b) => a - b);
     const mean = times.reduce((a, b) => a + b) / n;
-    return { fps: Math.round(1000 / mean), worst: Math.round(times[n - 1]), p95: Math.round(times[Math.floor(0.95 * n)]) };
+    return {
+      fps: Math.round(1000 / mean),
+      worst: Math.round(times[n - 1]),
+      p95: Math.round(times[Math.floor(0.95 * n)]),
+    };
   }, frames);
 
 const starts = [];

@@ -32,7 +32,8 @@ function stackOf(one: Case): Stack {
   const done: Done[] = [];
   for (let k = 0; k < network.layers * D; k++) {
     const layer = layerOf(network, weights, k);
-    const own = (values: number[], n = H) => Float32Array.from(values.slice(k * T * n, (k + 1) * T * n));
+    const own = (values: number[], n = H) =>
+      Float32Array.from(values.slice(k * T * n, (k + 1) * T * n));
     const a = one.activity;
     const below = done.slice((Math.floor(k / D) - 1) * D, Math.floor(k / D) * D);
     const x = new Float32Array(T * layer.inputs);
@@ -63,8 +64,16 @@ describe("activations", () => {
   const x = golden.activations.x as number[];
   const cases = golden.activations.cases;
   it.each(cases)("$function, scaled by $scale", ({ y, dy, ...a }) => {
-    near(x.map((v) => value(a, v)), y, 1e-9);
-    near(y.map((v) => slopeAt(a, v)), dy, 1e-8);
+    near(
+      x.map((v) => value(a, v)),
+      y,
+      1e-9,
+    );
+    near(
+      y.map((v) => slopeAt(a, v)),
+      dy,
+      1e-8,
+    );
   });
 });
 
@@ -105,7 +114,10 @@ describe.each(Object.entries(golden.cases) as [string, Case][])("%s", (_, one) =
     for (let t = 0; t < T; t++) {
       for (let u = 0; u < H; u++) {
         const { weight, part, initial } = held(layer, done, u, t);
-        near(weight, Array.from({ length: T }, (_, j) => one.attention.weight[(t * T + j) * H + u]));
+        near(
+          weight,
+          Array.from({ length: T }, (_, j) => one.attention.weight[(t * T + j) * H + u]),
+        );
         expect(initial).toBeCloseTo(one.attention.initial[t * H + u], 6);
         expect(part.reduce((a, b) => a + b)).toBeCloseTo(done.c[t * H + u], 5);
       }
@@ -152,9 +164,7 @@ describe("pictures of a run", () => {
     const cut = flowAt({ ...stack, fixed: [{ c }] }, 0, source);
     expect(Math.abs(free.carousel[2 * 3])).toBeGreaterThan(1e-4);
     expect(cut.carousel[2 * 3]).toBe(0);
-    const all = Object.fromEntries(
-      GATES.map((gate) => [gate, new Float32Array(T * 3).fill(0.5)]),
-    );
+    const all = Object.fromEntries(GATES.map((gate) => [gate, new Float32Array(T * 3).fill(0.5)]));
     const still = flowAt({ ...stack, fixed: [{ c: undefined, ...all }] }, 0, source);
     expect(still.total[4 * 3]).toBeCloseTo(done.f[5 * 3] * still.total[5 * 3], 12);
   });

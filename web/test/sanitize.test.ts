@@ -48,7 +48,10 @@ describe("sanitized", () => {
     expect(clean("", 'onload="x()"')).not.toContain("onload");
   });
 
-  it.each(["", "<p>no picture</p>", "<svg", "<svg><g></svg>"])("takes no picture from %j", (text) => {
-    expect(sanitized(text)).toBeNull();
-  });
+  it.each(["", "<p>no picture</p>", "<svg", "<svg><g></svg>"])(
+    "takes no picture from %j",
+    (text) => {
+      expect(sanitized(text)).toBeNull();
+    },
+  );
 });

@@ -95,7 +95,11 @@ describe("tasks", () => {
     const [weight, bias] = [fill(4 * H), fill(4)];
     const value = () => judge(y, weight, bias, batch, loss, 0.1).loss;
     const { dy, dWeight, dBias } = judge(y, weight, bias, batch, loss, 0.1);
-    for (const [array, gradient] of [[y, dy], [weight, dWeight], [bias, dBias]] as const) {
+    for (const [array, gradient] of [
+      [y, dy],
+      [weight, dWeight],
+      [bias, dBias],
+    ] as const) {
       const k = gradient.findIndex((v) => Math.abs(v) > 1e-3);
       const was = array[k];
       array[k] = was + 1e-2;

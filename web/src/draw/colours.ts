@@ -20,8 +20,24 @@ const DARK: Record<"i" | "f" | "g" | "o", Rgb[]> = {
   g: ramp("#231b26", "#8f4fa0", "#f0cdf8"),
   o: ramp("#15211f", "#1f8a94", "#b7f2f7"),
 };
-const SIGNED_LIGHT = ramp("#0b3c75", "#3f87c9", "#b4d3ea", "#f6f5f2", "#f3c592", "#d97c1f", "#7a3500");
-const SIGNED_DARK = ramp("#a9d3ff", "#4f96dc", "#234f7d", "#1b1f22", "#7a4a16", "#d98a35", "#ffd9a6");
+const SIGNED_LIGHT = ramp(
+  "#0b3c75",
+  "#3f87c9",
+  "#b4d3ea",
+  "#f6f5f2",
+  "#f3c592",
+  "#d97c1f",
+  "#7a3500",
+);
+const SIGNED_DARK = ramp(
+  "#a9d3ff",
+  "#4f96dc",
+  "#234f7d",
+  "#1b1f22",
+  "#7a4a16",
+  "#d98a35",
+  "#ffd9a6",
+);
 
 function table(stops: Rgb[]): Uint8ClampedArray {
   const out = new Uint8ClampedArray(256 * 3);

@@ -12,7 +12,8 @@ export function digits(value: number, n = 4): string {
 export const short = (value: number) => {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e5 || size < 1e-3) return value.toExponential(0).replace("-", "−").replace("e-", "e−");
+  if (size >= 1e5 || size < 1e-3)
+    return value.toExponential(0).replace("-", "−").replace("e-", "e−");
   return String(Number(value.toPrecision(3))).replace("-", "−");
 };
 

@@ -25,7 +25,12 @@ export function picture(
 }
 
 /** Copies a picture onto a canvas of the page, at the resolution of the screen. */
-export function show(canvas: HTMLCanvasElement, from: OffscreenCanvas, width: number, height: number) {
+export function show(
+  canvas: HTMLCanvasElement,
+  from: OffscreenCanvas,
+  width: number,
+  height: number,
+) {
   const density = Math.min(2, devicePixelRatio || 1);
   canvas.width = Math.max(1, Math.round(width * density));
   canvas.height = Math.max(1, Math.round(height * density));

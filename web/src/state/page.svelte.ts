@@ -65,9 +65,7 @@ export class Page {
     return found;
   });
 
-  shown = $derived(
-    (this.models.find((m) => m.key === this.state.model) ?? this.models[0])?.shown,
-  );
+  shown = $derived((this.models.find((m) => m.key === this.state.model) ?? this.models[0])?.shown);
   network = $derived(this.shown?.network);
   layers = $derived(this.network ? this.network.layers * this.network.directions : 0);
   H = $derived(this.network?.hidden ?? 0);
@@ -81,21 +79,17 @@ export class Page {
     if (!zoom || zoom[0] >= this.T) return [0, this.T];
     return [zoom[0], Math.min(zoom[1], this.T)];
   });
-  changed = $derived(
-    Object.keys(this.state.swaps).length > 0 || this.state.edits.length > 0,
-  );
+  changed = $derived(Object.keys(this.state.swaps).length > 0 || this.state.edits.length > 0);
 
-  private key = $derived.by(
-    (): RunKey => ({
-      model: this.models.some((m) => m.key === this.state.model)
-        ? this.state.model
-        : (this.models[0]?.key ?? 0),
-      series: this.shown?.series[this.state.series] ? this.state.series : 0,
-      swaps: $state.snapshot(this.state.swaps),
-      edits: $state.snapshot(this.state.edits),
-      version: this.state.model === "trained" ? (this.training?.version ?? 0) : 0,
-    }),
-  );
+  private key = $derived.by((): RunKey => ({
+    model: this.models.some((m) => m.key === this.state.model)
+      ? this.state.model
+      : (this.models[0]?.key ?? 0),
+    series: this.shown?.series[this.state.series] ? this.state.series : 0,
+    swaps: $state.snapshot(this.state.swaps),
+    edits: $state.snapshot(this.state.edits),
+    version: this.state.model === "trained" ? (this.training?.version ?? 0) : 0,
+  }));
   /** The run as it is looked at, with the changes. */
   get run(): RunKey {
     return this.key;
@@ -111,7 +105,10 @@ export class Page {
       const { c } = await client.ask("lines", { run, ...what, window: [0, T], columns: 2 * T });
       const moved = c.values.map((v, t) => (t > 0 ? Math.abs(v - c.values[t - 1]) : 0));
       const much = 0.7 * Math.max(...moved.slice(1, -1));
-      const step = Math.max(1, moved.slice(0, -1).findLastIndex((v) => v >= much));
+      const step = Math.max(
+        1,
+        moved.slice(0, -1).findLastIndex((v) => v >= much),
+      );
       this.choose({ unit: order[0], step });
     } catch {
       // What keeps the run from being made is told where the run is shown.

@@ -64,7 +64,13 @@ export function encode(state: State): string {
   if (state.zoom) put("zoom", state.zoom.join("-"), "");
   put("sort", state.sort, START.sort);
   put("of", state.gradientOf, START.gradientOf);
-  put("swap", Object.entries(state.swaps).map((pair) => pair.join(".")).join(";"), "");
+  put(
+    "swap",
+    Object.entries(state.swaps)
+      .map((pair) => pair.join("."))
+      .join(";"),
+    "",
+  );
   put("edit", state.edits.map(editText).join(";"), "");
   const { task, seed, forgetBias, changes } = state.training;
   put("train", [task, seed, forgetBias].join("~"), "adding~1~1");
@@ -106,10 +112,14 @@ export function decode(fragment: string): State {
     sort: one("sort", SORTS, START.sort),
     gradientOf: one("of", ["unit", "readout"] as const, START.gradientOf),
     swaps: swapsOf(list("swap")),
-    edits: list("edit").map(editOf).filter((e) => e !== null),
+    edits: list("edit")
+      .map(editOf)
+      .filter((e) => e !== null),
     training: {
       ...trainingOf(text("train")),
-      changes: list("change").map(changeOf).filter((c) => c !== null),
+      changes: list("change")
+        .map(changeOf)
+        .filter((c) => c !== null),
     },
     trained: whole(text("trained")),
     verdict: VERDICT.test(text("verdict")) ? text("verdict") : "",

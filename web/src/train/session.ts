@@ -206,7 +206,8 @@ export class Training {
   }
 
   private one() {
-    while (this.pending.length && this.pending[0].at <= this.step) this.apply(this.pending.shift()!);
+    while (this.pending.length && this.pending[0].at <= this.step)
+      this.apply(this.pending.shift()!);
     const batch = this.task.batch(this.random, ROWS);
     const run = this.model.run(batch.x, batch.T, batch.B, { keep: true });
     try {

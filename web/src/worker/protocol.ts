@@ -166,6 +166,4 @@ export interface Question<K extends Ask = Ask> {
 }
 
 export type Answer =
-  | { id: number; found: unknown }
-  | { id: number; error: string }
-  | { training: TrainingState };
+  { id: number; found: unknown } | { id: number; error: string } | { training: TrainingState };

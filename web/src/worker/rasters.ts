@@ -43,11 +43,7 @@ export function raster(
  * A line of at most about `columns` points: of each column its lowest and highest value, in the
  * order in which they come, so that a peak of one step stays to be seen.
  */
-export function line(
-  at: (t: number) => number,
-  window: [number, number],
-  columns: number,
-): Line {
+export function line(at: (t: number) => number, window: [number, number], columns: number): Line {
   const [from, to] = window;
   const n = to - from;
   if (n <= columns) {

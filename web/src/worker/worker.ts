@@ -26,8 +26,7 @@ const answers: Answers = {
   },
   run: (key) => queries.summary(runs.get(key)),
   step: ({ run, layer, t }) => queries.step(runs.get(run), layer, t),
-  rasters: (what) =>
-    queries.rasters(runs.get(what.run), what, what.less && runs.get(what.less)),
+  rasters: (what) => queries.rasters(runs.get(what.run), what, what.less && runs.get(what.less)),
   lines: (what) => queries.lines(runs.get(what.run), what),
   inputs: ({ run, window, columns }) => queries.inputs(runs.get(run), window, columns),
   order: ({ run, layer, sort }) => queries.order(runs.get(run), layer, sort),

@@ -5,10 +5,13 @@ export interface Point {
   y: number;
 }
 
-export type Wire = "cPrev" | "cKept" | "c" | "f" | "i" | "g" | "o" | "ig" | "toPsi" | "psi" | "h" | "in";
+export type Wire =
+  "cPrev" | "cKept" | "c" | "f" | "i" | "g" | "o" | "ig" | "toPsi" | "psi" | "h" | "in";
 
 export interface Layout {
   width: number;
+  /** Where the picture begins. */
+  top: number;
   height: number;
   box: { width: number; height: number };
   /** Centres of the boxes with the curves. */
@@ -27,7 +30,8 @@ export interface Layout {
 
 export const WIDE: Layout = {
   width: 1040,
-  height: 452,
+  top: 24,
+  height: 420,
   box: { width: 134, height: 104 },
   boxes: {
     f: { x: 212, y: 290 },
@@ -54,7 +58,14 @@ export const WIDE: Layout = {
     toPsi: ["M880 62V106"],
     psi: ["M880 210V276"],
     h: ["M894 290H1020"],
-    in: ["M20 392H740", "M110 430V392", "M212 392V342", "M388 392V342", "M564 392V342", "M740 392V342"],
+    in: [
+      "M20 392H740",
+      "M110 430V392",
+      "M212 392V342",
+      "M388 392V342",
+      "M564 392V342",
+      "M740 392V342",
+    ],
   },
   labels: {
     cPrev: { x: 20, y: 46 },
@@ -62,21 +73,22 @@ export const WIDE: Layout = {
     f: { x: 224, y: 160 },
     i: { x: 380, y: 196 },
     g: { x: 574, y: 196 },
-    o: { x: 836, y: 316 },
+    o: { x: 812, y: 318 },
     ig: { x: 488, y: 124 },
     psi: { x: 892, y: 248 },
     h: { x: 1020, y: 274 },
     hPrev: { x: 20, y: 378 },
     x: { x: 124, y: 436 },
   },
-  anchor: { c: "end", h: "end", i: "end", o: "middle" },
+  anchor: { c: "end", h: "end", i: "end" },
   note: { x: 640, y: 46 },
   text: 14,
 };
 
 export const NARROW: Layout = {
   width: 390,
-  height: 520,
+  top: 0,
+  height: 488,
   box: { width: 88, height: 80 },
   boxes: {
     f: { x: 47, y: 330 },
@@ -103,7 +115,14 @@ export const NARROW: Layout = {
     toPsi: ["M222 168V102"],
     psi: ["M230 62H329"],
     h: ["M341 50V14H386"],
-    in: ["M4 408H341", "M47 408V370", "M145 408V370", "M243 408V370", "M341 408V370", "M145 446V408"],
+    in: [
+      "M4 408H341",
+      "M47 408V370",
+      "M145 408V370",
+      "M243 408V370",
+      "M341 408V370",
+      "M145 446V408",
+    ],
   },
   labels: {
     cPrev: { x: 4, y: 148 },

@@ -15,7 +15,9 @@ const fetches = (style: string) =>
 
 /** The picture, or null if it is no SVG. */
 export function sanitized(text: string): SVGSVGElement | null {
-  const named = text.includes("xmlns=") ? text : text.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"');
+  const named = text.includes("xmlns=")
+    ? text
+    : text.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"');
   const parsed = new DOMParser().parseFromString(named, "image/svg+xml");
   const root = parsed.documentElement;
   if (root.localName !== "svg" || parsed.querySelector("parsererror")) return null;
