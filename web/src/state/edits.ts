@@ -52,10 +52,10 @@ export function editArrays(network: Network, T: number, edits: Edit[]): Edits | 
   return out;
 }
 
-export function told(edit: Edit): string {
+export function told(edit: Edit, stepName: (t: number) => string): string {
   const who = edit.unit === null ? "of all units" : `of unit ${edit.unit}`;
   const value = Number(edit.value.toPrecision(4));
   return edit.what === "c"
-    ? `c ${who} is set to ${value} at step ${edit.from}`
-    : `${edit.what} ${who} is held at ${value} from step ${edit.from} on`;
+    ? `c ${who} is set to ${value} at step ${stepName(edit.from)}`
+    : `${edit.what} ${who} is held at ${value} from step ${stepName(edit.from)} on`;
 }
