@@ -12,6 +12,7 @@ from gatewise.lab.claims import counting, explosion, gradients, streams
 from gatewise.lab.claims.common import BLUE, GREEN, GREY, ORANGE, VIOLET, values_of
 from gatewise.lab.claims.common import share as percent
 from gatewise.lab.design import of_arm
+from gatewise.lab.report import typeset
 from gatewise.lab.store import Row, Store
 
 DOCS = Path(__file__).parent
@@ -56,9 +57,9 @@ def page(store: Results) -> str:
     """Return the page."""
     squash = {
         (f, o): store.line("output-squash", **{"forget gate": f, "cell output": o})
-        for f in streams.FORGETS for o in ("tanh", "identity")
+        for f in streams.FORGETS for o in streams.OUTPUTS
     }  # fmt: skip
-    errors = {k: number(v["errors per 1,000, median"]) for k, v in squash.items()}
+    errors = {k: number(v["errors per 1,000, mean"]) for k, v in squash.items()}
     shares = {
         (phi, psi): percent(float(np.mean([
             explosion.exploded(row)
@@ -96,23 +97,28 @@ def page(store: Results) -> str:
             f"{reber['tanh(x)']} and {reber['tanh(x) + 1']} of the networks"
         ),
         "squash": (
-            f"errors per 1,000 symbols without and with it: "
+            f"mean errors per 1,000 symbols without and with it: "
             f"{link(errors['none', 'identity'], 'output-squash')} and {errors['none', 'tanh']} "
             f"without a forget gate; with one {errors['sigmoid', 'identity']} and "
             f"{errors['sigmoid', 'tanh']}, with f = 1 − i {errors['coupled', 'identity']} and "
             f"{errors['coupled', 'tanh']}"
         ),
         "odyssey_in": _odyssey(store, "NIAF"),
-        "odyssey_out": _odyssey(store, "NOAF"),
+        "odyssey_out": (
+            f"{_odyssey(store, 'NOAF')}; in the long streams layer norm of c makes "
+            f"{link(errors['sigmoid', 'layer norm'], 'output-squash')} errors with a forget gate "
+            f"and {errors['none', 'layer norm']} without, softsign "
+            f"{errors['sigmoid', 'softsign']} and {errors['none', 'softsign']}"
+        ),
         "alive": _alive(store),
         "claims": "\n".join(
-            f"| “{r.experiment.claim}” | **{r.verdict.title}**. {r.verdict.sentence} "
-            f"[{r.experiment.name}](lab/{r.experiment.name}.md) |".replace("|c|", "\\|c\\|")
-            .replace("|x|", "\\|x\\|").replace("ln |∂L/∂c|", "ln \\|∂L/∂c\\|")
+            f"| “{r.experiment.claim}” | **{r.verdict.title}** | "
+            f"{(r.verdict.plain or r.verdict.sentence).replace('|', chr(92) + '|')} "
+            f"[{r.experiment.name}](lab/{r.experiment.name}.md) |"
             for r in store.found.values() if r.experiment.kind == "claim"
         ),
     }  # fmt: skip
-    return TEMPLATE.read_text("utf-8").format(**free)
+    return typeset(TEMPLATE.read_text("utf-8").format(**free))
 
 
 def _odyssey(store: Results, variant: str) -> str:

@@ -52,6 +52,8 @@ struct Problem {
   std::vector<Real> x, h0, c0, y, h_n, c_n, tape, dx, dh0, dc0;
   std::vector<Real> recurrent_mask, zoneout_h, zoneout_c;
   std::vector<Layer<Real>> own, d;  // of each layer and direction
+  std::vector<Real> ones;           // what backward_args lends
+  std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
   gatewise::SharedWeights<Real> packed;
 
   explicit Problem(const Case& problem) : c(problem), ragged(c.batch_sizes()) {
@@ -116,8 +118,8 @@ struct Problem {
             .noise = noise()};
   }
 
-  // Loss: sum of y squared, halved, plus the sum of c_n.
-  double loss(int threads = 1) {
+  // What forward is called with; packs the weights.
+  gatewise::ForwardArgs<Real> forward_args(int threads) {
     std::vector<gatewise::Parameters<Real>> parameters;
     for (const Layer<Real>& p : own) {
       const auto at = [&](Part part) { return p[part].empty() ? nullptr : p[part].data(); };
@@ -126,44 +128,48 @@ struct Problem {
     }
     packed = gatewise::pack<Real>(c.net, parameters);
     tape.resize(gatewise::tape_size(*packed, c.T, c.B, c.checkpoint_every, raggedness()));
-    const int64_t columns = c.net.D * c.net.P();
-    require(gatewise::forward<Real>({.call = call(threads),
-                                     .y = sequence(y.data(), columns),
-                                     .h_n = h_n.data(),
-                                     .c_n = c_n.data(),
-                                     .tape = tape.data()}));
+    return {.call = call(threads),
+            .y = sequence(y.data(), c.net.D * c.net.P()),
+            .h_n = h_n.data(),
+            .c_n = c_n.data(),
+            .tape = tape.data()};
+  }
+
+  // Loss: sum of y squared, halved, plus the sum of c_n.
+  double loss(int threads = 1) {
+    require(gatewise::forward<Real>(forward_args(threads)));
     double sum = 0;
     for (const Real v : y) sum += 0.5 * static_cast<double>(v) * static_cast<double>(v);
     for (const Real v : c_n) sum += static_cast<double>(v);
     return sum;
   }
 
-  void gradients(int threads = 1) {
-    const std::vector<Real> ones(c_n.size(), Real{1});
-    std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
+  gatewise::BackwardArgs<Real> backward_args(int threads) {
+    ones.assign(c_n.size(), Real{1});
+    out.clear();
     for (Layer<Real>& g : d) {
       out.push_back({g[kWIh].data(), g[kWHh].data(), g[kB].data(), g[kWHr].data(),
                      g[kPeephole].data(), g[kNormIh].data(), g[kNormHh].data(), g[kNormC].data()});
     }
-    const int64_t I = c.net.I, columns = c.net.D * c.net.P();
-    const auto out_y = sequence<const Real>(y.data(), columns);
-    require(gatewise::backward<Real>({.call = call(threads),
-                                      .y = out_y,
-                                      .tape = tape.data(),
-                                      .dy = out_y,
-                                      .dh_n = nullptr,
-                                      .dc_n = ones.data(),
-                                      .dx = sequence(dx.data(), I),
-                                      .dh0 = dh0.data(),
-                                      .dc0 = dc0.data(),
-                                      .gradients = out}));
+    const auto out_y = sequence<const Real>(y.data(), c.net.D * c.net.P());
+    return {.call = call(threads),
+            .y = out_y,
+            .tape = tape.data(),
+            .dy = out_y,
+            .dh_n = nullptr,
+            .dc_n = ones.data(),
+            .dx = sequence(dx.data(), c.net.I),
+            .dh0 = dh0.data(),
+            .dc0 = dc0.data(),
+            .gradients = out};
   }
+
+  void gradients(int threads = 1) { require(gatewise::backward<Real>(backward_args(threads))); }
 
   // Backward with only some outputs wanted: those have the same bits.
   bool same_without(const std::array<bool, kParts>& wanted, bool states) {
-    const std::vector<Real> ones(c_n.size(), Real{1});
     std::vector<Layer<Real>> found = d;
-    std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
+    out.clear();
     for (Layer<Real>& g : found) {
       for (auto& part : g) std::fill(part.begin(), part.end(), Real{-99});
       const auto at = [&](Part part) { return wanted[part] ? g[part].data() : nullptr; };
@@ -261,6 +267,24 @@ bool check_lockstep(const gatewise::Cell& cell) {
   alone.gradients(), together.gradients(4);
   std::printf("  in lockstep: %s\n", alone.same_as(together) ? "same bits" : "DIFFER");
   return alone.same_as(together);
+}
+
+// Independent networks in one call.
+bool check_each() {
+  const Case cases[] = {{7, 3, {1, 1, 2, 9}}, {4, 2, {2, 2, 3, 17}}, {9, 1, {1, 1, 5, 8}}};
+  std::vector<Problem<float>> alone, together;
+  for (const Case& c : cases) alone.emplace_back(c), together.emplace_back(c);
+  std::vector<gatewise::ForwardArgs<float>> forwards;
+  std::vector<gatewise::BackwardArgs<float>> backwards;
+  for (auto& one : alone) one.loss(), one.gradients();
+  for (auto& one : together) forwards.push_back(one.forward_args(1));
+  require(gatewise::forward_each<float>(forwards, 5));
+  for (auto& one : together) backwards.push_back(one.backward_args(1));
+  require(gatewise::backward_each<float>(backwards, 5));
+  const bool same = std::equal(alone.begin(), alone.end(), together.begin(),
+                               [](const auto& a, const auto& b) { return a.same_as(b); });
+  std::printf("  networks of their own at once: %s\n", same ? "same bits" : "DIFFER");
+  return same;
 }
 
 // Steps of a stream against the whole sequence, from the same states.
@@ -362,6 +386,7 @@ int main(int count, char**) {
           gatewise::Network{2, 1, 7, 33, false, kMixed, 5}}) {
       ok = check_stream(net) && ok;
     }
+    ok = check_each() && ok;
     if (small) continue;
     for (const Case& c :
          {Case{9, 33, {1, 2, 2, 7}}, Case{40, 37, {1, 1, 9, 19}}, Case{7, 64, {2, 2, 16, 130}}}) {

@@ -28,12 +28,14 @@ class Verdict:
         sentence: what was found, with effect and interval.
         table: the numbers behind it, one mapping for each line.
         on: of "depends", what on.
+        plain: the finding for readers in a hurry: one sentence with few figures; "" is `sentence`.
     """
 
     word: Word
     sentence: str
     table: Sequence[Mapping[str, Any]] = ()
     on: str = ""
+    plain: str = ""
 
     @property
     def title(self) -> str:
@@ -86,6 +88,7 @@ class Experiment:
         amended: what of the protocol was changed after scores had been seen, or "".
         kind: "claim" or "reproduction".
         missing: tells what data it lacks, or "".
+        network: what every arm shares: units, rows a batch, optimiser, initialisation.
     """
 
     name: str
@@ -107,6 +110,7 @@ class Experiment:
     amended: str = ""
     kind: Literal["claim", "reproduction"] = "claim"
     missing: Callable[[], str] = lambda: ""
+    network: str = ""
 
     def arms(self) -> list[Config]:
         """Return every combination of the factors, and the controls."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -31,6 +32,7 @@ class Page:
         name, kind, claim, hypothesis, literature: of the experiment.
         verdict: a word or two.
         sentence: what was found.
+        plain: the same for readers in a hurry.
         design: name and text of each part of the design.
         columns, lines: the table, as text.
         command: that repeats it.
@@ -45,6 +47,7 @@ class Page:
     literature: str
     verdict: str
     sentence: str
+    plain: str
     design: Sequence[tuple[str, str]]
     columns: Sequence[str]
     lines: Sequence[Sequence[str]]
@@ -60,10 +63,11 @@ def page_of(experiment: Experiment, size: Size, rows: Sequence[Row], verdict: Ve
     verb = "run" if experiment.kind == "claim" else "reproduce"
     return Page(
         experiment.name, experiment.kind, experiment.claim, experiment.hypothesis,
-        experiment.literature, verdict.title, verdict.sentence,
-        _design(experiment, experiment.plans[size]),
+        experiment.literature, verdict.title, typeset(verdict.sentence),
+        typeset(verdict.plain or verdict.sentence),
+        [(name, typeset(told)) for name, told in _design(experiment, experiment.plans[size])],
         [_TITLES.get(n, n) for n in names],
-        [[text(line.get(n)) for n in names] for line in verdict.table],
+        [[typeset(text(line.get(n))) for n in names] for line in verdict.table],
         f"gatewise lab {verb} {experiment.name}{' --quick' if size == 'quick' else ''}",
         len(rows), experiment.draw is not None,
     )  # fmt: skip
@@ -85,13 +89,23 @@ def _design(experiment: Experiment, plan: Plan) -> list[tuple[str, str]]:
             f"{plan.tune} seeds that never judge."
         )
     found = (
-        ("Varied", varied), ("Arms beside these" if varied else "Arms", controls),
-        ("Tuned", tuned), ("Seeds", f"{plan.seeds}, the same for every arm"),
+        ("Network", experiment.network), ("Varied", varied),
+        ("Arms beside these" if varied else "Arms", controls), ("Tuned", tuned),
+        ("Seeds", f"{plan.seeds}, the same for every arm"),
         ("Budget", settings), ("Measured", experiment.metric), ("Statistic", experiment.statistic),
         ("Margin", experiment.margin), ("Rule of the verdict", rule),
         ("Changed after scores were seen", experiment.amended),
     )  # fmt: skip
     return [(name, told) for name, told in found if told]
+
+
+def typeset(told: str) -> str:
+    """A text with minus signs where numbers are negative.
+
+    >>> typeset("from -0.2 to 1e-9, -.5 [-1, 2], seeds 1-3, well-known")
+    'from −0.2 to 1e-9, −.5 [−1, 2], seeds 1-3, well-known'
+    """
+    return re.sub(r"(?<![\w.)\]–-])-(?=\.?\d)", "−", told)
 
 
 def text(value: Any) -> str:

@@ -31,10 +31,14 @@ def sweep(
         progress: called with the name, trials done and trials in all.
 
     Raises:
-        ConfigError: its data are not there.
+        ConfigError: its data are not there, or jobs is 0.
     """
     from joblib import Parallel, delayed
 
+    if jobs == 0:
+        raise ConfigError(
+            "jobs is 0: expected a number of processes from 1 on, or -1 for all cores."
+        )
     if experiment.missing():
         raise ConfigError(f"{experiment.name} lacks its data. {experiment.missing()}")
     tell, total, ran = progress or (lambda *_: None), experiment.trials(size), 0

@@ -85,6 +85,11 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
+        if Path(path).is_dir() or not Path(path).parent.is_dir():
+            raise ModelFileError(
+                f"A run store cannot be made at {shown(str(path))}: expected a file's name in a "
+                "folder that is there. Make the folder, or name another file with --store."
+            )
         try:
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
             (version,) = self._db.execute("PRAGMA user_version").fetchone()

@@ -21,7 +21,11 @@ EXACT = {"placement", "second-derivative"}
 def test_every_trial_is_a_configuration_of_its_own(name, size):
     experiment = everything()[name]
     tuning = [
-        Row(name, config, {"loss": 1.0, "errors": 1.0, "sequences": 1, "finite": True})
+        Row(
+            name,
+            config,
+            {"loss": 1.0, "errors": 1.0, "sequences": 1, "finite": True, "accepted_to": 3},
+        )
         for config in experiment.tuning(size)
     ]
     configs = experiment.configs(size, tuning)
@@ -51,11 +55,11 @@ def test_few_seeds_are_too_few(name):
 
 
 def counted(free, squashed, seeds=30):
-    """Rows of `counting`: the share of seeds that count beyond the range."""
+    """Rows of `counting`: the share of seeds that count to twice the trained n."""
     rng = np.random.default_rng(0)
     return [
         Row("counting", {"arm": arm, "seed": s, "high": 40},
-            {"accepted_to": 60 if rng.random() < (free if arm in counting.FREE else squashed)
+            {"accepted_to": 90 if rng.random() < (free if arm in counting.FREE else squashed)
              else 20, "loss": 0.1, "largest_state": 1.0})
         for arm in counting.ARMS for s in range(seeds)
     ]  # fmt: skip
@@ -260,3 +264,12 @@ def test_rows_that_were_edited_are_not_judged(change):
     ]
     with pytest.raises(ModelFileError, match="A row of exploding holds no result of it"):
         lab.result(experiment.name, made)
+
+
+def test_no_process_at_all_is_an_error_before_the_work(tmp_path):
+    with pytest.raises(ConfigError, match="jobs is 0"):
+        lab.run("placement", store=tmp_path / "a.sqlite", jobs=0)
+    with pytest.raises(ModelFileError, match="folder that is there"):
+        lab.run("placement", store=tmp_path / "none" / "a.sqlite", jobs=1)
+    with pytest.raises(ModelFileError, match="folder that is there"):
+        lab.run("placement", store=tmp_path, jobs=1)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, VIOLET, GREY = "#3b82c4", "#d97706", "#5b8c3a", "#8d4fb8", "#8b8f97"
 COLOURS: Final = (BLUE, ORANGE, GREEN, VIOLET, "#0f9aa7", "#a8455d", GREY)
 
+RATES: Final = (0.003, 0.01, 0.03, 0.1)
+"""Learning rates that are tried for each arm, on tuning seeds."""
+
 Arms = Mapping[str, Sequence[Row]]
 
 
@@ -102,7 +105,7 @@ def judged(
     if least >= LEAST_SEEDS:
         return found
     told = f"{least} paired seeds an arm, {LEAST_SEEDS} are needed to judge. So far: "
-    return replace(found, word="underpowered", sentence=told + found.sentence, on="")
+    return replace(found, word="underpowered", sentence=told + found.sentence, on="", plain="")
 
 
 def reproduced(good: bool) -> Word:
@@ -120,6 +123,15 @@ def share(value: float) -> str:
         return "–"
     percent = 100 * value
     return f"{percent:.1f} %" if 0 < abs(percent) < 1 else f"{percent:.0f} %"
+
+
+def p_value(p: float) -> str:
+    """A p-value as papers print it.
+
+    >>> p_value(0.0312), p_value(1e-140)
+    ('p = 0.031', 'p < 0.0001')
+    """
+    return f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
 
 
 def interval(e: statistics.Estimate, form: str = "+.2f") -> str:

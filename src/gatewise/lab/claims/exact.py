@@ -114,6 +114,7 @@ def draw_second_derivative(rows: Sequence[Row]) -> Any:
 
 PLACEMENT = Experiment(
     name="placement",
+    network="Random weights, nothing is trained; the reference implementation in float64.",
     claim="The second tanh stands in the update of the cell state.",
     hypothesis="Contradicted: it is in h_t = o_t ψ(c_t), not in the update.",
     factors={},

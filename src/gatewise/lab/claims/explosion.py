@@ -9,7 +9,17 @@ import numpy as np
 
 from gatewise.cell import Activation, Cell, Site
 from gatewise.lab import statistics
-from gatewise.lab.claims.common import BLUE, ORANGE, dots, interval, judged, median, of_seeds, share
+from gatewise.lab.claims.common import (
+    BLUE,
+    ORANGE,
+    dots,
+    interval,
+    judged,
+    median,
+    of_seeds,
+    p_value,
+    share,
+)
 from gatewise.lab.design import Config, Experiment, Plan, Verdict, of_arm
 from gatewise.lab.store import Row
 from gatewise.lab.tasks import Adding
@@ -78,17 +88,24 @@ def judge(rows: Sequence[Row]) -> Verdict:
         told = (
             f"With both tanhs {_share(whole, exploded)} of the runs explode, without that of the "
             f"candidate {_share(lacking['the candidate'], exploded)}, without that of the output "
-            f"{_share(lacking['the output'], exploded)} ({interval(effects['the output'])}, p = "
-            f"{adjusted['the output']:.1g}), without both {_share(both, exploded)}. Clipping does "
-            "not change it, since the norm is taken before. Numbers that are not finite: without "
-            f"the output's tanh in {_share(lacking['the output'], _not_finite)} of the runs, "
-            f"without both in {_share(both, _not_finite)}."
+            f"{_share(lacking['the output'], exploded)} ({interval(effects['the output'])}, "
+            f"{p_value(adjusted['the output'])}), without both {_share(both, exploded)}. Clipping "
+            "does not change it, since the norm is taken before. Numbers that are not finite: "
+            f"without the output's tanh in {_share(lacking['the output'], _not_finite)} of the "
+            f"runs, without both in {_share(both, _not_finite)}."
+        )
+        plain = (
+            f"Gradients pass 1,000 in {_share(lacking['the output'], exploded)} of the runs "
+            "without the output's tanh, in "
+            f"{_share(lacking['the candidate'], exploded)} without the candidate's, in "
+            f"{_share(whole, exploded)} with both."
         )
         if len(helps) == len(effects):
-            return Verdict("supported", told, table)
+            return Verdict("supported", told, table, plain=plain)
         if not helps:
-            return Verdict("contradicted", told, table)
-        return Verdict("depends", told, table, on=f"which tanh: that of {helps[0]} does")
+            return Verdict("contradicted", told, table, plain=plain)
+        on = f"which tanh: that of {helps[0]} does"
+        return Verdict("depends", told, table, on=on, plain=plain)
 
     return judged(rows, EXPLODING.arms(), verdict, table)
 
@@ -166,14 +183,20 @@ def judge_relu(rows: Sequence[Row]) -> Verdict:
             f"{_share(of('relu'), _not_finite)}, ReLU capped at 1 "
             f"{_share(of('capped relu'), _not_finite)}, capped with both signs "
             f"{_share(of('capped identity'), _not_finite)}. A missing bound adds "
-            f"{interval(bound)} (p = {adjusted['bound']:.1g}), one sign {interval(sign)} (p = "
-            f"{adjusted['sign']:.1g})."
+            f"{interval(bound)} ({p_value(adjusted['bound'])}), one sign {interval(sign)} "
+            f"({p_value(adjusted['sign'])})."
+        )
+        plain = (
+            "Without the output's tanh "
+            f"{_share(of('identity'), _not_finite)} of the runs with an unbounded candidate of "
+            f"both signs end in no finite number, {_share(of('relu'), _not_finite)} with ReLU, "
+            f"{_share(of('capped relu'), _not_finite)} with ReLU capped at 1."
         )
         if of_bound and not of_sign:
-            return Verdict("contradicted", told, table)
+            return Verdict("contradicted", told, table, plain=plain)
         if of_sign and not of_bound:
-            return Verdict("supported", told, table)
-        return Verdict("depends", told, table, on="sign and bound alike")
+            return Verdict("supported", told, table, plain=plain)
+        return Verdict("depends", told, table, on="sign and bound alike", plain=plain)
 
     return judged(rows, RELU_SIGN.arms(), verdict, table)
 
@@ -194,6 +217,10 @@ def draw_relu(rows: Sequence[Row]) -> Any:
 
 EXPLODING = Experiment(
     name="exploding",
+    network=(
+        "16 units, 20 rows a batch, Adam; forget bias 3; adding; gradients are not clipped "
+        "unless the arm says so."
+    ),
     claim="tanh prevents exploding gradients.",
     hypothesis="In part: it bounds h; |c| grows to t where f = 1, else to 1 / (1 - f).",
     factors={
@@ -221,6 +248,9 @@ EXPLODING = Experiment(
 )
 RELU_SIGN = Experiment(
     name="relu-sign",
+    network=(
+        "16 units, 20 rows a batch, Adam at .02; forget bias 3; adding; gradients are not clipped."
+    ),
     claim="ReLU explodes in an LSTM because it is never negative.",
     hypothesis="Contradicted: unboundedness does it, not sign.",
     factors={"candidate": list(CANDIDATES), "cell_output": ["tanh", "identity"]},

@@ -14,11 +14,12 @@ from gatewise.lab.claims.common import (
     dots,
     judged,
     median,
+    p_value,
     reproduced,
     share,
     values_of,
 )
-from gatewise.lab.claims.counting import counted
+from gatewise.lab.claims.counting import counted, score
 from gatewise.lab.claims.odyssey import chorale_recipe, learnt
 from gatewise.lab.design import Config, Experiment, Plan, Verdict, of_arm, paired
 from gatewise.lab.store import Row
@@ -33,8 +34,8 @@ def measure_counting(config: Config, seeds: Sequence[int]) -> list[dict[str, Any
     """As in `counting`, trained for longer."""
     task = Counting(config["letters"], high=config["high"])
     recipe = Recipe(
-        hidden_size=config["units"], cell=Cell(forget_gate=config["forget"]), learning_rate=0.01,
-        schedule="one-cycle",
+        hidden_size=config["units"], cell=Cell(forget_gate=config["forget"]),
+        learning_rate=config.get("learning_rate", 0.1), schedule="one-cycle",
         steps=config["steps"], check_every=config["steps"], enough=2.0, test=64,
     )  # fmt: skip
     return [counted(task, model, o, most=10) for model, o in train(task, recipe, seeds)]
@@ -60,7 +61,8 @@ def judge_counting(rows: Sequence[Row]) -> Verdict:
             high, reached = own[0].config["high"], values_of(own, "accepted_to")
             table.append({
                 "source": "here" if forget == "sigmoid" else "here, f = 1", "word": word,
-                "seeds": len(own), "trained to": high,
+                "seeds": len(own),
+                "rate": own[0].config.get("learning_rate"), "trained to": high,
                 "accepted to": float(np.median(reached)),
                 "beyond the range": float(np.mean([n > high for n in reached])),
                 "twice the range": float(np.mean([n >= 2 * high for n in reached])),
@@ -154,7 +156,7 @@ def judge_copy(rows: Sequence[Row]) -> Verdict:
             f"Below .9 of the memoryless loss after {a[0].result['sequences']:,} sequences: "
             f"{share(float(np.mean(counts[0])))} of the seeds with chrono (median "
             f"{median(a, 'of_memoryless'):.2f} of it), {share(float(np.mean(counts[1])))} with the "
-            f"default ({median(b, 'of_memoryless'):.2f}); McNemar p = {found.p:.2g}."
+            f"default ({median(b, 'of_memoryless'):.2f}); McNemar {p_value(found.p)}."
         )
         good = found.p < 0.01 and float(np.mean(counts[0])) > 0.9
         return Verdict(reproduced(good), told, table)
@@ -169,6 +171,10 @@ def _broken(row: Row) -> bool:
 
 COUNTING = Experiment(
     name="counting-2018",
+    network=(
+        "One layer of 8 units, 20 words a batch, Adam with a one-cycle rate, gradients "
+        "clipped at 1; forget bias 1."
+    ),
     claim="An LSTM counts: trained on aⁿbⁿ with n < 100 it accepts n = 1000.",
     hypothesis="Beyond the trained range by most seeds.",
     factors={"letters": [2, 3], "forget": ["sigmoid", "one"]},
@@ -185,9 +191,11 @@ COUNTING = Experiment(
         line=rows[0].config["high"] if rows else None,
         log=True,
     ),
+    grid={"learning_rate": [0.01, 0.03, 0.1, 0.3]},
+    score=score,
     plans={
         "quick": Plan(3, 1.5, {"high": 20, "units": 8, "steps": 800}),
-        "full": Plan(30, 20, {"high": 40, "units": 8, "steps": 3000}),
+        "full": Plan(30, 20, {"high": 40, "units": 8, "steps": 3000}, tune=3),
     },
     metric="the largest n up to which every word is accepted",
     statistic="share of seeds",
@@ -201,6 +209,10 @@ COUNTING = Experiment(
 
 CHORALES = Experiment(
     name="jsb-2014",
+    network=(
+        "36 units, 8 chorales a batch, Adam with a one-cycle rate of .01, gradients clipped "
+        "at 1; the weights of the best look at the validation part."
+    ),
     claim="An LSTM of 36 units models JSB Chorales with 8.67 nats a frame.",
     hypothesis="Within .25.",
     factors={},
@@ -227,6 +239,7 @@ CHORALES = Experiment(
 
 COPY = Experiment(
     name="copy-2018",
+    network="32 units, 20 rows a batch, Adam at .005, gradients clipped at 1.",
     claim="Chrono initialisation breaks the plateau of the copy task.",
     hypothesis="At a T that fits the budget.",
     factors={"init": ["chrono", "default"]},
@@ -239,7 +252,7 @@ COPY = Experiment(
     ),
     plans={
         "quick": Plan(3, 1.5, {"T": 40, "steps": 800}),
-        "full": Plan(30, 25, {"T": 100, "steps": 3000}),
+        "full": Plan(30, 25, {"T": 100, "steps": 12_000}),
     },
     metric="loss of 64 test sequences in shares of 10 ln 8 / (T + 20)",
     statistic="McNemar's exact test on seeds below .9",

@@ -14,10 +14,12 @@ from gatewise.lab.claims.common import (
     BLUE,
     GREY,
     ORANGE,
+    RATES,
     dots,
     interval,
     judged,
     median,
+    p_value,
     share,
     values_of,
 )
@@ -104,19 +106,29 @@ def judge(rows: Sequence[Row]) -> Verdict:
         adjusted = statistics.holm({k: e.p for k, e in effects.items()})
         better = [k for k, e in effects.items() if adjusted[k] < 0.05 and e.value > 0]
         told = "Mean errors per 1,000 symbols without ψ, less those with tanh: " + "; ".join(
-            f"forget gate {k} {interval(e, '+.1f')} (p = {adjusted[k]:.2g})"
+            f"forget gate {k} {interval(e, '+.1f')} ({p_value(adjusted[k])})"
             for k, e in effects.items()
         )
         told += ". " + _growth(rows)
+        means = {
+            (f, o): float(np.mean(values_of(of_arm(rows, forget=f, cell_output=o), "errors")))
+            for f in ("none", "sigmoid") for o in ("identity", "tanh")
+        }  # fmt: skip
+        plain = (
+            "Mean errors per 1,000 symbols without and with it: "
+            f"{means['none', 'identity']:.0f} and {means['none', 'tanh']:.0f} with no forget gate, "
+            f"{means['sigmoid', 'identity']:.2g} and {means['sigmoid', 'tanh']:.2g} with one."
+        )
         if len(better) == len(FORGETS):
-            return Verdict("supported", told, table)
+            return Verdict("supported", told, table, plain=plain)
         if not better:
-            return Verdict("contradicted", told, table)
+            return Verdict("contradicted", told, table, plain=plain)
         named = {"sigmoid": "with one", "none": "without one", "coupled": "where f = 1 − i"}
         where = " and ".join(named[k] for k in better)
         worse = [named[k] for k, e in effects.items() if adjusted[k] < 0.05 and e.value < 0]
         harm = f", harms {' and '.join(worse)}" if worse else ""
-        return Verdict("depends", told, table, on=f"the forget gate: tanh helps {where}{harm}")
+        on = f"the forget gate: tanh helps {where}{harm}"
+        return Verdict("depends", told, table, on=on, plain=plain)
 
     return judged(rows, OUTPUT_SQUASH.arms(), verdict, table)
 
@@ -136,7 +148,8 @@ def _line(own: Sequence[Row], forget: str, output: str) -> dict[str, Any]:
         "rate": own[0].config.get("learning_rate"),
         "all streams perfect": perfect.value, "low": perfect.low, "high": perfect.high,
         "errors per 1,000, median": median(own, "errors"),
-        "mean": float(np.mean(values_of(own, "errors"))), "first error": median(own, "first_error"),
+        "errors per 1,000, mean": float(np.mean(values_of(own, "errors"))),
+        "first error": median(own, "first_error"),
         f"max |c| in {LEARNT}": median(own, "c_early"), "max |c| in all": median(own, "c_late"),
     }  # fmt: skip
 
@@ -161,18 +174,26 @@ def score(result: dict[str, Any]) -> float:
 
 OUTPUT_SQUASH = Experiment(
     name="output-squash",
+    network=(
+        "12 units, 10 rows a batch, Adam with a one-cycle rate, gradients clipped at 1; "
+        "forget bias 1; trained on streams of 60 symbols."
+    ),
     claim="The second tanh, on the cell state, stabilises the cell.",
     hypothesis="Depends: it matters where c is unbounded; without a forget gate it saturates.",
     factors={"forget": list(FORGETS), "cell_output": list(OUTPUTS)},
     measure=measure,
     judge=judge,
     draw=draw,
-    grid={"learning_rate": [0.003, 0.01, 0.03]},
+    grid={"learning_rate": list(RATES)},
     score=score,
     plans={
         "quick": Plan(3, 1, {"steps": 300, "long": 1000}),
         "full": Plan(30, 15, {"steps": 1500, "long": 5000}, tune=3),
     },
+    amended=(
+        "Most arms took the largest rate tried, .03: .1 was added, and arms that prefer it were "
+        "trained anew."
+    ),
     metric="errors per 1,000 symbols on streams of 5,000 symbols; perfect streams; max |c|",
     statistic="paired permutation test, Holm over the three forget gates; BCa bootstrap",
     literature=(
@@ -202,8 +223,8 @@ def judge_continual(rows: Sequence[Row]) -> Verdict:
         errors = statistics.difference(values_of(b, "errors"), values_of(a, "errors"))
         told = (
             f"All ten streams perfect: {share(float(np.mean(counts[0])))} with forget gates, "
-            f"{share(float(np.mean(counts[1])))} without (McNemar p = {found.p:.2g}); errors per "
-            f"1,000 symbols fewer by {interval(errors, '.1f')} (p = {errors.p:.2g})."
+            f"{share(float(np.mean(counts[1])))} without (McNemar {p_value(found.p)}); errors per "
+            f"1,000 symbols fewer by {interval(errors, '.1f')} ({p_value(errors.p)})."
         )
         if found.p < 0.01 and found.value > 0:
             return Verdict("reproduced", told, table)
@@ -217,6 +238,10 @@ def judge_continual(rows: Sequence[Row]) -> Verdict:
 
 CONTINUAL = Experiment(
     name="continual-reber",
+    network=(
+        "12 units, 10 rows a batch, Adam with a one-cycle rate of .01, gradients clipped at "
+        "1; forget bias 1; trained on streams of 60 symbols."
+    ),
     claim="Learning to forget: on the continual embedded Reber grammar, forget gates are needed.",
     hypothesis="Forget gates beat none with p < .01.",
     factors={"forget": ["sigmoid", "none"]},
@@ -233,7 +258,7 @@ CONTINUAL = Experiment(
     ),
     plans={
         "quick": Plan(3, 1, {"steps": 600, "long": 2000}),
-        "full": Plan(30, 12, {"steps": 4000, "long": 100_000}),
+        "full": Plan(_PUBLISHED, 35, {"steps": 4000, "long": 100_000}),
     },
     metric="networks with ten perfect streams of 100,000 symbols",
     statistic="McNemar's exact test",
@@ -241,7 +266,8 @@ CONTINUAL = Experiment(
     amended=(
         "With streams of 10,000 symbols 40 % of the networks with forget gates were perfect and "
         "23 % of those without (p = .27; errors per 1,000 symbols fewer by 17.9 [7.3, 29.5], p = "
-        ".004). The streams are now as long as the published ones."
+        ".004). The streams are now as long as the published ones. Then 30 networks were perfect "
+        "in 27 % against 7 % (p = .07); now as many as were published, those 30 among them."
     ),
     kind="reproduction",
 )
