@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from gatewise import lab
 from gatewise.cell import SITES, Activation
 from gatewise.lab.report import page_of, text

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+
 from gatewise import Cell, trace
 from gatewise.cell import ACTIVATIONS, SITES, Activation
 from gatewise.nn import LSTM
