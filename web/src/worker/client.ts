@@ -27,6 +27,11 @@ export class Client {
     });
   }
 
+  /** Whether all questions have been answered. */
+  get idle(): boolean {
+    return this.waiting.size === 0;
+  }
+
   private heard(answer: Answer) {
     if ("training" in answer) return this.onTraining(answer.training);
     const one = this.waiting.get(answer.id);
