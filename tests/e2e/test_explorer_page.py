@@ -14,6 +14,7 @@ from gatewise.cell import Cell
 from gatewise.explorer.forecast import forecaster_data
 from gatewise.explorer.model import model_data
 from gatewise.explorer.page import page_of
+from gatewise.forecast.readout import Readout
 from gatewise.nn import LSTM
 
 T, I, H, L = 40, 3, 8, 2
@@ -53,6 +54,13 @@ def head():
     return torch.nn.Linear(H, 1)
 
 
+def bent():
+    """A read-out with a layer before it."""
+    rng = np.random.default_rng(4)
+    V, a, W, b = (rng.standard_normal(n) for n in ((5, H), 5, (2, 5), 2))
+    return Readout(V, a, W, b, np.ones(2), ["one", "two"])
+
+
 @pytest.fixture(scope="module")
 def path(tmp_path_factory, x, head):
     from gatewise.forecast import Forecaster
@@ -64,6 +72,7 @@ def path(tmp_path_factory, x, head):
     models = [
         model_data(lstm_of(), x, name="two layers", readout=head, outputs=["told"]),
         forecaster_data(forecaster, name="forecaster"),
+        model_data(lstm_of(), x, name="bent", readout=bent()),
     ]
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(page_of(models), "utf-8")
@@ -192,6 +201,18 @@ def test_a_swap_gives_what_that_cell_would(opened, path, x, head, site):
     settled(page, "readout-change", wanted, 2e-6 * (1 + abs(wanted)))
     page.get_by_test_id("swap-reset").click()
     settled(page, "readout-change", 0.0)
+
+
+def test_a_read_out_of_two_layers_is_followed(opened, path, x):
+    def told(cell):
+        with torch.no_grad():
+            return bent()(lstm_of(cell)(torch.from_numpy(x))[0][-1, 0].double().numpy())[0]
+
+    page = opened(path, "#view=swap&model=2&unit=0&step=0&swap=candidate.relu")
+    wanted = told(Cell(candidate="relu")) - told(Cell())
+    settled(page, "readout-change", wanted, 1e-5 * (1 + abs(wanted)))
+    gradient = opened(path, f"#view=gradient&model=2&of=readout&unit=1&step={T - 1}")
+    assert gradient.get_by_test_id("gradient-chart").is_visible()
 
 
 @pytest.mark.parametrize(("what", "field", "fill", "edit"), [

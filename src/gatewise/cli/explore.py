@@ -18,13 +18,15 @@ from gatewise.files import write_atomically
 _DEMO = ("sp500", 20)
 """Dataset and horizon of `make demo`."""
 
+_ADDING_STEPS, _ADDING_ROWS = 50, 6
+
 
 def explore(
     model: Annotated[
         Path | None,
         typer.Argument(
             help="File of gatewise.weights.save_lstm or of Forecaster.save. Default: the demo's "
-            "forecaster, fitted anew."
+            "forecaster, fitted anew, and a network that adds two numbers."
         ),
     ] = None,
     data: Annotated[
@@ -77,14 +79,15 @@ def explore(
     with Bars() as bars:
         bars("explore", 0, 1)
         if model is None and torch_file is None:
-            found, notes = _demo(bars), []
+            models, notes = [_demo(bars), _adding(bars)], []
         elif model is not None and is_forecaster(model):
-            found, notes = _forecaster(model, data, columns, time, standardise), []
+            models, notes = [_forecaster(model, data, columns, time, standardise)], []
         else:
             found, notes = _lstm(
                 model, torch_file, lstm, data, columns, time, steps, standardise
             )  # fmt: skip
-        write_atomically(out, page_of([found], command=command_line()))
+            models = [found]
+        write_atomically(out, page_of(models, command=command_line()))
         bars("explore", 1, 1)
     for note in notes:
         typer.echo(f"note: {note}", err=True)
@@ -142,3 +145,28 @@ def _demo(bars: Bars) -> dict[str, Any]:
     forecaster = Forecaster(horizon).fit(given.table, **given.columns, progress=bars)
     bars.finish("train")
     return forecaster_data(forecaster, effects=driver_effects(forecaster))
+
+
+def _adding(bars: Bars) -> dict[str, Any]:
+    """A network that has learnt to add the two marked numbers of a sequence, in some seconds."""
+    import numpy as np
+
+    from gatewise.explorer.model import model_data
+    from gatewise.lab.tasks import Adding
+    from gatewise.lab.training import Recipe, train
+
+    bars("adding", 0, 1)
+    task = Adding(_ADDING_STEPS)
+    recipe = Recipe(
+        forget_bias="chrono", longest=_ADDING_STEPS, batch_size=50, check_every=50, steps=3000
+    )
+    ((network, outcome),) = train(task, recipe, [0])
+    batch = task.batch(np.random.default_rng(1), _ADDING_ROWS)
+    bars("adding", 1, 1)
+    return model_data(
+        network.core, batch.x, name="adding", inputs=["number", "marker"],
+        about=f"16 units that have learnt to add the two marked numbers of {_ADDING_STEPS} or a "
+        f"few more; {100 * outcome.right:.0f} % of 256 unseen sequences are right. After the last "
+        "number it says half of their mean plus .5, the form of Hochreiter & Schmidhuber 1997.",
+        readout=network.head, outputs=["the sum, scaled"],
+    )  # fmt: skip

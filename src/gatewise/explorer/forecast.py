@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.explorer.model import model_data
-from gatewise.forecast.share import lstm_share
+from gatewise.forecast.readout import Readout, lstm_readout
+from gatewise.forecast.share import LstmShare, lstm_share
 from gatewise.forecast.table import read_panel
 from gatewise.forecast.timestamps import time_labels
 
@@ -56,14 +57,16 @@ def forecaster_data(
     """
     fitted, target = forecaster.fitted, forecaster.fitted.tail.columns.target
     window, share = forecaster.lstm_input(history), lstm_share(forecaster, history)
+    readout = lstm_readout(forecaster, history)
     h = forecaster.config.prediction_length
     data = model_data(
         fitted.network.lstm,
         window.x[window.padding :],
         name=name or f"forecast of {target}",
-        about=share.sentence if share else f"The first LSTM of a forecast of {target}.",
+        about=_about(share, readout, target),
         inputs=window.names,
         time=time_labels(window.time),
+        readout=readout,
     )
     panel = fitted.panel or fitted.tail
     if history is not None:
@@ -84,6 +87,17 @@ def forecaster_data(
         "drivers": [_driver(e) for e in effects],
     }
     return data
+
+
+def _about(share: LstmShare | None, readout: Readout | None, target: Any) -> str:
+    told = share.sentence if share else f"The first LSTM of a forecast of {target}."
+    if readout is None:
+        return told
+    trust = " and ".join(f"{100 * t:.0f} %" for t in readout.trust)
+    return (
+        f"{told} What the model says is in units of the baseline's error; the forecast adds "
+        f"{trust} of it."
+    )
 
 
 def _sentence(result: Backtest | None, h: int, target: Any) -> str:

@@ -55,7 +55,8 @@ def model_data(
         about: one sentence on what it is.
         inputs: I names.
         time: [T] labels of the steps.
-        readout: a torch.nn.Linear on the h of the last layer, or its (weight [O, D * P], bias [O]).
+        readout: a torch.nn.Linear on the h of the last layer, or its (weight [O, D * P], bias [O]);
+            or two layers with a tanh between them, as `gatewise.forecast.readout.Readout`.
         outputs: O names.
 
     Raises:
@@ -100,15 +101,21 @@ def model_data(
         ],
     }
     if readout is not None:
-        weight, bias = _linear(
-            readout, config.directions * (config.proj_size or config.hidden_size)
-        )
-        data["readout"] = {
-            "weight": packed(weight),
-            "bias": packed(bias),
-            "names": _names(outputs, len(bias), "outputs", "output"),
-        }
+        width = config.directions * (config.proj_size or config.hidden_size)
+        data["readout"] = _readout(readout, width, outputs)
     return data
+
+
+def _readout(readout: Any, width: int, outputs: Sequence[str] | None) -> dict[str, Any]:
+    """A read-out as the page takes it."""
+    told: dict[str, Any] = {}
+    if hasattr(readout, "hidden_weight"):
+        V, a = _linear((readout.hidden_weight, readout.hidden_bias), width)
+        told["hidden"] = {"weight": packed(V), "bias": packed(a)}
+        outputs, width = outputs or readout.names, len(a)
+    weight, bias = _linear(readout, width)
+    names = _names(outputs, len(bias), "outputs", "output")
+    return told | {"weight": packed(weight), "bias": packed(bias), "names": names}
 
 
 def _check_runs(weights: LSTMWeights) -> None:
