@@ -26,7 +26,13 @@ export interface ModelData {
   network: Network;
   weights: Record<string, Packed>;
   /** A linear layer on the h of the last layer: what the model tells at each step. */
-  readout?: { weight: Packed; bias: Packed; names: string[] };
+  readout?: {
+    /** Where there is one, h passes a layer with tanh first: weight [K, D * P], bias [K]. */
+    hidden?: { weight: Packed; bias: Packed };
+    weight: Packed; // [O, D * P] or [O, K]
+    bias: Packed;
+    names: string[];
+  };
   /** Names of the I inputs. */
   inputs: string[];
   /** Names of units, [L * D][H], where somebody gave some. */

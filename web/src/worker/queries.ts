@@ -4,6 +4,7 @@ import { held, triangle } from "../compute/attention";
 import { norms, PARTS } from "../compute/flow";
 import { before } from "../compute/layer";
 import { halfLife, influence, ordered, saturation, similar, type Sort } from "../compute/measures";
+import { slopes, told } from "../compute/readout";
 import { flowAt } from "../compute/stack";
 import { gateParts, row, seenByOutput } from "../compute/step";
 import type { Asks, GradientAnswer, RunSummary, StepValues } from "./protocol";
@@ -17,21 +18,18 @@ const TOP = 3;
 /** Multiplications that one picture of a gradient may take: about a second. */
 const GRADIENT_WORK = 1.5e9;
 
-/** What the read-out tells at step t; without one, nothing. */
-export function readoutAt(ran: Ran, t: number): number[] {
-  if (!ran.readout) return [];
-  const { weight, bias } = ran.readout;
+/** h of the last layer at step t, both directions. */
+function lastH(ran: Ran, t: number): Float32Array {
   const D = ran.network.directions;
-  const last = ran.done.slice(-D);
   const P = ran.layers[0].P;
-  return Array.from(bias, (b, r) => {
-    let sum = b;
-    for (let d = 0; d < D; d++) {
-      for (let p = 0; p < P; p++) sum += weight[(r * D + d) * P + p] * last[d].y[t * P + p];
-    }
-    return sum;
-  });
+  const out = new Float32Array(D * P);
+  ran.done.slice(-D).forEach((done, d) => out.set(row(done.y, t, P), d * P));
+  return out;
 }
+
+/** What the read-out tells at step t; without one, nothing. */
+export const readoutAt = (ran: Ran, t: number): number[] =>
+  ran.readout ? told(ran.readout, lastH(ran, t)) : [];
 
 export function summary(ran: Ran): RunSummary {
   const T = ran.done[0].T;
@@ -119,7 +117,8 @@ function readers(ran: Ran, index: number): [Float32Array, number] {
   const D = ran.network.directions;
   const P = ran.layers[index].P;
   const above = ran.layers[(Math.floor(index / D) + 1) * D];
-  const all = above ? above.wIh : ran.readout?.weight;
+  const end = ran.done[0].T - 1;
+  const all = above ? above.wIh : ran.readout && slopes(ran.readout, lastH(ran, end));
   if (!all) return [ran.layers[index].wHh, 4 * ran.layers[index].H];
   const rows = all.length / (D * P);
   const own = new Float32Array(rows * P);
@@ -162,7 +161,7 @@ export function gradient(ran: Ran, what: Asks["gradient"][0]): GradientAnswer {
   const most = Math.max(10, Math.floor(GRADIENT_WORK / (perStep * ran.layers.length)));
   const source =
     what.of === "readout" && ran.readout
-      ? { of: "readout" as const, weight: ran.readout.weight, t: what.t }
+      ? { of: "readout" as const, weight: slopes(ran.readout, lastH(ran, what.t)), t: what.t }
       : { of: "unit" as const, unit, t: what.t };
   const found = flowAt({ ...ran, directions: ran.network.directions }, what.layer, source, most);
   const steps: number[] = [];

@@ -1,6 +1,7 @@
 /** Runs of the models on their series, kept while somebody looks at them. */
 import { type Done, type Layer, layerOf } from "../compute/layer";
 import type { Fixed } from "../compute/flow";
+import type { Readout } from "../compute/readout";
 import { seenByOutput } from "../compute/step";
 import type { ModelData, Packed } from "../data";
 import type { Activity, Edits, Kernel, Model, Network, Weights } from "../kernel/types";
@@ -16,14 +17,14 @@ export interface Ran {
   done: Done[];
   network: Network;
   fixed?: Fixed[];
-  readout?: { weight: Float32Array; bias: Float32Array; names: string[] };
+  readout?: Readout;
   milliseconds: number;
 }
 
 export interface Source {
   network: Network;
   weights: Weights;
-  readout?: Ran["readout"];
+  readout?: Readout;
   series: { x: Float32Array; T: number }[];
   /** Rises when the weights change. */
   version: number;
@@ -43,6 +44,10 @@ export function sourceOf(data: ModelData): Source {
     network: data.network,
     weights,
     readout: data.readout && {
+      hidden: data.readout.hidden && {
+        weight: unpack(data.readout.hidden.weight),
+        bias: unpack(data.readout.hidden.bias),
+      },
       weight: unpack(data.readout.weight),
       bias: unpack(data.readout.bias),
       names: data.readout.names,
