@@ -123,7 +123,6 @@ def _lstm(
 def _forecaster(
     model: Path, data: Path | None, columns: str, time: str | None, standardise: bool
 ) -> dict[str, Any]:
-    from gatewise.explorer.forecast import forecaster_data
     from gatewise.forecast import Forecaster, read_table
 
     if columns or time or standardise:
@@ -132,18 +131,22 @@ def _forecaster(
             "--standardise."
         )
     history = None if data is None else read_table(data)
-    return forecaster_data(Forecaster.load(model), history=history)
+    forecaster = Forecaster.load(model)
+    from gatewise.explorer.forecast import forecaster_data  # with the extra, which was there
+
+    return forecaster_data(forecaster, history=history)
 
 
 def _demo(bars: Bars) -> dict[str, Any]:
     """The demo's forecaster, fitted as `make demo` does; its backtest takes longer, and is not."""
-    from gatewise.explorer.forecast import forecaster_data
     from gatewise.forecast import Forecaster, datasets, driver_effects
 
     dataset, horizon = _DEMO
     given = datasets.load(dataset)
     forecaster = Forecaster(horizon).fit(given.table, **given.columns, progress=bars)
     bars.finish("train")
+    from gatewise.explorer.forecast import forecaster_data  # with the extra, which was there
+
     return forecaster_data(forecaster, effects=driver_effects(forecaster))
 
 

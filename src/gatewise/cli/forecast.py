@@ -53,8 +53,6 @@ def forecast(
         _forecast_with(model, source.table, future, out, json)
         return
     source.check()
-    from gatewise.explorer.forecast import forecaster_data
-    from gatewise.explorer.page import page_of
     from gatewise.forecast import backtest, driver_effects
     from gatewise.forecast.folds import FOLDS, NoFoldFitsError
     from gatewise.forecast.report import write_forecast
@@ -65,6 +63,11 @@ def forecast(
     jobs = s.checked_jobs(threads, refit_every)
     given = source.open()
     ahead = _future_table(given, future)
+    from gatewise.explorer.forecast import (
+        forecaster_data,  # now that the extra is known to be there
+    )
+    from gatewise.explorer.page import page_of
+
     with staged_folder(out) as folder, Bars() as bars:
         result, notes = None, list(given.notes)
         if folds != 0:
