@@ -32,7 +32,7 @@ def model():
             "forecasts": {"gatewise": [2.0, 2.0], "last value": [1.0, 1.0]},
         }],
         "scores": {"columns": ["model", "mae"], "rows": [["gatewise", 0.5], ["last value", None]]},
-        "drivers": [{"name": "a", "effect": [0.1, -0.2], "sign": "+", "known": "past"}],
+        "drivers": [{"name": "a", "effect": [0.1, -0.2], "first": 1, "sign": "+", "known": "past"}],
     }  # fmt: skip
     return told
 

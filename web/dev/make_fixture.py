@@ -179,7 +179,7 @@ def forecaster(T: int = 250, H: int = 32, horizon: int = 12) -> dict[str, Any]:
         effect = np.array(ahead(0, T, (k, usual))) - base
         sign = "+" if effect.sum() > 0.05 else "-" if effect.sum() < -0.05 else "0"
         drivers.append({"name": name, "effect": [round(float(e), 4) for e in effect],
-                        "sign": sign, "known": "past only"})  # fmt: skip
+                        "first": 1, "sign": sign, "known": "past only"})  # fmt: skip
     scores = {
         "columns": ["method", "MAE", "relative to naive"],
         "rows": [[m, round(float(np.mean(e)), 4),

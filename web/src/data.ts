@@ -69,8 +69,17 @@ export interface ForecastData {
   }[];
   /** One line for each method, the same columns in each. */
   scores: { columns: string[]; rows: (string | number | null)[][] } | null;
-  /** Of each driver: the forecast's change when it is higher by a usual change, [h]. */
-  drivers: { name: string; effect: number[]; sign: "+" | "-" | "0"; known: string }[];
+  /**
+   * Of each driver: the change of the next row's forecast when it was higher by one standard
+   * deviation, `first` rows before, one more, and so on; in standard deviations of the target.
+   */
+  drivers: {
+    name: string;
+    effect: number[];
+    first: number;
+    sign: "+" | "-" | "0";
+    known: string;
+  }[];
 }
 
 export interface Claim {

@@ -176,6 +176,7 @@ def _driver(effect: DriverEffect) -> dict[str, Any]:
     return {
         "name": effect.name,
         "effect": [float(v) for v in effect.profile],
+        "first": 0 if effect.kind == "future" else 1,
         "sign": effect.sign if effect.sign in ("+", "-") else "0",
         "known": effect.kind,
     }
