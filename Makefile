@@ -66,6 +66,7 @@ docs: install  ## what docs/ holds of the program itself: help pages, tables, pi
 	$(BIN)/python docs/images/make_see_inside.py
 	$(BIN)/python docs/make_lab.py
 	$(BIN)/python docs/make_why_tanh.py
+	$(BIN)/python docs/make_explorer.py
 
 lab: install  ## full runs that docs/lab/ lacks, up to two hours, and its pages; resumes; see GATEWISE_JSB
 	$(BIN)/gatewise lab import docs/lab/results --store lab.sqlite

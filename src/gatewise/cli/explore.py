@@ -18,8 +18,6 @@ from gatewise.files import write_atomically
 _DEMO = ("sp500", 20)
 """Dataset and horizon of `make demo`."""
 
-_ADDING_STEPS, _ADDING_ROWS = 50, 6
-
 
 def explore(
     model: Annotated[
@@ -79,7 +77,7 @@ def explore(
     with Bars() as bars:
         bars("explore", 0, 1)
         if model is None and torch_file is None:
-            models, notes = [_demo(bars), _adding(bars)], []
+            models, notes = _demo(bars), []
         elif model is not None and is_forecaster(model):
             models, notes = [_forecaster(model, data, columns, time, standardise)], []
         else:
@@ -137,39 +135,18 @@ def _forecaster(
     return forecaster_data(forecaster, history=history)
 
 
-def _demo(bars: Bars) -> dict[str, Any]:
-    """The demo's forecaster, fitted as `make demo` does; its backtest takes longer, and is not."""
+def _demo(bars: Bars) -> list[dict[str, Any]]:
+    """The demo's forecaster, fitted anew without its backtest, and a network that adds."""
     from gatewise.forecast import Forecaster, datasets, driver_effects
 
     dataset, horizon = _DEMO
     given = datasets.load(dataset)
     forecaster = Forecaster(horizon).fit(given.table, **given.columns, progress=bars)
     bars.finish("train")
+    from gatewise.explorer.adding import adding_data
     from gatewise.explorer.forecast import forecaster_data  # with the extra, which was there
 
-    return forecaster_data(forecaster, effects=driver_effects(forecaster))
-
-
-def _adding(bars: Bars) -> dict[str, Any]:
-    """A network that has learnt to add the two marked numbers of a sequence, in some seconds."""
-    import numpy as np
-
-    from gatewise.explorer.model import model_data
-    from gatewise.lab.tasks import Adding
-    from gatewise.lab.training import Recipe, train
-
     bars("adding", 0, 1)
-    task = Adding(_ADDING_STEPS)
-    recipe = Recipe(
-        forget_bias="chrono", longest=_ADDING_STEPS, batch_size=50, check_every=50, steps=3000
-    )
-    ((network, outcome),) = train(task, recipe, [0])
-    batch = task.batch(np.random.default_rng(1), _ADDING_ROWS)
+    added = adding_data()
     bars("adding", 1, 1)
-    return model_data(
-        network.core, batch.x, name="adding", inputs=["number", "marker"],
-        about=f"16 units that have learnt to add the two marked numbers of {_ADDING_STEPS} or a "
-        f"few more; {100 * outcome.right:.0f} % of 256 unseen sequences are right. After the last "
-        "number it says half of their mean plus .5, the form of Hochreiter & Schmidhuber 1997.",
-        readout=network.head, outputs=["the sum, scaled"],
-    )  # fmt: skip
+    return [forecaster_data(forecaster, effects=driver_effects(forecaster)), added]

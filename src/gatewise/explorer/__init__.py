@@ -3,6 +3,7 @@
     page.py       explore: one self-contained page of an LSTM or a forecaster
     model.py      an LSTM and its inputs as the page takes them
     forecast.py   a forecaster and what it forecasts, likewise
+    adding.py     a network to look at
     claims.py     the lab's verdicts, likewise
     widget.py     the page in a notebook
     static/       the page and the core as built from web/ and native/wasm/, with a manifest of
