@@ -17,14 +17,7 @@ def test_the_front_door_is_todays_page():
     assert DATA.sub(r"\1\2", found) == DATA.sub(r"\1\2", page_of([])), (
         "python docs/make_explorer.py"
     )
-    claims = as_script({"lab": page_claims()})[1:-1]
-    assert claims in found, "python docs/make_explorer.py"
-
-
-def page_claims():
-    from gatewise.explorer.claims import claims
-
-    return claims()
+    assert as_script({"lab": claims()})[1:-1] in found, "python docs/make_explorer.py"
 
 
 def test_the_labs_summary_is_that_of_the_rows():

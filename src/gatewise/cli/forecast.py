@@ -87,8 +87,8 @@ def forecast(
         bars("report", 0, 1)
         forecast_table.write_csv(folder / "forecast.csv")
         forecaster.save(folder / "model.safetensors")
-        model = forecaster_data(forecaster, forecast=forecast_table, result=result, effects=effects)
-        write_atomically(folder / "explorer.html", page_of([model], command=command_line()))
+        seen = forecaster_data(forecaster, forecast=forecast_table, result=result, effects=effects)
+        write_atomically(folder / "explorer.html", page_of([seen], command=command_line()))
         write_forecast(
             folder / "report.html",
             forecaster,
@@ -99,7 +99,7 @@ def forecast(
             source=given.name,
             command=command_line(),
             notes=notes,
-            live=page_of([model], lab=False, views=["cell", "time", "gradient", "swap"]),
+            live=page_of([seen], lab=False, views=["cell", "time", "gradient", "swap"]),
         )
         bars("report", 1, 1)
     notes = list(dict.fromkeys([*notes, *forecaster.fitted.notes]))

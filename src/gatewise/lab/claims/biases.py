@@ -64,14 +64,15 @@ def judge(rows: Sequence[Row]) -> Verdict:
             f"A forget bias of 1 solves adding sooner than {_listed(sooner)}; later than "
             f"{_listed(later)} (log-rank, Holm)."
         )
+        short, long = (
+            {b: share(success(of_arm(rows, T=T, forget_bias=b))["solved"]) for b in BIASES}
+            for T in LENGTHS
+        )
+        most = max(row.result["sequences"] for row in rows)
         plain = (
-            f"Adding over {LENGTHS[-1]} steps is solved by "
-            + ", ".join(
-                f"{share(success(of_arm(rows, T=LENGTHS[-1], forget_bias=bias))['solved'])} of the "
-                f"seeds with {'chrono' if bias == 'chrono' else f'a bias of {bias}'}"
-                for bias in (0, 1, 5, "chrono")
-            )
-            + "."
+            f"Adding over {LENGTHS[0]} steps is solved by {short[0]} of the seeds with a bias of 0 "
+            f"and {short[1]} with 1; over {LENGTHS[1]} steps by {long[1]} with 1, {long[5]} with "
+            f"5, {long['chrono']} with chrono, within {most:,} sequences."
         )
         if sooner and not later:
             return Verdict("supported", told, table, plain=plain)

@@ -129,17 +129,17 @@ def judge(rows: Sequence[Row]) -> Verdict:
         price = median(of_arm(rows, index="nasdaq", candidate="tanh"), "price_r2") or 0
         naive = median(of_arm(rows, index="nasdaq", candidate="tanh"), "price_r2_yesterday") or 0
         told = (
-            "The driver's sign is found by "
+            "The planted driver's sign is found by "
             + ", ".join(f"{share(e.value)} ({name})" for name, e in shares.items())
-            + f" of the runs; R² of {sum(same)} of {len(same)} comparisons with tanh is the same "
-            f"within {_MARGIN}. On real returns R² is {real['nasdaq']:+.3f} (NASDAQ) and "
-            f"{real['vix']:+.3f} (VIX); of the price {price:.3f}, where yesterday's price has "
-            f"{naive:.3f}."
+            + f" of the runs; R² of {sum(same)} of {len(same)} comparisons with tanh on planted "
+            f"data is the same within {_MARGIN}. On real returns R² is {real['nasdaq']:+.3f} "
+            f"(NASDAQ) and {real['vix']:+.3f} (VIX); of the price {price:.3f}, where yesterday's "
+            f"price has {naive:.3f}."
         )
         plain = (
-            "Cells whose candidate is never negative find the driver's sign in "
-            f"{' and '.join(share(shares[n].value) for n in CANDIDATES[1:])} of the runs, "
-            f"cells with tanh in {share(shares['tanh'].value)}."
+            "The sign of a planted driver is found by cells with this candidate: "
+            + ", ".join(f"{name} {share(e.value)}" for name, e in shares.items())
+            + "."
         )
         others = [shares[n].low > 0.9 for n in CANDIDATES[1:]]
         if all(others) and all(same):

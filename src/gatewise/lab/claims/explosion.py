@@ -187,10 +187,11 @@ def judge_relu(rows: Sequence[Row]) -> Verdict:
             f"({p_value(adjusted['sign'])})."
         )
         plain = (
-            "Without the output's tanh "
-            f"{_share(of('identity'), _not_finite)} of the runs with an unbounded candidate of "
-            f"both signs end in no finite number, {_share(of('relu'), _not_finite)} with ReLU, "
-            f"{_share(of('capped relu'), _not_finite)} with ReLU capped at 1."
+            "Without the output's tanh these runs end in no finite number: "
+            f"{_share(of('identity'), _not_finite)} with an unbounded candidate of both signs, "
+            f"{_share(of('relu'), _not_finite)} with ReLU, "
+            f"{_share(of('capped relu'), _not_finite)} with ReLU capped at 1 (whose gradients "
+            f"still pass 1,000 in {_share(of('capped relu'), exploded)})."
         )
         if of_bound and not of_sign:
             return Verdict("contradicted", told, table, plain=plain)
@@ -219,7 +220,7 @@ EXPLODING = Experiment(
     name="exploding",
     network=(
         "16 units, 20 rows a batch, Adam; forget bias 3; adding; gradients are not clipped "
-        "unless the arm says so."
+        "unless the arm says so. Medians are those of the runs that stay finite."
     ),
     claim="tanh prevents exploding gradients.",
     hypothesis="In part: it bounds h; |c| grows to t where f = 1, else to 1 / (1 - f).",
@@ -249,7 +250,10 @@ EXPLODING = Experiment(
 RELU_SIGN = Experiment(
     name="relu-sign",
     network=(
-        "16 units, 20 rows a batch, Adam at .02; forget bias 3; adding; gradients are not clipped."
+        "16 units, 20 rows a batch, Adam at .02; forget bias 3; adding; gradients are not clipped. "
+        "Capped ReLU is clip(x + ½, 0, 1), which has a slope at 0. Exploded: a gradient above "
+        "1,000 or no finite number; the rule counts the second alone. Medians are those of the runs that "
+        "stay finite."
     ),
     claim="ReLU explodes in an LSTM because it is never negative.",
     hypothesis="Contradicted: unboundedness does it, not sign.",

@@ -240,9 +240,10 @@ def draw(rows: Sequence[Row]) -> Any:
 EXPERIMENT = Experiment(
     name="vanishing",
     network=(
-        "16 units (copy: 24), Adam at .005 (Reber: .01), 50 rows a batch on adding, 20 on "
-        "copy, 10 on Reber; gradients clipped at 1. T is 100. With chrono the biases of the "
-        "input gate change, too."
+        "16 units (copy: 24), Adam at .005 (Reber: .01), gradients clipped at 1; 50 rows a batch "
+        "on adding, 20 on copy, 10 on Reber. Adding has 60 steps, copy recalls over 40, gradients "
+        "on Reber go back over 60. Copy counts as solved at half of the memoryless loss. With "
+        "chrono the biases of the input gate change, too."
     ),
     claim="tanh prevents vanishing gradients.",
     hypothesis="Contradicted: the additive state and its forget gate do.",

@@ -36,6 +36,14 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
 """Greff et al. 2017: V has peepholes; without input, forget, output gate, without the activation of
 candidate or output, without peepholes, coupled. Full gate recurrence is no `Cell` here."""
 
+_WORDS: Final = {
+    "NIG": "input gate", "NFG": "forget gate", "NOG": "output gate", "NIAF": "first tanh",
+    "NOAF": "second tanh", "NP": "peepholes", "CIFG": "a forget gate of its own",
+}  # fmt: skip
+_LEGEND: Final = (
+    "V, the whole cell, has peepholes. NIG, NFG, NOG: no input, forget, output gate; NIAF, NOAF: "
+    "no tanh on the candidate, on the way out; NP: no peepholes; CIFG: f = 1 - i."
+)
 _WORSE: Final = ("NFG", "NOAF")
 _MARGIN: Final = 0.05
 
@@ -68,7 +76,11 @@ def learnt(recipe: Recipe, seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def judge(rows: Sequence[Row]) -> Verdict:
-    """Supported if NFG and NOAF are worse than V by more than the margin, and no other is."""
+    """Supported if NFG and NOAF are worse than V by more than the margin, and no other is.
+
+    Worse: Holm's p below .05, and the interval of the mean difference beyond the margin.
+    Contradicted if neither of the two is worse; else it depends.
+    """
     table = []
     for name in VARIANTS:
         own = of_arm(rows, variant=name)
@@ -76,7 +88,8 @@ def judge(rows: Sequence[Row]) -> Verdict:
             table.append({
                 "variant": name, "seeds": len(own), "rate": own[0].config.get("learning_rate"),
                 "forget bias": own[0].config.get("forget_bias"),
-                "test loss, nats": median(own, "test"), "validation": median(own, "loss"),
+                "test loss, nats, median": median(own, "test"),
+                "validation, median": median(own, "loss"),
                 "finite": sum(r.result["finite"] for r in own) / len(own),
             })  # fmt: skip
 
@@ -92,15 +105,16 @@ def judge(rows: Sequence[Row]) -> Verdict:
         for line in table[1:]:
             e = effects[line["variant"]]
             line |= {
-                "worse than V by": e.value, "from": e.low, "to": e.high,
+                "worse than V by, mean": e.value, "from": e.low, "to": e.high,
                 "p (Holm)": adjusted[line["variant"]], "p of no difference": same[line["variant"]],
             }  # fmt: skip
         told = "Worse than the whole cell, in nats a frame: " + ", ".join(
             f"{n} {interval(e, '+.3f')}" for n, e in effects.items()
         )
-        told += f". By more than {_MARGIN} and significantly: {', '.join(worse) or 'none'}."
+        told += f". By more than {_MARGIN} and significantly: {', '.join(worse) or 'none'}. "
+        told += _LEGEND
         plain = (
-            "In nats a frame, the cell is worse by "
+            "Within 30 epochs, in nats a frame, the cell is worse by "
             f"{effects['NFG'].value:+.2f} without the forget gate, {effects['NOG'].value:+.2f} "
             f"without the output gate, {effects['NIAF'].value:+.2f} without the first tanh, "
             f"{effects['NOAF'].value:+.2f} without the second."
@@ -109,7 +123,7 @@ def judge(rows: Sequence[Row]) -> Verdict:
             return Verdict("supported", told, table, plain=plain)
         if not set(worse) & set(_WORSE):
             return Verdict("contradicted", told, table, plain=plain)
-        on = f"the part: worse are {', '.join(worse)}"
+        on = f"the part: worse without {', '.join(_WORDS[name] for name in worse)}"
         return Verdict("depends", told, table, on=on, plain=plain)
 
     return judged(rows, EXPERIMENT.arms(), verdict, table)

@@ -117,7 +117,8 @@ def judge(rows: Sequence[Row]) -> Verdict:
         plain = (
             "Mean errors per 1,000 symbols without and with it: "
             f"{means['none', 'identity']:.0f} and {means['none', 'tanh']:.0f} with no forget gate, "
-            f"{means['sigmoid', 'identity']:.2g} and {means['sigmoid', 'tanh']:.2g} with one."
+            f"{means['sigmoid', 'identity']:.2g} and {means['sigmoid', 'tanh']:.2g} with one "
+            f"({p_value(adjusted['sigmoid'])})."
         )
         if len(better) == len(FORGETS):
             return Verdict("supported", told, table, plain=plain)
@@ -229,7 +230,7 @@ def judge_continual(rows: Sequence[Row]) -> Verdict:
         if found.p < 0.01 and found.value > 0:
             return Verdict("reproduced", told, table)
         if found.value > 0 and len(a) < _PUBLISHED:
-            told += f" {len(a)} networks are too few to tell 18 % from 0 %: {_PUBLISHED} were run."
+            told += f" {len(a)} networks so far; {_PUBLISHED} are needed to tell 18 % from 0 %."
             return Verdict("underpowered", told, table)
         return Verdict("not reproduced", told, table)
 
