@@ -63,6 +63,23 @@ def test_a_forecaster_brings_its_forecast(folder):
     assert model["series"][0]["target"]["values"][-1] == 20.0 + 79 % 12
 
 
+def test_drivers_that_are_known_ahead(folder, capsys):
+    from gatewise.forecast import Forecaster
+
+    table = pl.DataFrame({
+        "ds": range(80), "y": [20.0 + t % 12 for t in range(80)], "hol": [t % 7 for t in range(80)],
+    })  # fmt: skip
+    Forecaster(3, seed=1, max_epochs=1).fit(table, future=["hol"]).save("f.safetensors")
+    assert run(["explore", "f.safetensors", "--out", "f.html", "--no-open"]) == 0
+    (model,) = data_of(folder / "f.html")["models"]
+    assert "forecast" not in model
+    assert "known ahead, which were not given" in model["about"]
+    ahead = table.tail(3).with_columns(ds=pl.col("ds") + 3, y=pl.lit(None, pl.Float64))
+    pl.concat([table, ahead]).write_csv("all.csv")
+    assert run(["explore", "f.safetensors", "all.csv", "--out", "f.html", "--no-open"]) == 0
+    assert data_of(folder / "f.html")["models"][0]["forecast"]["series"]
+
+
 @pytest.mark.parametrize(("command", "code", "fault"), [
     (["model.safetensors", "--torch", "model.pt", "data.csv"], 2, ""),
     (["nothing.safetensors"], 1, "nothing.safetensors"),
@@ -73,6 +90,9 @@ def test_a_forecaster_brings_its_forecast(folder):
     (["model.safetensors", "data.csv", "--columns", "a"], 1, "1 input columns"),
     (["model.safetensors", "data.csv", "--steps", "-1"], 1, "expected 0 or more"),
     (["data.csv"], 1, "data.csv"),
+    (["model.safetensors", "--columns", "a"], 1, "expected DATA"),
+    (["model.safetensors", "data.csv", "--lstm", "a"], 1, "expected --torch"),
+    (["model.safetensors", "data.csv", "--future", "data.csv"], 1, "for a forecaster"),
 ])  # fmt: skip
 def test_wrong_arguments_write_nothing(folder, capsys, command, code, fault):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}

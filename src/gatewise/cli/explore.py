@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,6 +59,13 @@ def explore(
     show: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
+    future: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a forecaster: table of the drivers known ahead. Default: DATA's rows after "
+            "its last target."
+        ),
+    ] = None,
     json: s.Json = False,
 ) -> None:
     """Write a page in which a trained cell is seen at work, and open it.
@@ -71,7 +79,8 @@ def explore(
         raise typer.BadParameter("Expected MODEL or --torch, got both.")
     if steps < 0:
         raise ConfigError(f"--steps is {steps}: expected 0 or more.")
-    check_out(out, model, torch_file, data)
+    _check_used(model, torch_file, data, lstm, columns, time, standardise, future)
+    check_out(out, model, torch_file, data, future)
     from gatewise.explorer.page import page_of
 
     with Bars() as bars:
@@ -79,7 +88,7 @@ def explore(
         if model is None and torch_file is None:
             models, notes = _demo(bars), []
         elif model is not None and is_forecaster(model):
-            models, notes = [_forecaster(model, data, columns, time, standardise)], []
+            models, notes = [_forecaster(model, data, future, columns, time, standardise)], []
         else:
             found, notes = _lstm(
                 model, torch_file, lstm, data, columns, time, steps, standardise
@@ -118,8 +127,30 @@ def _lstm(
     return found, subject.notes
 
 
+def _check_used(
+    model: Path | None, torch_file: Path | None, data: Path | None, lstm: str, columns: str,
+    time: str | None, standardise: bool, future: Path | None,
+) -> None:  # fmt: skip
+    """Refuse options that would do nothing.
+
+    Raises:
+        ConfigError: one has nothing to act on.
+    """
+    if lstm and torch_file is None:
+        raise ConfigError("--lstm names an LSTM of a checkpoint: expected --torch, too.")
+    if data is None and (columns or time or standardise):
+        raise ConfigError("--columns, --time and --standardise are about a table: expected DATA.")
+    if future is not None and (model is None or not is_forecaster(model)):
+        raise ConfigError("--future is for a forecaster: expected a saved one.")
+
+
 def _forecaster(
-    model: Path, data: Path | None, columns: str, time: str | None, standardise: bool
+    model: Path,
+    data: Path | None,
+    future: Path | None,
+    columns: str,
+    time: str | None,
+    standardise: bool,
 ) -> dict[str, Any]:
     from gatewise.forecast import Forecaster, read_table
 
@@ -128,11 +159,14 @@ def _forecaster(
             "A forecaster reads its table as it was fitted: expected no --columns, --time or "
             "--standardise."
         )
-    history = None if data is None else read_table(data)
     forecaster = Forecaster.load(model)
+    history, ahead = None, None if future is None else read_table(future)
+    if data is not None:
+        history, found = s.split_ahead(read_table(data), asdict(forecaster.fitted.tail.columns))
+        ahead = found if ahead is None else ahead
     from gatewise.explorer.forecast import forecaster_data  # with the extra, which was there
 
-    return forecaster_data(forecaster, history=history)
+    return forecaster_data(forecaster, history=history, future=ahead)
 
 
 def _demo(bars: Bars) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def list_(json: s.Json = False) -> None:
     for e in found:
         minutes = e["minutes"]
         typer.echo(
-            f"{e['name']:20} {e['claim']}\n{'':20} {e['expected']} "
+            f"{e['name']:20} {e['claim']}\n{'':20} Expected before the first run: {e['expected']} "
             f"About {minutes['quick']:g} min quick, {minutes['full']:g} min full."
             + (f"\n{'':20} {e['missing']}" if e["missing"] else "")
         )
@@ -132,6 +132,7 @@ def show(
             raise ConfigError(f"There is no folder {shown(str(picture.parent))} to write to.")
         try:
             draw(found.rows).savefig(picture, dpi=120)
+            typer.echo(f"Wrote {picture}", err=True)
         except ValueError as error:
             raise ConfigError(f"{shown(str(picture))} is no picture's name: {error}") from None
     _print([found], json, whole=True)

@@ -36,6 +36,7 @@ def forecaster_data(
     forecaster: Forecaster,
     *,
     history: Any = None,
+    future: Any = None,
     forecast: Any = None,
     result: Backtest | None = None,
     effects: Sequence[DriverEffect] = (),
@@ -46,7 +47,9 @@ def forecaster_data(
     Args:
         forecaster: fitted.
         history: table that is forecast from, if not the fitted one.
-        forecast: what its `predict` returned. Default: it is asked.
+        future: the drivers that are known ahead, as in its `predict`.
+        forecast: what its `predict` returned. Default: it is asked; where it needs drivers that are
+            known ahead and future does not hold them, the page has no forecast and says so.
         result: a backtest of it, if there is one.
         effects: what `driver_effects` returned.
         name: of the model. Default: what it forecasts.
@@ -78,7 +81,12 @@ def forecaster_data(
         "name": str(window.series) if window.series else str(target),
         "target": {"name": str(target), "values": values},
     }
-    table = forecaster.predict(history=history) if forecast is None else forecast
+    if forecast is None and fitted.tail.columns.future and future is None:
+        data["about"] += " The forecast needs drivers that are known ahead, which were not given."
+        return data
+    table = forecast
+    if forecast is None:
+        table = forecaster.predict(history=history, future=future)
     data["forecast"] = {
         "sentence": _sentence(result, h, target),
         "series": _fans(panel, _columns(table), h),
@@ -93,10 +101,12 @@ def _about(share: LstmShare | None, readout: Readout | None, target: Any) -> str
     told = share.sentence if share else f"The first LSTM of a forecast of {target}."
     if readout is None:
         return told
-    trust = " and ".join(f"{100 * t:.0f} %" for t in readout.trust)
+    trust = ", ".join(
+        f"{100 * t:.0f} % for {name}" for t, name in zip(readout.trust, readout.names, strict=True)
+    )
     return (
-        f"{told} What the model says is in units of the baseline's error; the forecast adds "
-        f"{trust} of it."
+        f"{told} What the model says is what the network would add to the baseline's forecast, in "
+        f"units of the baseline's error; the forecast takes {trust}."
     )
 
 
@@ -142,7 +152,7 @@ def _folds(result: Backtest, names: Any) -> list[dict[str, Any]]:
     """The latest origins of the first series: what came, what we said, and what the others."""
     columns = _columns(result.forecasts)
     rows = np.ones(len(columns["forecast"]), bool)
-    series = ""
+    series = names.target
     if names.series in columns:
         series = columns[names.series][0]
         rows = columns[names.series] == series

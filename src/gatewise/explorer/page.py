@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from gatewise.errors import ConfigError, shown
+from gatewise.errors import ConfigError, nearest, shown
 from gatewise.explorer.claims import claims
 from gatewise.explorer.model import model_data
 from gatewise.files import write_atomically
@@ -38,7 +38,8 @@ def explore(
             Default: noise. Of a forecaster: the table to forecast from, if not its own.
         out: file to write. Default: explore.html in the working folder.
         **about: of an LSTM name, about, inputs, time, readout, outputs, as in
-            `gatewise.explorer.model.model_data`; of a forecaster forecast, result, effects, as in
+            `gatewise.explorer.model.model_data`; of a forecaster future, forecast, result, effects,
+            as in
             `gatewise.explorer.forecast.forecaster_data`.
 
     Raises:
@@ -57,7 +58,7 @@ def explore(
     True
     """
     path = Path("explore.html" if out is None else out)
-    if path.is_dir() or not path.parent.is_dir():
+    if "\0" in str(path) or path.is_dir() or not path.parent.is_dir():
         raise ConfigError(
             f"out is {shown(str(path))}: expected a file's name in a folder that is there."
         )
@@ -66,8 +67,20 @@ def explore(
     return path
 
 
+_OF_LSTM: Final = ("name", "about", "inputs", "time", "readout", "outputs")
+_OF_FORECASTER: Final = ("future", "forecast", "result", "effects", "name")
+
+
 def described(model: Any, x: Any, about: dict[str, Any]) -> dict[str, Any]:
-    """The model as the page takes it."""
+    """The model as the page takes it.
+
+    Raises:
+        ConfigError: about names what there is not.
+    """
+    known = _OF_FORECASTER if hasattr(model, "lstm_input") else _OF_LSTM
+    for name in about:
+        if name not in known:
+            raise ConfigError(f"There is no argument {shown(name)}. {nearest(name, known)}")
     if hasattr(model, "lstm_input"):  # a forecaster; its package is loaded, or it would not be one
         from gatewise.explorer.forecast import forecaster_data
 

@@ -135,10 +135,20 @@ def result(name: str, rows: Any, quick: bool = True) -> Result:
     own = tuple(row for row in rows if row.key in wanted)
     if not own:
         raise ConfigError(
-            f"There is no {size} run of {name} in the store: expected some. Try gatewise lab run "
-            f"{name}{' --quick' if quick else ''}."
+            f"There is no {size} run of {name} in the store: expected one. "
+            f"{_other(rows, name, quick)}"
         )
     return Result(experiment, size, own, _judged(experiment, own))
+
+
+def _other(rows: list[Row], name: str, quick: bool) -> str:
+    """What to do where a run of this size is not there."""
+    there = [r for r in rows if r.experiment == name and r.config.get("size") != _size(quick)]
+    if there and not quick:
+        return f"There is a quick one: gatewise lab show {name} --quick."
+    if there:
+        return f"There is a full one: gatewise lab show {name}."
+    return f"Try gatewise lab run {name}{' --quick' if quick else ''}."
 
 
 def _judged(experiment: Experiment, rows: tuple[Row, ...]) -> Verdict:

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ import gatewise
 from gatewise.cell import SITES, Activation, Cell
 from gatewise.errors import ConfigError, GatewiseError, ModuleError, ShapeError
 from gatewise.explorer.claims import claims
-from gatewise.explorer.model import MOST_NUMBERS, MOST_STEPS, cell_data, model_data
+from gatewise.explorer.model import KEPT, MOST_NUMBERS, cell_data, model_data
 from gatewise.explorer.page import VIEWS, as_script, page_of
 from gatewise.nn import LSTM
+
+ROOT = Path(__file__).parents[3]
 
 
 def array(packed):
@@ -82,9 +85,9 @@ def test_a_read_out_is_a_linear_layer_on_the_last_h():
 
 @pytest.mark.parametrize(("x", "match"), [
     (np.zeros((0, 2), np.float32), "at least one"),
-    (np.full((3, 2), np.nan, np.float32), "NaN"),
+    (np.full((3, 2), np.nan, np.float32), "x holds NaN"),
     (np.zeros((3, 4), np.float32), "input_size=2"),
-    (np.zeros((MOST_STEPS + 1, 2), np.float32), "Pass fewer rows or steps"),
+    (np.zeros((KEPT // 24 + 1, 2), np.float32), "Pass 1,666,666 steps or fewer"),
     (np.zeros((1000, MOST_NUMBERS // 2000 + 1, 2), np.float32), "Pass fewer rows or steps"),
 ])  # fmt: skip
 def test_what_no_page_can_hold_is_told(x, match):
@@ -173,3 +176,78 @@ def test_a_widget_holds_the_page():
     assert widget.height == 500
     assert data_of(widget.page)["models"][0]["network"]["inputs"] == 2
     assert "srcdoc" in widget._esm
+
+
+def test_the_page_keeps_as_much_as_python_lets_through():
+    text = (ROOT / "web" / "src" / "worker" / "runs.ts").read_text("utf-8")
+    (limit,) = re.findall(r"LIMIT = ([0-9e]+);", text)
+    assert float(limit) == KEPT
+
+
+def test_numbers_beyond_float32_are_refused():
+    lstm = torch.nn.LSTM(2, 3, dtype=torch.float64)
+    with pytest.raises(ConfigError, match="x holds NaN, infinity or a number beyond float32"):
+        model_data(lstm, np.full((4, 2), 1e300))
+    with torch.no_grad():
+        lstm.weight_ih_l0[0, 0] = torch.nan
+    with pytest.raises(ConfigError, match="weight_ih_l0 holds NaN"):
+        model_data(lstm, np.zeros((4, 2)))
+
+
+@pytest.mark.parametrize("readout", [
+    torch.nn.Sequential(torch.nn.Linear(3, 1)), torch.ones(1, 3), "x", 3, torch.nn.Identity(),
+    torch.nn.Linear(3, 1, device="meta"), ["a", "b"], (torch.ones(1, 3) * 1j, None),
+])  # fmt: skip
+def test_what_is_no_read_out_is_told(readout):
+    with pytest.raises(ShapeError, match=r"expected a torch\.nn\.Linear"):
+        model_data(torch.nn.LSTM(2, 3), np.zeros((4, 2), np.float32), readout=readout)
+
+
+def test_a_read_out_holds_numbers_and_a_name_has_something_to_name():
+    x = np.zeros((4, 2), np.float32)
+    with pytest.raises(ConfigError, match="The read-out holds NaN"):
+        model_data(torch.nn.LSTM(2, 3), x, readout=(np.full((1, 3), np.nan), None))
+    with pytest.raises(ConfigError, match="expected a readout"):
+        model_data(torch.nn.LSTM(2, 3), x, outputs=["a"])
+    with pytest.raises(ConfigError, match="no argument 'imputs'"):
+        gatewise.explore(torch.nn.LSTM(2, 3), x, imputs=["a", "b"])
+    with pytest.raises(ShapeError, match="inputs"):
+        model_data(torch.nn.LSTM(2, 3), x, inputs=5)
+    with pytest.raises(ConfigError, match="expected at most"):
+        model_data(torch.nn.LSTM(2, 1500), x)
+
+
+def test_names_and_times_of_a_frame_are_kept():
+    import pandas as pd
+
+    frame = pd.DataFrame({"price": [1.0, 2.0], "volume": [3.0, 4.0]}, dtype="float32")
+    days = pd.date_range("2024-02-28", periods=2)
+    told = model_data(torch.nn.LSTM(2, 3), frame, time=days, name=ROOT)
+    assert told["inputs"] == ["price", "volume"]
+    assert told["series"][0]["time"] == ["2024-02-28", "2024-02-29"]
+    told = model_data(torch.nn.LSTM(2, 3), frame.to_numpy(), time=[0.1 + 0.2, 1.0])
+    assert told["series"][0]["time"] == ["0.3", "1"]
+
+
+def test_a_subclass_with_a_forward_of_its_own_is_told():
+    class Doubled(torch.nn.LSTM):
+        def forward(self, given, state=None):
+            return super().forward(2 * given, state)
+
+    assert "a forward of its own" in model_data(Doubled(2, 3))["about"]
+    assert "a forward of its own" not in model_data(LSTM(2, 3))["about"]
+
+
+def test_a_backtest_of_one_series_belongs_to_its_fan():
+    import polars as pl
+
+    from gatewise.explorer.forecast import forecaster_data
+    from gatewise.forecast import Forecaster, backtest
+
+    table = pl.DataFrame({"ds": range(90), "y": [20.0 + t % 12 for t in range(90)]})
+    forecaster = Forecaster.pretrained(6)
+    result = backtest(forecaster, table, 3)
+    told = forecaster_data(forecaster.fit(table), result=result)["forecast"]
+    assert {fold["series"] for fold in told["folds"]} == {s["name"] for s in told["series"]}
+    assert len(told["folds"]) == 3
+    assert told["sentence"] == result.verdict

@@ -10,7 +10,7 @@ export function digits(value: number, n = 4): string {
 
 /** Fewer digits, for axes and text. */
 export const short = (value: number) => {
-  if (value === 0) return "0";
+  if (value === 0 || !Number.isFinite(value)) return digits(value);
   const size = Math.abs(value);
   if (size >= 1e5 || size < 1e-3)
     return value.toExponential(0).replace("-", "−").replace("e-", "e−");

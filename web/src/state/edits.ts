@@ -26,8 +26,16 @@ const NAMES = {
 
 export function swapped(cell: Cell, swaps: Swaps): Cell {
   const changed = { ...cell };
-  for (const [site, name] of Object.entries(swaps)) changed[site as Site] = plain(name);
+  for (const [site, name] of Object.entries(possible(cell, swaps))) {
+    changed[site as Site] = plain(name);
+  }
   return changed;
+}
+
+/** The swaps that change something: a coupled cell has no forget gate of its own. */
+export function possible(cell: Cell | undefined, swaps: Swaps): Swaps {
+  const { forget_gate: forget, ...others } = swaps;
+  return cell?.coupled || forget === undefined ? others : { ...others, forget_gate: forget };
 }
 
 /** The arrays that the core takes, [L * D, T, 1, H]; undefined where nothing is changed. */

@@ -1,4 +1,5 @@
 /** The one selection that all views share, and what is known of the run that it names. */
+import { possible } from "./edits";
 import type { ModelData, PageData, SeriesData } from "../data";
 import type { Network } from "../kernel/types";
 import { TASKS } from "../train/tasks";
@@ -27,6 +28,10 @@ const AT_FIRST = 1200;
 export class Page {
   state = $state<State>(structuredClone(START));
   training = $state.raw<TrainingState>();
+  /** Which of the read-out's outputs is looked at. */
+  output = $state(0);
+  /** Training steps a second; 0: as many as can be. */
+  trainingSpeed = $state(0);
   /** Said aloud by a screen reader. */
   spoken = $state("");
   playing = $state(false);
@@ -79,14 +84,16 @@ export class Page {
     if (!zoom || zoom[0] >= this.T) return [0, this.T];
     return [zoom[0], Math.min(zoom[1], this.T)];
   });
-  changed = $derived(Object.keys(this.state.swaps).length > 0 || this.state.edits.length > 0);
+  /** Those of the address that change something in this cell. */
+  swaps = $derived(possible(this.network?.cell, this.state.swaps));
+  changed = $derived(Object.keys(this.swaps).length > 0 || this.state.edits.length > 0);
 
   private key = $derived.by((): RunKey => ({
     model: this.models.some((m) => m.key === this.state.model)
       ? this.state.model
       : (this.models[0]?.key ?? 0),
     series: this.shown?.series[this.state.series] ? this.state.series : 0,
-    swaps: $state.snapshot(this.state.swaps),
+    swaps: $state.snapshot(this.swaps),
     edits: $state.snapshot(this.state.edits),
     version: this.state.model === "trained" ? (this.training?.version ?? 0) : 0,
   }));

@@ -31,14 +31,20 @@ function lastH(ran: Ran, t: number): Float32Array {
 export const readoutAt = (ran: Ran, t: number): number[] =>
   ran.readout ? told(ran.readout, lastH(ran, t)) : [];
 
+/** The largest size of any number; NaN if one is none. */
+function largest(arrays: Float32Array[]): number {
+  let most = 0;
+  for (const array of arrays) {
+    for (const v of array) if (!(Math.abs(v) <= most)) most = Math.abs(v);
+    if (Number.isNaN(most)) return NaN;
+  }
+  return most;
+}
+
 export function summary(ran: Ran): RunSummary {
   const T = ran.done[0].T;
   const names = ran.readout?.names ?? [];
-  let [maxC, maxH] = [0, 0];
-  for (const done of ran.done) {
-    for (const v of done.c) if (Math.abs(v) > maxC) maxC = Math.abs(v);
-    for (const v of done.h) if (Math.abs(v) > maxH) maxH = Math.abs(v);
-  }
+  const [maxC, maxH] = [largest(ran.done.map((d) => d.c)), largest(ran.done.map((d) => d.h))];
   const all = names.length ? Array.from({ length: T }, (_, t) => readoutAt(ran, t)) : [];
   return {
     T,

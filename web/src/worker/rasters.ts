@@ -33,9 +33,11 @@ export function raster(
   let high = -Infinity;
   for (let k = 0; k < data.length; k++) {
     const v = (data[k] /= count[k % width]);
+    if (!Number.isFinite(v)) continue; // an infinite end would leave one colour for all others
     if (v < low) low = v;
     if (v > high) high = v;
   }
+  if (low > high) low = high = 0;
   return { variable, rows: H, columns: width, window, data, low, high };
 }
 

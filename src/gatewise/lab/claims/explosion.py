@@ -252,8 +252,8 @@ RELU_SIGN = Experiment(
     network=(
         "16 units, 20 rows a batch, Adam at .02; forget bias 3; adding; gradients are not clipped. "
         "Capped ReLU is clip(x + ½, 0, 1), which has a slope at 0. Exploded: a gradient above "
-        "1,000 or no finite number; the rule counts the second alone. Medians are those of the runs that "
-        "stay finite."
+        "1,000 or no finite number; the rule counts the second alone. Medians are those of the "
+        "runs that stay finite."
     ),
     claim="ReLU explodes in an LSTM because it is never negative.",
     hypothesis="Contradicted: unboundedness does it, not sign.",

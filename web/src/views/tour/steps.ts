@@ -23,9 +23,9 @@ export const STEPS: TourStep[] = [
   {
     title: "Take the second tanh away",
     text:
-      "Now h = o · c: the cell tells its memory as it is, however large. c changes only where a gate " +
-      "sees another h than before. Look at the box on the right, now a straight line, and at the two " +
-      "lines of the answer.",
+      "Now h = o · c: the cell tells its memory as it is, however large. There is still no tanh on the " +
+      "line of c; c changes because every gate of the next step sees the larger h. Look at the box on " +
+      "the right, now a straight line, and at how the answer moves.",
     state: () => ({ ...ON_CELL, swaps: { cell_output: "identity" } }),
   },
   {
@@ -46,9 +46,9 @@ export const STEPS: TourStep[] = [
   {
     title: "Take the forget gate away instead",
     text:
-      "Both tanhs are back, and f is 1: what is in the memory stays, for ever. The gradient goes back " +
-      "along c by way of the same f. Compare what is left of it with the steps before: this is the " +
-      "part of the cell that decides how far back it can learn.",
+      "Both tanhs are back, and f is 1: what is in the memory stays, for ever. Compare what is left of " +
+      "the gradient along c with the steps before: with f = 1 nothing of it is lost, tanh or not. What " +
+      "comes by all ways also passes h, the gates and both squashes, and may grow.",
     // A coupled cell's f is 1 - i and has no activation to swap: there f is held.
     state: (cell) =>
       cell.coupled
