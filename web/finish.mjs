@@ -1,6 +1,7 @@
 /**
- * One file out of the parts that Vite has built: the page's script and style, the core's module,
- * the place for the data, and a policy that lets exactly this script run and nothing be fetched.
+ * One file out of the parts that Vite has built: the page's script and style, the places for the
+ * core's module and for the data, which `gatewise.explorer.page` fills, and a policy that lets
+ * exactly this script run and nothing be fetched.
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -15,8 +16,6 @@ const script = readFileSync(here("dist/page.js"), "utf8")
   .replaceAll(/<\/(script)/gi, "<\\/$1")
   .replaceAll("<!--", "<\\!--");
 const style = readFileSync(here("dist/page.css"), "utf8").replaceAll("</style", "<\\/style");
-const module = gzipSync(readFileSync(new URL("gatewise.wasm", STATIC)), { level: 9 });
-module[9] = 255; // the header's byte for the system that compressed it: unknown, on every machine
 
 const hash = createHash("sha256").update(script, "utf8").digest("base64");
 const policy = [
@@ -45,7 +44,7 @@ const page = `<!doctype html>
 <div id="page"></div>
 <noscript>This page computes what it shows: it needs JavaScript.</noscript>
 <script type="application/json" id="gatewise-data">null</script>
-<script type="application/octet-stream" id="gatewise-module">${module.toString("base64")}</script>
+<script type="application/octet-stream" id="gatewise-module"></script>
 <script>${script}</script>
 </body>
 </html>
@@ -55,7 +54,5 @@ mkdirSync(STATIC, { recursive: true });
 writeFileSync(new URL("page.html", STATIC), page);
 
 const code = gzipSync(script + style, { level: 9 }).length / 1000;
-console.log(
-  `page code ${code.toFixed(1)} kB gzipped, core ${(module.length / 1000).toFixed(1)} kB`,
-);
+console.log(`page code ${code.toFixed(1)} kB gzipped`);
 if (code > LIMIT_KB) throw new Error(`The page's code may have ${LIMIT_KB} kB gzipped.`);

@@ -45,6 +45,10 @@ def test_what_is_committed_is_current():
     assert not stale, "\n".join([*stale, "Run `make web`, and commit what it builds."])
 
 
+def test_module_and_page_are_small():
+    assert MODULE.stat().st_size + (STATIC / "page.html").stat().st_size <= 600_000
+
+
 def test_what_is_committed_was_built_by_the_tools_that_are_pinned():
     builds = json.loads((STATIC / "manifest.json").read_text())
     assert {

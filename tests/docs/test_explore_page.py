@@ -9,7 +9,7 @@ from gatewise.lab import results
 from gatewise.lab.store import Store
 
 DOCS = Path(__file__).parents[2] / "docs"
-DATA = re.compile(r'(id="gatewise-data">).*?(</script>)', re.DOTALL)
+DATA = re.compile(r'(id="gatewise-(?:data|module)">).*?(</script>)', re.DOTALL)
 
 
 def test_the_front_door_is_todays_page():

@@ -8,6 +8,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -23,7 +24,11 @@ const { values: given } = parseArgs({
 });
 
 export function withData(bare = false) {
-  const page = readFileSync(here("../../src/gatewise/explorer/static/page.html"), "utf8");
+  const core = gzipSync(readFileSync(here("../../src/gatewise/explorer/static/gatewise.wasm")));
+  const page = readFileSync(here("../../src/gatewise/explorer/static/page.html"), "utf8").replace(
+    'id="gatewise-module"><',
+    () => `id="gatewise-module">${core.toString("base64")}<`,
+  );
   if (bare) return page;
   const data = readFileSync(here("fixture.json"), "utf8").replaceAll("<", "\\u003c");
   return page.replace('id="gatewise-data">null<', () => `id="gatewise-data">${data}<`);

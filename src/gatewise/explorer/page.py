@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +19,7 @@ from gatewise.files import write_atomically
 FORMAT: Final = 1
 VIEWS: Final = ("cell", "time", "gradient", "swap", "forecast", "lab", "train")
 
+_CORE: Final = '<script type="application/octet-stream" id="gatewise-module"></script>'
 _PLACE: Final = '<script type="application/json" id="gatewise-data">null</script>'
 
 
@@ -117,9 +120,12 @@ def page_of(
     }
     if views is not None:
         data["views"] = list(views)
-    page = files("gatewise.explorer").joinpath("static/page.html").read_text("utf-8")
-    if page.count(_PLACE) != 1:
+    static = files("gatewise.explorer").joinpath("static")
+    page = static.joinpath("page.html").read_text("utf-8")
+    if page.count(_PLACE) != 1 or page.count(_CORE) != 1:
         raise RuntimeError("static/page.html has no place for data. Build it anew: make web.")
+    core = gzip.compress(static.joinpath("gatewise.wasm").read_bytes(), 9, mtime=0)
+    page = page.replace(_CORE, _CORE.replace("><", f">{base64.b64encode(core).decode()}<"))
     return page.replace(_PLACE, _PLACE.replace("null", as_script(data)))
 
 
