@@ -156,8 +156,7 @@ def _folds(result: Backtest, names: Any) -> list[dict[str, Any]]:
     if names.series in columns:
         series = columns[names.series][0]
         rows = columns[names.series] == series
-    known = {names.series, names.time, "origin", "step", "actual", "forecast"}
-    others = [n for n in columns if n not in known and not n.startswith(("lo-", "hi-"))]
+    others = [n for n in result.scores if n in columns]
     folds = []
     for origin in list(dict.fromkeys(columns["origin"][rows].tolist()))[-_FOLDS:]:
         here = rows & (columns["origin"] == np.array(origin, columns["origin"].dtype))

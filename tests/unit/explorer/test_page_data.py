@@ -250,4 +250,7 @@ def test_a_backtest_of_one_series_belongs_to_its_fan():
     told = forecaster_data(forecaster.fit(table), result=result)["forecast"]
     assert {fold["series"] for fold in told["folds"]} == {s["name"] for s in told["series"]}
     assert len(told["folds"]) == 3
+    for fold in told["folds"]:
+        assert set(fold["forecasts"]) == set(result.scores)
+        assert all(len(said) == 6 for said in fold["forecasts"].values())
     assert told["sentence"] == result.verdict
