@@ -37,6 +37,7 @@ def opened(chromium):
         page.set_default_timeout(15_000)
         page.on("console", lambda m: m.type in ("error", "warning") and faults.append(m.text))
         page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("dialog", lambda dialog: (faults.append("a dialog"), dialog.dismiss()))
         page.on("request", lambda request: asked.append(request.url))
         page.goto(Path(path).resolve().as_uri() + fragment)
         page.wait_for_selector("html[data-ready]", state="attached")

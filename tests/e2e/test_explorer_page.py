@@ -285,6 +285,31 @@ def test_a_network_is_trained_paused_and_changed(opened, path):
         settled(page, "train-step-count", 1)
 
 
+def test_another_seed_shows_another_network(opened, path):
+    shown = []
+    for seed in ("3", "4"):
+        page = opened(path, f"#view=train&train=adding~{seed}~1")
+        shown.append(picture_of(page))
+    page = opened(path, "#view=train&train=adding~3~1")
+    assert picture_of(page) == shown[0] != shown[1]
+    page.get_by_test_id("train-seed").fill("4")
+    page.get_by_test_id("train-seed").press("Enter")
+    until(page, "location.hash.includes('adding~4')")
+    page.wait_for_timeout(800)
+    assert picture_of(page) == shown[1]  # not the run of the network before it
+
+
+def picture_of(page):
+    """What is drawn of the cell state of the network that is trained, once it no longer changes."""
+    drawn = "document.querySelector('[data-testid=train-map-c]')?.toDataURL()"
+    until(page, drawn)
+    before, now = None, page.evaluate(drawn)
+    while before != now:
+        page.wait_for_timeout(700)
+        before, now = now, page.evaluate(drawn)
+    return now
+
+
 def test_training_repeats_from_its_seed(opened, path):
     losses = []
     for _ in range(2):

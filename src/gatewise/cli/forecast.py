@@ -15,7 +15,8 @@ from gatewise.cli.source import command_line
 from gatewise.errors import ConfigError
 from gatewise.files import staged_folder, write_atomically
 
-FILES = ("forecast.csv", "model.safetensors", "report.html", "explorer.html")
+_EXPLORER = "explorer.html"
+FILES = ("forecast.csv", "model.safetensors", "report.html", _EXPLORER)
 
 
 @expanded
@@ -87,8 +88,17 @@ def forecast(
         bars("report", 0, 1)
         forecast_table.write_csv(folder / "forecast.csv")
         forecaster.save(folder / "model.safetensors")
-        seen = forecaster_data(forecaster, forecast=forecast_table, result=result, effects=effects)
-        write_atomically(folder / "explorer.html", page_of([seen], command=command_line()))
+        given_to_page = {"forecast": forecast_table, "result": result, "effects": effects}
+        live, written = "", [name for name in FILES if name != _EXPLORER]
+        try:
+            seen = forecaster_data(forecaster, **given_to_page)
+        except ConfigError as error:  # more than a page can hold: no reason to lose a forecast
+            notes.append(f"There is no {_EXPLORER}. {error}")
+        else:
+            written = list(FILES)
+            live = page_of([seen], lab=False, views=["cell", "time", "gradient", "swap"])
+            page = page_of([seen], command=command_line())
+            write_atomically(folder / _EXPLORER, page)
         write_forecast(
             folder / "report.html",
             forecaster,
@@ -99,11 +109,11 @@ def forecast(
             source=given.name,
             command=command_line(),
             notes=notes,
-            live=page_of([seen], lab=False, views=["cell", "time", "gradient", "swap"]),
+            live=live,
         )
         bars("report", 1, 1)
     notes = list(dict.fromkeys([*notes, *forecaster.fitted.notes]))
-    _show(forecast_table, effects, result, notes, out, FILES, json)
+    _show(forecast_table, effects, result, notes, out, written, json)
 
 
 def _forecast_with(

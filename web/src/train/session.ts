@@ -81,6 +81,8 @@ export class Training {
   private running = false;
   private until = Infinity;
   private speed = 0;
+  /** The next slice; cleared at each start and stop, so that there is one loop. */
+  private timer?: ReturnType<typeof setTimeout>;
   private rate = 0;
   private told = 0;
   private toldStep = 0;
@@ -143,8 +145,9 @@ export class Training {
     this.until = steps ?? Infinity;
     const idle = !this.running;
     this.running = running && this.step < this.until;
-    if (this.running && idle) {
-      [this.told, this.toldStep] = [performance.now(), this.step];
+    clearTimeout(this.timer);
+    if (this.running) {
+      if (idle) [this.told, this.toldStep] = [performance.now(), this.step];
       this.slice();
     }
     if (!this.running) this.look();
@@ -152,6 +155,7 @@ export class Training {
 
   change(site: Site, name: string) {
     this.apply({ site, function: name, at: this.step });
+    this.pending = this.pending.filter((c) => c.site !== site);
     const others = this.settings.changes.filter((c) => c.at < this.step || c.site !== site);
     this.settings.changes = [...others, { site, function: name, at: this.step }];
     this.look();
@@ -202,7 +206,7 @@ export class Training {
       this.tell(this.state());
       [this.told, this.toldStep] = [performance.now(), this.step];
     }
-    if (this.running) setTimeout(() => this.slice(), wait);
+    if (this.running) this.timer = setTimeout(() => this.slice(), wait);
   }
 
   private one() {

@@ -149,7 +149,15 @@ export interface Asks {
   ];
   similar: [{ run: RunKey; layer: number; t: number; count: number }, Alike[]];
   gradient: [
-    { run: RunKey; layer: number; unit: number; t: number; of: "unit" | "readout" },
+    /** output: which of the read-out's. */
+    {
+      run: RunKey;
+      layer: number;
+      unit: number;
+      t: number;
+      of: "unit" | "readout";
+      output: number;
+    },
     GradientAnswer,
   ];
   train: [TrainingTask, TrainingState];

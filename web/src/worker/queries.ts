@@ -158,6 +158,13 @@ export const triangleOf = (ran: Ran, what: Asks["triangle"][0]) =>
 export const similarTo = (ran: Ran, what: Asks["similar"][0]) =>
   similar(ran.layers[what.layer], ran.done[what.layer], what.t, what.count);
 
+/** The slopes of one output at the h of step t. */
+function rowOf(ran: Ran, t: number, output: number): Float32Array {
+  const h = lastH(ran, t);
+  const o = Math.min(output, ran.readout!.names.length - 1);
+  return slopes(ran.readout!, h).subarray(o * h.length, (o + 1) * h.length);
+}
+
 export function gradient(ran: Ran, what: Asks["gradient"][0]): GradientAnswer {
   const { unit } = what;
   const layer = ran.layers[what.layer];
@@ -167,7 +174,7 @@ export function gradient(ran: Ran, what: Asks["gradient"][0]): GradientAnswer {
   const most = Math.max(10, Math.floor(GRADIENT_WORK / (perStep * ran.layers.length)));
   const source =
     what.of === "readout" && ran.readout
-      ? { of: "readout" as const, weight: slopes(ran.readout, lastH(ran, what.t)), t: what.t }
+      ? { of: "readout" as const, weight: rowOf(ran, what.t, what.output), t: what.t }
       : { of: "unit" as const, unit, t: what.t };
   const found = flowAt({ ...ran, directions: ran.network.directions }, what.layer, source, most);
   const steps: number[] = [];

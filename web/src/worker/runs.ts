@@ -129,8 +129,11 @@ export class Runs {
     return model;
   }
 
-  /** Forgets what was packed of a model that is another one now. */
+  /** Forgets what was packed, and what was run, of a model that is another one now. */
   replaced(model: number | "trained") {
+    for (const name of this.kept.keys()) {
+      if (JSON.parse(name)[0] === model) this.kept.delete(name);
+    }
     for (const [name, known] of this.models) {
       if (JSON.parse(name)[0] !== model) continue;
       known.model.dispose();
