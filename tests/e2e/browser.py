@@ -1,4 +1,4 @@
-"""Waiting in a page whose policy forbids what Playwright would do."""
+"""Choosing and waiting in a page whose policy forbids what Playwright would do to wait."""
 
 import time
 
@@ -12,3 +12,8 @@ def until(page, condition, given=None, seconds=20.0):
     while not page.evaluate(condition, given):
         assert time.monotonic() < end, f"not within {seconds} s: {condition}"
         page.wait_for_timeout(50)
+
+
+def pick(page, **what):
+    for name, value in what.items():
+        page.get_by_test_id(name).select_option(str(value))
