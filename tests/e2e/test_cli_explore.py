@@ -90,7 +90,7 @@ def test_drivers_that_are_known_ahead(folder, capsys):
     (["model.safetensors", "data.csv", "--columns", "a"], 1, "1 input columns"),
     (["model.safetensors", "data.csv", "--steps", "-1"], 1, "expected 0 or more"),
     (["data.csv"], 1, "data.csv"),
-    (["model.safetensors", "--columns", "a"], 1, "expected DATA"),
+    (["model.safetensors", "--columns", "a"], 1, "there is no table"),
     (["model.safetensors", "data.csv", "--lstm", "a"], 1, "expected --torch"),
     (["model.safetensors", "data.csv", "--future", "data.csv"], 1, "for a forecaster"),
 ])  # fmt: skip

@@ -10,9 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from gatewise.cli import source as s
+from gatewise.cli.options import expanded
 from gatewise.cli.progress import Bars
 from gatewise.cli.source import command_line
-from gatewise.cli.subject import check_out, is_forecaster, subject_of
+from gatewise.cli.subject import (
+    SubjectOptions,
+    check_out,
+    is_forecaster,
+    refuse_for_forecaster,
+    subject_of,
+)
 from gatewise.errors import ConfigError
 from gatewise.files import write_atomically
 
@@ -20,7 +27,9 @@ _DEMO = ("sp500", 20)
 """Dataset and horizon of `make demo`."""
 
 
+@expanded
 def explore(
+    options: SubjectOptions,
     model: Annotated[
         Path | None,
         typer.Argument(
@@ -35,26 +44,6 @@ def explore(
             "LSTM reads noise."
         ),
     ] = None,
-    torch_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--torch",
-            help="PyTorch state_dict in place of MODEL; loaded without running its code. It tells "
-            "neither activations nor batch_first: those of a plain torch.nn.LSTM are taken.",
-        ),
-    ] = None,
-    lstm: Annotated[
-        str, typer.Option(help="Name of the LSTM inside the checkpoint. Default: the only one.")
-    ] = "",
-    columns: Annotated[
-        str, typer.Option(help="Input columns, by commas. Default: all columns of numbers.")
-    ] = "",
-    time: s.Time = None,
-    standardise: Annotated[
-        bool,
-        typer.Option("--standardise", help="Give each input mean 0 and standard deviation 1."),
-    ] = False,
-    steps: Annotated[int, typer.Option(help="Rows at most, from the end; 0 takes all.")] = 2000,
     out: Annotated[Path, typer.Option(help="File to write the page to.")] = Path("explore.html"),
     show: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
@@ -73,13 +62,14 @@ def explore(
     One file that needs no server and makes no request: it holds the core, the weights, the inputs
     and the lab's results, and computes every gate, gradient, edit and training step itself.
     """
+    torch_file = options.torch_file
     if torch_file is not None and data is None:
         model, data = None, model
     if model is not None and torch_file is not None:
         raise typer.BadParameter("Expected MODEL or --torch, got both.")
-    if steps < 0:
-        raise ConfigError(f"--steps is {steps}: expected 0 or more.")
-    _check_used(model, torch_file, data, lstm, columns, time, standardise, future)
+    options.check(data)
+    if future is not None and (model is None or not is_forecaster(model)):
+        raise ConfigError("--future is for a forecaster: expected a saved one.")
     check_out(out, model, torch_file, data, future)
     from gatewise.explorer.page import page_of
 
@@ -88,11 +78,10 @@ def explore(
         if model is None and torch_file is None:
             models, notes = _demo(bars), []
         elif model is not None and is_forecaster(model):
-            models, notes = [_forecaster(model, data, future, columns, time, standardise)], []
+            refuse_for_forecaster(model, options)
+            models, notes = [_forecaster(model, data, future)], []
         else:
-            found, notes = _lstm(
-                model, torch_file, lstm, data, columns, time, steps, standardise
-            )  # fmt: skip
+            found, notes = _lstm(model, data, options)
             models = [found]
         write_atomically(out, page_of(models, command=command_line()))
         bars("explore", 1, 1)
@@ -109,15 +98,12 @@ def explore(
 
 
 def _lstm(
-    model: Path | None, torch_file: Path | None, name: str, data: Path | None, columns: str,
-    time: str | None, steps: int, standardise: bool,
-) -> tuple[dict[str, Any], list[str]]:  # fmt: skip
+    model: Path | None, data: Path | None, options: SubjectOptions
+) -> tuple[dict[str, Any], list[str]]:
     from gatewise.explorer.model import model_data
 
-    subject = subject_of(
-        model, torch_file, name, data, columns, time, steps, standardise, noise=True
-    )
-    file = model or torch_file
+    subject = subject_of(model, data, options, noise=True)
+    file = model or options.torch_file
     assert file is not None
     found = model_data(
         subject.lstm, subject.x, name=file.name,
@@ -127,38 +113,9 @@ def _lstm(
     return found, subject.notes
 
 
-def _check_used(
-    model: Path | None, torch_file: Path | None, data: Path | None, lstm: str, columns: str,
-    time: str | None, standardise: bool, future: Path | None,
-) -> None:  # fmt: skip
-    """Refuse options that would do nothing.
-
-    Raises:
-        ConfigError: one has nothing to act on.
-    """
-    if lstm and torch_file is None:
-        raise ConfigError("--lstm names an LSTM of a checkpoint: expected --torch, too.")
-    if data is None and (columns or time or standardise):
-        raise ConfigError("--columns, --time and --standardise are about a table: expected DATA.")
-    if future is not None and (model is None or not is_forecaster(model)):
-        raise ConfigError("--future is for a forecaster: expected a saved one.")
-
-
-def _forecaster(
-    model: Path,
-    data: Path | None,
-    future: Path | None,
-    columns: str,
-    time: str | None,
-    standardise: bool,
-) -> dict[str, Any]:
+def _forecaster(model: Path, data: Path | None, future: Path | None) -> dict[str, Any]:
     from gatewise.forecast import Forecaster, read_table
 
-    if columns or time or standardise:
-        raise ConfigError(
-            "A forecaster reads its table as it was fitted: expected no --columns, --time or "
-            "--standardise."
-        )
     forecaster = Forecaster.load(model)
     history, ahead = None, None if future is None else read_table(future)
     if data is not None:

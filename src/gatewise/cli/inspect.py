@@ -8,9 +8,10 @@ from typing import Annotated, Final
 import typer
 
 from gatewise.cli import source as s
+from gatewise.cli.options import expanded
 from gatewise.cli.progress import Bars
 from gatewise.cli.source import command_line
-from gatewise.cli.subject import Subject, check_out, is_forecaster, subject_of
+from gatewise.cli.subject import Subject, SubjectOptions, check_out, is_forecaster, subject_of
 from gatewise.errors import ConfigError
 
 _USAGE: Final = (
@@ -19,7 +20,9 @@ _USAGE: Final = (
 )
 
 
+@expanded
 def inspect(
+    options: SubjectOptions,
     model: Annotated[
         Path | None,
         typer.Argument(help="File of gatewise.weights.save_lstm or of Forecaster.save."),
@@ -28,26 +31,6 @@ def inspect(
         Path | None,
         typer.Argument(help="CSV or Parquet file, one row per step. A forecaster has its own."),
     ] = None,
-    torch_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--torch",
-            help="PyTorch state_dict in place of MODEL; loaded without running its code. It tells "
-            "neither activations nor batch_first: those of a plain torch.nn.LSTM are taken.",
-        ),
-    ] = None,
-    lstm: Annotated[
-        str, typer.Option(help="Name of the LSTM inside the checkpoint. Default: the only one.")
-    ] = "",
-    columns: Annotated[
-        str, typer.Option(help="Input columns, by commas. Default: all columns of numbers.")
-    ] = "",
-    time: s.Time = None,
-    standardise: Annotated[
-        bool,
-        typer.Option("--standardise", help="Give each input mean 0 and standard deviation 1."),
-    ] = False,
-    steps: Annotated[int, typer.Option(help="Rows at most, from the end; 0 takes all.")] = 2000,
     out: Annotated[Path, typer.Option(help="File to write the page to.")] = Path("inspect.html"),
     json: s.Json = False,
 ) -> None:
@@ -55,18 +38,18 @@ def inspect(
 
     Writes a self-contained page, and prints the findings.
     """
+    torch_file = options.torch_file
     if torch_file is not None and table is None:
         model, table = None, model
     if (model is None) == (torch_file is None):
         raise typer.BadParameter(_USAGE)
-    if steps < 0:
-        raise ConfigError(f"--steps is {steps}: expected 0 or more.")
+    options.check(table)
     check_out(out, model, torch_file, table)
     from gatewise.trace.report import write_inspection
 
     if table is None and not (model is not None and is_forecaster(model)):
         raise typer.BadParameter(_USAGE)
-    subject = subject_of(model, torch_file, lstm, table, columns, time, steps, standardise)
+    subject = subject_of(model, table, options)
     with Bars() as bars:
         bars("inspect", 0, 1)
         live = _live(subject)

@@ -4,12 +4,66 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from gatewise.cli import source as s
 from gatewise.errors import ConfigError, ModelFileError, TableError, nearest, shortened, shown
 
 if TYPE_CHECKING:
     from gatewise.weights import LSTMWeights
+
+
+@dataclass(frozen=True)
+class SubjectOptions:
+    """Which LSTM of a file, and which rows and columns of a table it reads."""
+
+    torch_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--torch",
+            help="PyTorch state_dict in place of MODEL; loaded without running its code. It tells "
+            "neither activations nor batch_first: those of a plain torch.nn.LSTM are taken.",
+        ),
+    ] = None
+    lstm: Annotated[
+        str, typer.Option(help="Name of the LSTM inside the checkpoint. Default: the only one.")
+    ] = ""
+    columns: Annotated[
+        str, typer.Option(help="Input columns, by commas. Default: all columns of numbers.")
+    ] = ""
+    time: s.Time = None
+    standardise: Annotated[
+        bool,
+        typer.Option("--standardise", help="Give each input mean 0 and standard deviation 1."),
+    ] = False
+    steps: Annotated[int, typer.Option(help="Rows at most, from the end; 0 takes all.")] = 2000
+
+    def check(self, table: Path | None) -> None:
+        """Refuse what is out of range, and what would do nothing.
+
+        Raises:
+            ConfigError: steps is negative, or an option has nothing to act on.
+        """
+        if self.steps < 0:
+            raise ConfigError(f"--steps is {self.steps}: expected 0 or more.")
+        if self.lstm and self.torch_file is None:
+            raise ConfigError("--lstm names an LSTM of a checkpoint: expected --torch, too.")
+        if table is None:
+            self.refuse_columns("there is no table.")
+
+    def refuse_columns(self, reason: str) -> None:
+        """Refuse the options about a table's columns.
+
+        Raises:
+            ConfigError: one is given.
+        """
+        if self.columns or self.time or self.standardise:
+            raise ConfigError(
+                f"--columns, --time and --standardise are for an LSTM that reads a table, but "
+                f"{reason} Leave them out."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,44 +94,42 @@ def check_out(out: Path, *read: Path | None) -> None:
 
 
 def subject_of(
-    model: Path | None,
-    torch_file: Path | None,
-    name: str,
-    table: Path | None,
-    columns: str,
-    time: str | None,
-    steps: int,
-    standardise: bool,
-    noise: bool = False,
+    model: Path | None, table: Path | None, options: SubjectOptions, noise: bool = False
 ) -> Subject:
     """Return the LSTM that a command's arguments name, and what it reads.
 
     Args:
-        model, torch_file: one of them.
-        name: of the LSTM in a checkpoint.
+        model: file of an LSTM or a forecaster; None takes the checkpoint of the options.
         table: what it reads.
-        columns, time, steps, standardise: as `gatewise inspect` has them.
+        options: the rest.
         noise: whether it may go without a table: x is None then.
 
     Raises:
         ConfigError, ModelFileError, TableError: an argument does not fit another, or a file.
     """
     if model is not None and is_forecaster(model):
-        if columns or time or standardise:
-            raise ConfigError(
-                f"{shown(model.name)} is a forecaster, which reads its table as it was fitted: "
-                "expected no --columns, --time or --standardise."
-            )
+        refuse_for_forecaster(model, options)
         return _of_forecaster(model, table)
-    weights = _weights(model, torch_file, name)
+    weights = _weights(model, options.torch_file, options.lstm)
     if table is None:
         if not noise:
             raise ConfigError("There is no table to read: expected one beside the model.")
         return Subject(weights, None, [], None, "", [])
-    x, names, labels, notes = _input(table, columns, time, steps, standardise, weights)
+    x, names, labels, notes = _input(table, options, weights)
     source = f"On {len(x)} rows of {table.name}, the columns {', '.join(names)}"
     rows = x[None] if weights.config.batch_first else x[:, None]
     return Subject(weights, rows, names, labels, source, notes)
+
+
+def refuse_for_forecaster(model: Path, options: SubjectOptions) -> None:
+    """Refuse columns where a forecaster has its own.
+
+    Raises:
+        ConfigError: some are given.
+    """
+    options.refuse_columns(
+        f"{shown(model.name)} is a forecaster, which reads its table as it was fitted."
+    )
 
 
 def is_forecaster(path: Path) -> bool:
@@ -141,7 +193,7 @@ def _weights(model: Path | None, torch_file: Path | None, name: str) -> LSTMWeig
 
 
 def _input(
-    path: Path, columns: str, time: str | None, steps: int, standardise: bool, weights: Any
+    path: Path, options: SubjectOptions, weights: Any
 ) -> tuple[Any, list[str], list[str] | None, list[str]]:
     """The rows [T, I], the inputs' names, the labels of the steps, and notes."""
     import narwhals as nw
@@ -150,10 +202,11 @@ def _input(
     from gatewise.forecast import read_table
 
     frame = nw.from_native(read_table(path), eager_only=True)
+    time, steps = options.time, options.steps
     if time is not None and time not in frame.columns:
         raise TableError(f"There is no column {shown(time)}. {nearest(time, frame.columns)}")
     numeric = [c for c in frame.columns if frame[c].dtype.is_numeric() and c != time]
-    names = [c.strip() for c in columns.split(",") if c.strip()] or numeric
+    names = [c.strip() for c in options.columns.split(",") if c.strip()] or numeric
     for c in names:
         if c not in frame.columns:
             raise TableError(f"There is no column {shown(c)}. {nearest(c, frame.columns)}")
@@ -187,7 +240,7 @@ def _input(
         notes.append(f"The last {steps} of {len(rows)} rows; --steps 0 takes all.")
     if not len(rows):
         raise TableError("The table has no complete row: expected at least one.")
-    if standardise:
+    if options.standardise:
         spread = rows.std(axis=0)
         rows = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     dates = [c for c in frame.columns if frame[c].dtype.is_temporal()]
