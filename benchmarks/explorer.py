@@ -14,6 +14,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +162,9 @@ def main() -> None:
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
     told = {
-        "machine": describe(), "chromium": version, "commit": commit,
-        "load": round(os.getloadavg()[0], 1), "figures": found,
+        "command": "python -m benchmarks.explorer", "machine": describe(), "chromium": version,
+        "versions": {name: installed(name) for name in ("gatewise", "torch", "numpy")},
+        "commit": commit, "figures": found,
     }  # fmt: skip
     text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
     (ROOT / "benchmarks" / "results" / "explorer.json").write_text(text, "utf-8")

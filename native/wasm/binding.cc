@@ -26,7 +26,7 @@ using Gradients = gatewise::BackwardArgs<float>::Gradients;
 static_assert(sizeof(Parameters) == 9 * sizeof(float*) && sizeof(Gradients) == 8 * sizeof(float*),
               "the page writes them as addresses, one after the other");
 
-// What a call returns: a Status, or this where an argument is null, unknown or does not fit.
+// What a call returns: a Status, or this where a handle or a name is unknown, or sizes do not fit.
 constexpr int32_t kBadArgument = 4;
 static_assert(static_cast<int32_t>(Status::kBadSize) == kBadArgument - 1);
 

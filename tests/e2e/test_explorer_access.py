@@ -88,7 +88,8 @@ def test_behind_each_chart_is_a_table(opened, path):
 
 
 def test_those_who_want_less_motion_get_less(opened, path):
-    page = opened(path, reduced_motion="reduce")
+    page = opened(path, reduced_motion="reduce", bypass_csp=True)
+    page.add_style_tag(content="* { transition: all 1s; animation: none 1s; }")  # as anybody may
     moving = page.evaluate(
         """() => [...document.querySelectorAll("*")].filter((e) => {
             const s = getComputedStyle(e);

@@ -1,43 +1,30 @@
 /**
- * Looks at the built page with the fixture's data in headless Chromium: pictures of every view,
- * accessibility checked by axe-core, the console, the network.
+ * Looks at a page in headless Chromium: pictures of every view, accessibility checked by axe-core,
+ * the console, the network.
  *
- *     node dev/look.mjs [--views cell,time] [--widths 1280,390] [--themes light,dark] [--bare]
+ *     node dev/look.mjs [PAGE.html] [--views cell,time] [--widths 1280,390] [--themes light,dark]
  *                       [--hash "#view=cell"] [--no-axe]
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { gzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const { values: given } = parseArgs({
+const { values: given, positionals: pages } = parseArgs({
+  allowPositionals: true,
   options: {
     views: { type: "string", default: "cell,time,gradient,swap,forecast,lab,train" },
     widths: { type: "string", default: "1280,390" },
     themes: { type: "string", default: "light,dark" },
     hash: { type: "string", default: "" },
-    bare: { type: "boolean", default: false },
     "no-axe": { type: "boolean", default: false },
   },
 });
 
-export function withData(bare = false) {
-  const core = gzipSync(readFileSync(here("../../src/gatewise/explorer/static/gatewise.wasm")));
-  const page = readFileSync(here("../../src/gatewise/explorer/static/page.html"), "utf8").replace(
-    'id="gatewise-module"><',
-    () => `id="gatewise-module">${core.toString("base64")}<`,
-  );
-  if (bare) return page;
-  const data = readFileSync(here("fixture.json"), "utf8").replaceAll("<", "\\u003c");
-  return page.replace('id="gatewise-data">null<', () => `id="gatewise-data">${data}<`);
-}
-
 const OUT = here("shots/");
 mkdirSync(OUT, { recursive: true });
-writeFileSync(`${OUT}page.html`, withData(given.bare));
-const url = pathToFileURL(`${OUT}page.html`).href;
+const url = pathToFileURL(pages[0] ?? here("../../docs/index.html")).href;
 const axe = readFileSync(here("../node_modules/axe-core/axe.min.js"), "utf8");
 
 const browser = await chromium.launch({

@@ -65,7 +65,7 @@ export interface ForecastData {
     origin: string;
     time: string[];
     actual: (number | null)[];
-    forecasts: Record<string, number[]>;
+    forecasts: Record<string, (number | null)[]>;
   }[];
   /** One line for each method, the same columns in each. */
   scores: { columns: string[]; rows: (string | number | null)[][] } | null;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable
 from importlib.resources import files
@@ -49,22 +48,17 @@ def _claim(r: Any) -> dict[str, Any]:
         "picture": picture,
         "table": {
             "columns": list(page.columns),
-            "rows": [[_plain(v) for v in line] for line in page.lines],
+            "rows": [list(line) for line in page.lines],
         },
         "design": {
             "metric": r.experiment.metric,
             "statistic": r.experiment.statistic,
             "seeds": r.experiment.plans[r.size].seeds,
-            "rule": design.get("Rule of the verdict", ""),
         },
         "literature": page.literature,
         "amended": design.get("Changed after scores were seen", ""),
         "command": page.command,
     }
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _small(svg: str, name: str) -> str:

@@ -244,7 +244,7 @@ def _linear(readout: Any, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
             weight, bias = readout.weight, getattr(readout, "bias", None)
         weight = _array(weight)
         bias = np.zeros(len(weight)) if bias is None else _array(bias)
-    except (AttributeError, TypeError, ValueError, NotImplementedError):
+    except (AttributeError, TypeError, ValueError, NotImplementedError):  # whatever was handed in
         raise ShapeError(
             f"readout is {shown(readout)}: expected a torch.nn.Linear, or its (weight, bias)."
         ) from None

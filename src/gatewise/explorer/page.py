@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,9 +42,8 @@ def explore(
             Default: noise. Of a forecaster: the table to forecast from, if not its own.
         out: file to write. Default: explore.html in the working folder.
         **about: of an LSTM name, about, inputs, time, readout, outputs, as in
-            `gatewise.explorer.model.model_data`; of a forecaster future, forecast, result, effects,
-            as in
-            `gatewise.explorer.forecast.forecaster_data`.
+            `gatewise.explorer.model.model_data`; of a forecaster name, future, forecast, result,
+            effects, as in `gatewise.explorer.forecast.forecaster_data`.
 
     Raises:
         ModuleError: model is none of these.
@@ -65,30 +65,32 @@ def explore(
         raise ConfigError(
             f"out is {shown(str(path))}: expected a file's name in a folder that is there."
         )
-    models = [] if model is None else [described(model, x, about)]
+    models = described(model, x, about)
     write_atomically(path, page_of(models, command=f"gatewise.explore(..., out={path.name!r})"))
     return path
 
 
-_OF_LSTM: Final = ("name", "about", "inputs", "time", "readout", "outputs")
-_OF_FORECASTER: Final = ("future", "forecast", "result", "effects", "name")
-
-
-def described(model: Any, x: Any, about: dict[str, Any]) -> dict[str, Any]:
-    """The model as the page takes it.
+def described(model: Any, x: Any, about: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the model as the page takes it, or nothing where there is none.
 
     Raises:
-        ConfigError: about names what there is not.
+        ConfigError: about holds an argument that there is not, or there is no model to describe.
     """
-    known = _OF_FORECASTER if hasattr(model, "lstm_input") else _OF_LSTM
-    for name in about:
-        if name not in known:
-            raise ConfigError(f"There is no argument {shown(name)}. {nearest(name, known)}")
+    if model is None:
+        if x is not None or about:
+            raise ConfigError("There is no model to describe: expected one beside the arguments.")
+        return []
     if hasattr(model, "lstm_input"):  # a forecaster; its package is loaded, or it would not be one
         from gatewise.explorer.forecast import forecaster_data
 
-        return forecaster_data(model, history=x, **about)
-    return model_data(model, x, **about)
+        describe, given = forecaster_data, {"history": x}
+    else:
+        describe, given = model_data, {"x": x}
+    known = [name for name in signature(describe).parameters if name not in given]
+    for name in about:
+        if name not in known[1:]:  # the first is the model
+            raise ConfigError(f"There is no argument {shown(name)}. {nearest(name, known[1:])}")
+    return [describe(model, **given, **about)]
 
 
 def page_of(

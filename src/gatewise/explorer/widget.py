@@ -47,6 +47,5 @@ class Widget(anywidget.AnyWidget):
     height = traitlets.Int(760).tag(sync=True)
 
     def __init__(self, model: Any = None, x: Any = None, height: int = 760, **about: Any) -> None:
-        models = [] if model is None else [described(model, x, about)]
-        page = page_of(models, command="gatewise.explorer.Widget(...)")
+        page = page_of(described(model, x, about), command="gatewise.explorer.Widget(...)")
         super().__init__(page=page, height=height)

@@ -209,6 +209,8 @@ def test_a_read_out_holds_numbers_and_a_name_has_something_to_name():
         model_data(torch.nn.LSTM(2, 3), x, readout=(np.full((1, 3), np.nan), None))
     with pytest.raises(ConfigError, match="expected a readout"):
         model_data(torch.nn.LSTM(2, 3), x, outputs=["a"])
+    with pytest.raises(ConfigError, match="no model to describe"):
+        gatewise.explore(None, inputs=["a", "b"])
     with pytest.raises(ConfigError, match="no argument 'imputs'"):
         gatewise.explore(torch.nn.LSTM(2, 3), x, imputs=["a", "b"])
     with pytest.raises(ShapeError, match="inputs"):

@@ -15,6 +15,10 @@ export type Source =
   /** What a linear layer on the last layer's output tells: sum of its rows, at one step. */
   | { of: "readout"; weight: Float32Array; t: number };
 
+const TOO_LONG =
+  "The gradient of so many steps in both directions takes too long here. Write the page with fewer " +
+  "steps, or use gatewise.trace.gradient_flow.";
+
 /** The flow of L through one layer (index in [L * D]). */
 export function flowAt(stack: Stack, index: number, source: Source, most = Infinity): Flow {
   const { layers, done, directions: D } = stack;
@@ -39,8 +43,10 @@ export function flowAt(stack: Stack, index: number, source: Source, most = Infin
     for (let d = 0; d < D; d++) {
       const k = l * D + d;
       if (l === level && k !== index) continue;
-      // The reverse direction reads the last steps first, and they all are on its way.
-      const latest = layers[k].reverse ? 0 : l === layers.length / D - 1 ? source.t : T - 1;
+      // What the reverse direction of a layer above has read comes after t, and is on the way, too.
+      const top = D === 1 || l === layers.length / D - 1;
+      const latest = layers[k].reverse ? 0 : top ? source.t : T - 1;
+      if (D === 2 && T > most) throw new Error(TOO_LONG);
       const found = flow(layers[k], done[k], half(dy, T, D, d, P), latest, most, stack.fixed?.[k]);
       if (k === index) return found;
       const dx = toInput(layers[k], done[k], found.gates);

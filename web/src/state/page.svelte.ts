@@ -163,9 +163,14 @@ export class Page {
   async restoreTraining() {
     const { training, trained, model, view } = this.state;
     const wanted = trained > 0 || model === "trained" || view === "train";
-    const same =
-      this.training &&
-      (["task", "seed", "forgetBias"] as const).every((k) => this.training![k] === training[k]);
+    const named = (t: TrainingTask) =>
+      JSON.stringify([
+        t.task,
+        t.seed,
+        t.forgetBias,
+        t.changes.map((c) => [c.site, c.function, c.at]),
+      ]);
+    const same = this.training && named(this.training) === named(training);
     if (!wanted || same) return;
     await this.startTraining(training);
     const steps = trained || (this.data?.models.length ? 0 : AT_FIRST);

@@ -58,8 +58,8 @@ export const STEPS: TourStep[] = [
   {
     title: "What the experiments say",
     text:
-      "One network is one case. The lab trained many, with and without each tanh, and judged by rules " +
-      "that were fixed before. Read the verdicts on vanishing gradients and on the second tanh, each " +
+      "One network is one case. The lab trained many, with and without each tanh, and judged by rules; " +
+      "where one was changed after scores were seen, its card says so. Read the verdicts on vanishing gradients and on the second tanh, each " +
       "with its interval and the command that repeats it.",
     state: () => ({ view: "lab", swaps: {}, edits: [], verdict: "" }),
   },
