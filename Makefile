@@ -17,13 +17,14 @@ CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
 install: $(STAMP)  ## set up only
 
-# Two steps, so that the package builds with the tools that the constraints name.
+# Two steps, so that the package, and those that come as source, build with the tools that the
+# constraints name.
 $(STAMP): pyproject.toml constraints.txt $(NATIVE)
 	@echo "Installing into .venv and building the core: some minutes the first time."
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gatewise needs python3 >= 3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-	  scikit-build-core nanobind cmake ninja
+	  scikit-build-core nanobind cmake ninja setuptools
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  -c constraints.txt --no-build-isolation --editable '.[all,dev]'
 	@touch $(STAMP)

@@ -1,27 +1,8 @@
-"""A browser for the explorer's page: Debian's Chromium, driven by Playwright."""
+"""Pages of the explorer in a browser."""
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """Headless Chromium; GATEWISE_CHROMIUM names one that must be there."""
-    named = os.environ.get("GATEWISE_CHROMIUM")
-    program = named or shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs Chromium: apt-get install chromium, or GATEWISE_CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

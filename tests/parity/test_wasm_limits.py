@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import wasmtime
 from networks import Setup, draw
-from wasm_module import BAD_ARGUMENT, BAD_SIZE, MODULE, NO_MEMORY, OK, Module, Network, RefusedError
+from wasm_module import BAD_ARGUMENT, BAD_SIZE, MODULE, NO_MEMORY, OK, Network, RefusedError, Wasmtime
 
 from gatewise import Cell
 
@@ -26,7 +26,7 @@ BAD_SITES = [
 
 @pytest.fixture(scope="module")
 def module():
-    return Module()
+    return Wasmtime()
 
 
 def refused(status):
@@ -144,13 +144,13 @@ def everything(module):
 
 def test_every_lack_of_memory_is_told():
     limits = range(20 * 65536, 8 * MB, 65536)  # from hardly more than it starts with
-    statuses = [everything(Module(limit)) for limit in limits]
+    statuses = [everything(Wasmtime(limit)) for limit in limits]
     assert (statuses[0], statuses[-1]) == (NO_MEMORY, OK)
     assert {*statuses} == {NO_MEMORY, OK}
 
 
 def test_memory_comes_back():
-    module = Module()
+    module = Wasmtime()
     small = draw(Setup(dtype=np.float32))
     for k in range(100):
         everything(module)
@@ -163,12 +163,12 @@ def test_memory_comes_back():
             module.load(network.model, [{}])
         network.free()
         if k == 10:
-            size = len(module.bytes())
-    assert len(module.bytes()) == size
+            size = module.size()
+    assert module.size() == size
 
 
 def test_no_size_can_wrap_an_address():
-    module, limit = Module(1024 * MB), 1024 * MB  # none of which is touched
+    module, limit = Wasmtime(1024 * MB), 1024 * MB  # none of which is touched
     rng = np.random.default_rng(0)
     statuses = {OK: 0, BAD_SIZE: 0, NO_MEMORY: 0}
     small = Setup(CELL, I=1, H=4, proj=1, layers=2, directions=2, dtype=np.float32)

@@ -7,10 +7,11 @@ import pytest
 from cells import CELLS, SHAPED
 from networks import Setup, draw, draw_tame
 from portable import FUSES_NOTHING, TINY, by_native, edits_of, same_bits, single
-from wasm_module import EDITED, Module, Network
+from wasm_module import EDITED, InPage, Network, Wasmtime
 
 from gatewise import Cell, _native
 from gatewise.cell import ACTIVATIONS, Activation
+from gatewise.explorer.page import page_of
 
 pytestmark = [FUSES_NOTHING, pytest.mark.usefixtures("portable")]
 
@@ -33,7 +34,7 @@ SIZES = [
 
 @pytest.fixture(scope="module")
 def module():
-    return Module()
+    return Wasmtime()
 
 
 def by_module(module, problem, edits=None, keep=True):
@@ -118,6 +119,22 @@ def test_what_vanishes_below_the_normal_numbers(module):
         small = np.abs(array) < 2.0**-100
         same_bits({name: found[name][~small]}, {name: array[~small]})
         assert np.abs(found[name][small] - array[small]).max(initial=0) < 2.0**-120
+
+
+def test_in_a_browser(chromium, tmp_path):
+    """What wasmtime gives for every cell and edit, Chromium gives from the page that is shipped."""
+    file = tmp_path / "page.html"
+    file.write_text(page_of([], lab=False), "utf-8")
+    page = chromium.new_page()
+    page.goto(file.as_uri())
+    module = InPage(page)
+    setups = [Setup(cell=cell) for cell in CELLS] + [Setup(**shape) for shape in SHAPES.values()]
+    for setup in setups:
+        problem, _ = draw_tame(single(setup))
+        same_bits(by_module(module, problem), by_native(problem))
+        edits = edits_of(problem.setup, EDITED)
+        same_bits(by_module(module, problem, edits), by_native(problem, edits))
+    page.close()
 
 
 SITES = [*ACTIVATIONS.values(), Activation("tanh", 0.5, -1.5, 0.25), Activation("relu", -2.0)]

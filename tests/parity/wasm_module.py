@@ -1,6 +1,5 @@
-"""The explorer's WebAssembly module as a page calls it, through wasmtime: NumPy in, NumPy out."""
+"""The explorer's WebAssembly module as a page calls it: NumPy in, NumPy out."""
 
-import ctypes
 import struct
 from pathlib import Path
 
@@ -37,36 +36,34 @@ def check(status):
 
 
 class Module:
-    """One instance. `memory_limit`: bytes that it may have, so that it runs out of memory."""
+    """One instance, whatever runs it: subclasses say how it is called, and reach its memory."""
 
-    def __init__(self, memory_limit=None):
-        if not _compiled:
-            engine = wasmtime.Engine()
-            _compiled[MODULE] = engine, wasmtime.Module(engine, MODULE.read_bytes())
-        engine, module = _compiled[MODULE]
-        self.store = wasmtime.Store(engine)
-        if memory_limit:
-            self.store.set_limits(memory_size=memory_limit)
-        # No imports: a page gives the module nothing.
-        self.exports = wasmtime.Instance(self.store, module, []).exports(self.store)
-        self.memory = self.exports["memory"]
+    def __init__(self):
         self.call("_initialize")
         self.functions = []
         while address := self.call("function_name", len(self.functions)):
             self.functions.append(self._text(address))
 
-    def call(self, name, *arguments):
-        # An i32 is signed where Python passes it, an address is not.
-        signed = [a - (1 << 32) if a >= 1 << 31 else a for a in arguments]
-        result = self.exports[name](self.store, *signed)
-        return None if result is None else result % (1 << 32)
+    def invoke(self, name, arguments):
+        """Call an export with numbers of 32 bits, signed ones; what it gives, None if nothing."""
+        raise NotImplementedError
 
-    def bytes(self):
-        """The memory as it is now: views of before end with its growth."""
-        size = self.memory.data_len(self.store)
-        return np.ctypeslib.as_array(
-            ctypes.cast(self.memory.data_ptr(self.store), ctypes.POINTER(ctypes.c_uint8)), (size,)
-        )
+    def size(self):
+        """Bytes of its memory as it is now."""
+        raise NotImplementedError
+
+    def get(self, address, count):
+        """Bytes of its memory."""
+        raise NotImplementedError
+
+    def put(self, address, raw):
+        """Write bytes to its memory."""
+        raise NotImplementedError
+
+    def call(self, name, *arguments):
+        # An i32 is signed where it is passed, an address is not.
+        result = self.invoke(name, [a - (1 << 32) if a >= 1 << 31 else a for a in arguments])
+        return None if result is None else result % (1 << 32)
 
     def allocate(self, count):
         address = self.call("allocate", count)
@@ -78,22 +75,21 @@ class Module:
         """A copy in the module's memory; its address."""
         raw = data if isinstance(data, bytes) else np.ascontiguousarray(data).tobytes()
         address = self.allocate(max(len(raw), 8))
-        self.bytes()[address : address + len(raw)] = np.frombuffer(raw, np.uint8)
+        self.put(address, raw)
         return address
 
     def words(self, *values):
         return self.write(struct.pack(f"<{len(values)}I", *values))
 
     def word(self, address):
-        return int(self.bytes()[address : address + 4].view(np.uint32)[0])
+        return struct.unpack("<I", self.get(address, 4))[0]
 
     def read(self, address, shape):
         size = 4 * int(np.prod(shape))
-        return self.bytes()[address : address + size].view(np.float32).reshape(shape).copy()
+        return np.frombuffer(self.get(address, size), np.float32).reshape(shape)
 
     def fill(self, address, values):
-        raw = np.ascontiguousarray(values, np.float32).view(np.uint8).reshape(-1)
-        self.bytes()[address : address + len(raw)] = raw
+        self.put(address, np.ascontiguousarray(values, np.float32).tobytes())
 
     def release(self, *addresses):
         for address in addresses:
@@ -142,8 +138,75 @@ class Module:
         return run
 
     def _text(self, address):
-        memory = self.bytes()[address : address + 64].tobytes()
-        return memory[: memory.index(0)].decode()
+        text = self.get(address, 64)
+        return text[: text.index(0)].decode()
+
+
+class Wasmtime(Module):
+    """Through wasmtime. `memory_limit`: bytes that it may have, so that it runs out of memory."""
+
+    def __init__(self, memory_limit=None):
+        if not _compiled:
+            engine = wasmtime.Engine()
+            _compiled[MODULE] = engine, wasmtime.Module(engine, MODULE.read_bytes())
+        engine, module = _compiled[MODULE]
+        self.store = wasmtime.Store(engine)
+        if memory_limit:
+            self.store.set_limits(memory_size=memory_limit)
+        # No imports: a page gives the module nothing.
+        self.exports = wasmtime.Instance(self.store, module, []).exports(self.store)
+        self.memory = self.exports["memory"]
+        super().__init__()
+
+    def invoke(self, name, arguments):
+        return self.exports[name](self.store, *arguments)
+
+    def size(self):
+        return self.memory.data_len(self.store)
+
+    def get(self, address, count):
+        return bytes(self.memory.read(self.store, address, address + count))
+
+    def put(self, address, raw):
+        self.memory.write(self.store, raw, address)
+
+
+class InPage(Module):
+    """The module that a page of the explorer carries, run by the browser that shows the page."""
+
+    def __init__(self, page):
+        self.page = page
+        page.evaluate(
+            """async () => {
+                const text = atob(document.getElementById("gatewise-module").textContent.trim());
+                const packed = new Blob([Uint8Array.from(text, (c) => c.charCodeAt(0))]);
+                const unpacked = packed.stream().pipeThrough(new DecompressionStream("gzip"));
+                const module = await new Response(unpacked).arrayBuffer();
+                window.core = (await WebAssembly.instantiate(module, {})).instance.exports;
+                window.bytes = (at, n) => new Uint8Array(core.memory.buffer, at, n);
+            }"""
+        )
+        super().__init__()
+
+    def invoke(self, name, arguments):
+        return self.page.evaluate("([name, given]) => core[name](...given)", [name, arguments])
+
+    def size(self):
+        return self.page.evaluate("core.memory.buffer.byteLength")
+
+    def get(self, address, count):
+        text = self.page.evaluate(
+            "([at, n]) => Array.from(bytes(at, n), (b) => String.fromCharCode(b)).join('')",
+            [address, count],
+        )
+        return text.encode("latin-1")
+
+    def put(self, address, raw):
+        self.page.evaluate(
+            "([at, text]) => bytes(at, text.length).set("
+            "Uint8Array.from(text, (c) => c.charCodeAt(0)))",
+            [address, raw.decode("latin-1")],
+        )
 
 
 class Network:

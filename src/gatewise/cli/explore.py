@@ -17,7 +17,6 @@ from gatewise.cli.subject import (
     SubjectOptions,
     check_out,
     is_forecaster,
-    refuse_for_forecaster,
     subject_of,
 )
 from gatewise.errors import ConfigError
@@ -67,7 +66,7 @@ def explore(
         model, data = None, model
     if model is not None and torch_file is not None:
         raise typer.BadParameter("Expected MODEL or --torch, got both.")
-    options.check(data)
+    options.check(model, data)
     if future is not None and (model is None or not is_forecaster(model)):
         raise ConfigError("--future is for a forecaster: expected a saved one.")
     check_out(out, model, torch_file, data, future)
@@ -78,7 +77,6 @@ def explore(
         if model is None and torch_file is None:
             models, notes = _demo(bars), []
         elif model is not None and is_forecaster(model):
-            refuse_for_forecaster(model, options)
             models, notes = [_forecaster(model, data, future)], []
         else:
             found, notes = _lstm(model, data, options)

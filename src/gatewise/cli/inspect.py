@@ -43,7 +43,7 @@ def inspect(
         model, table = None, model
     if (model is None) == (torch_file is None):
         raise typer.BadParameter(_USAGE)
-    options.check(table)
+    options.check(model, table)
     check_out(out, model, torch_file, table)
     from gatewise.trace.report import write_inspection
 

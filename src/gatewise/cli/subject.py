@@ -40,7 +40,7 @@ class SubjectOptions:
     ] = False
     steps: Annotated[int, typer.Option(help="Rows at most, from the end; 0 takes all.")] = 2000
 
-    def check(self, table: Path | None) -> None:
+    def check(self, model: Path | None, table: Path | None) -> None:
         """Refuse what is out of range, and what would do nothing.
 
         Raises:
@@ -50,10 +50,14 @@ class SubjectOptions:
             raise ConfigError(f"--steps is {self.steps}: expected 0 or more.")
         if self.lstm and self.torch_file is None:
             raise ConfigError("--lstm names an LSTM of a checkpoint: expected --torch, too.")
-        if table is None:
-            self.refuse_columns("there is no table.")
+        if model is not None and is_forecaster(model):
+            self._refuse_columns(
+                f"{shown(model.name)} is a forecaster, which reads its table as it was fitted."
+            )
+        elif table is None:
+            self._refuse_columns("there is no table.")
 
-    def refuse_columns(self, reason: str) -> None:
+    def _refuse_columns(self, reason: str) -> None:
         """Refuse the options about a table's columns.
 
         Raises:
@@ -108,7 +112,6 @@ def subject_of(
         ConfigError, ModelFileError, TableError: an argument does not fit another, or a file.
     """
     if model is not None and is_forecaster(model):
-        refuse_for_forecaster(model, options)
         return _of_forecaster(model, table)
     weights = _weights(model, options.torch_file, options.lstm)
     if table is None:
@@ -119,17 +122,6 @@ def subject_of(
     source = f"On {len(x)} rows of {table.name}, the columns {', '.join(names)}"
     rows = x[None] if weights.config.batch_first else x[:, None]
     return Subject(weights, rows, names, labels, source, notes)
-
-
-def refuse_for_forecaster(model: Path, options: SubjectOptions) -> None:
-    """Refuse columns where a forecaster has its own.
-
-    Raises:
-        ConfigError: some are given.
-    """
-    options.refuse_columns(
-        f"{shown(model.name)} is a forecaster, which reads its table as it was fitted."
-    )
 
 
 def is_forecaster(path: Path) -> bool:
