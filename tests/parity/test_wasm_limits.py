@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import wasmtime
 from networks import Setup, draw
-from wasm_module import BAD_ARGUMENT, BAD_SIZE, MODULE, NO_MEMORY, OK, Network, RefusedError, Wasmtime
+from wasm_module import (
+    BAD_ARGUMENT,
+    BAD_SIZE,
+    MODULE,
+    NO_MEMORY,
+    OK,
+    Network,
+    RefusedError,
+    Wasmtime,
+)
 
 from gatewise import Cell
 
