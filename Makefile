@@ -88,13 +88,13 @@ bench-forecast: $(RIVALS)  ## forecasts beside statistical and neural peers; hal
 	$(BIN)/python -m benchmarks.forecasts
 
 pretrained: install  ## the networks that come with the package, anew: a few minutes
-	$(BIN)/python -m gatewise.forecast.residual.pretraining --jobs 2 \
-	  src/gatewise/forecast/residual/pretrained.safetensors
+	$(BIN)/python -m gatewise.forecast.models.residual.pretraining --jobs 2 \
+	  src/gatewise/forecast/models/residual/pretrained.safetensors
 
 HELD_OUT := m3-monthly m3-quarterly m3-yearly tourism-monthly tourism-quarterly m1-monthly
 
 pretrained-held-out: install  ## the same without each set of the benchmark, to judge them on it
-	for set in $(HELD_OUT); do $(BIN)/python -m gatewise.forecast.residual.pretraining --jobs 2 \
+	for set in $(HELD_OUT); do $(BIN)/python -m gatewise.forecast.models.residual.pretraining --jobs 2 \
 	  --without $$set -- build/pretrained/$$set.safetensors || exit 1; done
 
 $(PEERS): $(STAMP)

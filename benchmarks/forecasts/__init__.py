@@ -11,5 +11,6 @@
     report.py    JSON -> the block of docs/benchmarks/forecasts.md
     picture.py   JSON -> docs/images/forecasts.png
 
-Data flows in that order. Scores are the package's own: `src/gatewise/forecast/metrics.py`.
+Data flows in that order. Scores are the package's own:
+`src/gatewise/forecast/evaluation/metrics.py`.
 """

@@ -84,7 +84,7 @@ def _gatewise(task: Task, table: pl.DataFrame, asked: dict[str, Any]) -> Predict
 
 def _joint(task: Task, table: pl.DataFrame, asked: dict[str, Any]) -> Predict:
     from gatewise.forecast import Forecaster, datasets
-    from gatewise.forecast.residual.pretraining import SETS
+    from gatewise.forecast.models.residual.pretraining import SETS
 
     others = [datasets.load(name).table for name in SETS if name != task.name]
     fitted = Forecaster(**known_options(task, asked)).fit(table, related=others)
@@ -94,7 +94,7 @@ def _joint(task: Task, table: pl.DataFrame, asked: dict[str, Any]) -> Predict:
 def _pretrained(task: Task, table: pl.DataFrame, _: dict[str, Any]) -> Predict:
     """The package's networks; on the sets they learnt from, ones that did not."""
     from gatewise.forecast import Forecaster
-    from gatewise.forecast.residual.pretraining import SETS
+    from gatewise.forecast.models.residual.pretraining import SETS
 
     options = known_options(task, {})
     if task.name in SETS:

@@ -8,7 +8,7 @@ import polars as pl
 from benchmarks.forecasts.peers import EDGES
 from benchmarks.forecasts.sets import Task
 from gatewise.errors import BenchmarkError
-from gatewise.forecast import metrics
+from gatewise.forecast.evaluation import metrics
 
 PROBABILITIES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 """Of the columns `EDGES`."""

@@ -18,7 +18,7 @@ except ImportError as error:
 CASES = [
     (["torch"], "import gatewise.nn", "torch"),
     (["torch"], "from gatewise.forecast import Forecaster", "forecast"),
-    (["optuna"], "from gatewise.forecast.tuning import _study; _study(0)", "tune"),
+    (["optuna"], "from gatewise.forecast.evaluation.tuning import _study; _study(0)", "tune"),
     (["jinja2"], "import gatewise.forecast.report", "forecast"),
     (["matplotlib"], "import gatewise.forecast.report", "forecast"),
 ]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gatewise.forecast import Forecaster, datasets
-from gatewise.forecast.residual import pretrained
+from gatewise.forecast.models.residual import pretrained
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks/results"

@@ -14,7 +14,7 @@ from gatewise.cell import Cell
 from gatewise.explorer.forecast import forecaster_data
 from gatewise.explorer.model import model_data
 from gatewise.explorer.page import page_of
-from gatewise.forecast.readout import Readout
+from gatewise.forecast.explain.readout import Readout
 from gatewise.nn import LSTM
 
 T, I, H, L = 40, 3, 8, 2

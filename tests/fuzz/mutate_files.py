@@ -212,7 +212,7 @@ def _forecasters(folder: Path) -> list[Original]:
     import polars as pl
 
     from gatewise.forecast import Forecaster
-    from gatewise.forecast.storage import FORMAT, load_fitted, save_fitted
+    from gatewise.forecast.models.io import FORMAT, load_fitted, save_fitted
 
     days = np.arange("2024-01-01", "2024-04-01", dtype="datetime64[D]").astype("datetime64[us]")
     y = np.random.default_rng(0).normal(size=len(days)).cumsum() + 100

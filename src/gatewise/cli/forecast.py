@@ -55,7 +55,7 @@ def forecast(
         return
     source.check()
     from gatewise.forecast import backtest, driver_effects
-    from gatewise.forecast.folds import FOLDS, NoFoldFitsError
+    from gatewise.forecast.evaluation.folds import FOLDS, NoFoldFitsError
     from gatewise.forecast.report import write_forecast
 
     forecaster = options.forecaster()

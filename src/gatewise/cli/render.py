@@ -15,9 +15,9 @@ from rich.table import Table
 if TYPE_CHECKING:
     import polars as pl
 
-    from gatewise.forecast.drivers import DriverEffect
-    from gatewise.forecast.result import Backtest
-    from gatewise.forecast.tuning import Tuned
+    from gatewise.forecast.backtesting import Backtest
+    from gatewise.forecast.evaluation.tuning import Tuned
+    from gatewise.forecast.explain.drivers import DriverEffect
 
 _SHOWN_ROWS = 24
 _WIDTH = 200

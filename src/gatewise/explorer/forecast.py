@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.explorer.model import model_data
-from gatewise.forecast.readout import Readout, lstm_readout
-from gatewise.forecast.share import LstmShare, lstm_share
-from gatewise.forecast.table import read_panel
-from gatewise.forecast.timestamps import time_labels
+from gatewise.forecast.data.table import read_panel
+from gatewise.forecast.data.timestamps import time_labels
+from gatewise.forecast.explain.readout import Readout, lstm_readout
+from gatewise.forecast.explain.share import LstmShare, lstm_share
 
 if TYPE_CHECKING:
-    from gatewise.forecast.drivers import DriverEffect
+    from gatewise.forecast.backtesting import Backtest
+    from gatewise.forecast.explain.drivers import DriverEffect
     from gatewise.forecast.forecaster import Forecaster
-    from gatewise.forecast.result import Backtest
 
 _SERIES: Final = 6
 """Series with a fan chart, as in the report."""

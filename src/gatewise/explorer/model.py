@@ -57,7 +57,7 @@ def model_data(
         inputs: I names.
         time: [T] labels of the steps.
         readout: a torch.nn.Linear on the h of the last layer, or its (weight [O, D * P], bias [O]);
-            or two layers with a tanh between them, as `gatewise.forecast.readout.Readout`.
+            or two layers with a tanh between them, as `gatewise.forecast.explain.readout.Readout`.
         outputs: O names.
 
     Raises:

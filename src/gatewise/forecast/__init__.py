@@ -1,21 +1,26 @@
 """Forecasting with an LSTM, judged honestly.
 
-Data flows one way, and each file is one step of it::
+A table goes through these packages in order, and imports go the other way only::
 
-    files, datasets -> table -> panel -> features -> windows -> model, train -> fitting
-         streams, grouping, timestamps                               |
-         forecaster (fit, predict, save) <- storage, ahead <--------+
-         rolling (backtest) <- folds, baselines, scoring, metrics, significance, leaks,
-                               conformal, checkpoints
-         tuning (tune: a search judged on rolling validation)
-         drivers (what the network makes of each driver) <----------+
+    data         readers, streams, table, grouping, timestamps, panel, calendar, future_rows,
+                 datasets
+    features     transform, season, static
+    uncertainty  conformal, paths, shrinkage
+    models       base, window | residual, fit (chooses one), io (files)
+    forecaster   fit, predict, save
+    evaluation   folds, baselines, scoring, metrics, significance, leaks, result, checkpoints,
+                 tuning
+    explain      drivers, share, readout
+    report       pages and pictures
+    backtesting  backtest
 
 Steps are rows: no grid is ever filled, and the time stamps of the future come from the observed
-calendar (`calendar`). Scaling is computed inside each window, from its past only (`windows`).
+calendar (`data.calendar`). Scaling is computed inside each window, from its past only
+(`models.window.windows`).
 
-Only `model`, `train` and what stands on them need torch; importing this package does not import
-it. The package stands on `gatewise.nn`; the command line stands on it. It never prints, and it
-knows nothing of the network's kernels.
+Only `models` and what stands on it needs torch; importing this package does not import it. The
+package stands on `gatewise.nn`; the command line stands on it. It never prints, and it knows
+nothing of the network's kernels.
 """
 
 from __future__ import annotations
@@ -26,25 +31,24 @@ from typing import TYPE_CHECKING, Any, Final
 from gatewise.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from gatewise.forecast import datasets
-    from gatewise.forecast.drivers import DriverEffect, driver_effects
-    from gatewise.forecast.files import read_table
+    from gatewise.forecast.backtesting import Backtest, backtest
+    from gatewise.forecast.data import datasets
+    from gatewise.forecast.data.readers import read_table
+    from gatewise.forecast.evaluation.leaks import LeakCheck
+    from gatewise.forecast.evaluation.tuning import Tuned, tune
+    from gatewise.forecast.explain.drivers import DriverEffect, driver_effects
     from gatewise.forecast.forecaster import Forecaster
-    from gatewise.forecast.leaks import LeakCheck
-    from gatewise.forecast.result import Backtest
-    from gatewise.forecast.rolling import backtest
-    from gatewise.forecast.tuning import Tuned, tune
 
 _HOME: Final = {
-    "Backtest": "result",
-    "DriverEffect": "drivers",
+    "Backtest": "backtesting",
+    "DriverEffect": "explain.drivers",
     "Forecaster": "forecaster",
-    "LeakCheck": "leaks",
-    "Tuned": "tuning",
-    "backtest": "rolling",  # not backtest.py: a submodule of that name would hide the function
-    "driver_effects": "drivers",
-    "read_table": "files",
-    "tune": "tuning",  # likewise
+    "LeakCheck": "evaluation.leaks",
+    "Tuned": "evaluation.tuning",
+    "backtest": "backtesting",
+    "driver_effects": "explain.drivers",
+    "read_table": "data.readers",
+    "tune": "evaluation.tuning",
 }
 
 __all__ = [
@@ -66,7 +70,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'gatewise.forecast' has no attribute {name!r}")
     try:
         if name == "datasets":
-            return import_module("gatewise.forecast.datasets")
+            return import_module("gatewise.forecast.data.datasets")
         return getattr(import_module(f"gatewise.forecast.{_HOME[name]}"), name)
     except ModuleNotFoundError as error:
         raise MissingExtraError("Forecasting", "forecast") from error

@@ -58,7 +58,7 @@ class Config:
             (no drivers); "auto" (default): the first for tables without
             drivers, of many series or with a season, else the second.
         networks: file of networks for model="pretrained", made by
-            `python -m gatewise.forecast.residual.pretraining`. Default: the package's own.
+            `python -m gatewise.forecast.models.residual.pretraining`. Default: the package's own.
         ensemble_size: networks of a residual model. Default 8.
         distribution: of a residual model: "empirical" (default): quantiles come from what past
             forecasts missed by; "student-t" or "negative-binomial" (counts): the networks learn

@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import ConfigError, NotFittedError, TableError, shown
-from gatewise.forecast import storage, streams
-from gatewise.forecast.ahead import check_frequency, read_future, rows_ahead
 from gatewise.forecast.config import Config, Options, Progress
-from gatewise.forecast.fitting import Fitted, fit_panel, forecast_next
-from gatewise.forecast.panel import Array, Panel, Series
-from gatewise.forecast.paths import sample_paths
-from gatewise.forecast.table import DEFAULT_SERIES, choose_columns, read_panel, write_table
-from gatewise.forecast.timestamps import render
+from gatewise.forecast.data import streams
+from gatewise.forecast.data.future_rows import check_frequency, read_future, rows_ahead
+from gatewise.forecast.data.panel import Array, Panel, Series
+from gatewise.forecast.data.table import DEFAULT_SERIES, choose_columns, read_panel, write_table
+from gatewise.forecast.data.timestamps import render
+from gatewise.forecast.models import io
+from gatewise.forecast.models.base import Fitted, forecast_next
+from gatewise.forecast.models.fit import fit_panel
+from gatewise.forecast.uncertainty.paths import sample_paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ class Forecaster:
         """Fit fresh networks to a table.
 
         Of a Parquet file, a folder of them, a pyarrow data set or a lazy polars frame, no more than
-        `gatewise.forecast.streams.ROWS` rows are read: whole series, drawn by the seed. Such a
+        `gatewise.forecast.data.streams.ROWS` rows are read: whole series, drawn by the seed. Such a
         forecaster learns from at most 200,000 origins in any case. A note says how many were read.
 
         Args:
@@ -169,7 +171,7 @@ class Forecaster:
         """Forecast the rows after each series' last one.
 
         A history that is a path, a lazy frame or a data set is gone through by series, in order of
-        their names, at most `gatewise.forecast.streams.ROWS` rows at a time (or one series).
+        their names, at most `gatewise.forecast.data.streams.ROWS` rows at a time (or one series).
 
         Args:
             future: table with the time, series and known-future columns of at least
@@ -200,7 +202,7 @@ class Forecaster:
         """Draw whole paths of the rows after each series' last one.
 
         Each step is distributed as `predict` says; steps go together as past errors did (a Gaussian
-        copula, `gatewise.forecast.paths`).
+        copula, `gatewise.forecast.uncertainty.paths`).
 
         Args:
             count: paths per series.
@@ -217,7 +219,7 @@ class Forecaster:
         if count < 1:
             raise ConfigError(f"count is {count}: expected at least 1.")
         fitted, panel = self.fitted, self._start(history)
-        times, drivers = rows_ahead(fitted, panel, read_future(fitted, streams.collected(future)))
+        times, drivers = self._rows_ahead(panel, self._read_future(future))
         quantiles = forecast_next(fitted, panel, times, drivers)
         rng = np.random.default_rng(self._config.seed if seed is None else seed)
         correlation = fitted.model.step_correlation
@@ -265,8 +267,8 @@ class Forecaster:
         """Make a forecaster whose networks come with the package: `fit` only reads a table.
 
         They were trained on the training parts of M1, M3 and Tourism, and on series made of them
-        (`gatewise.forecast.residual.pretraining`). `fit` finds the season, and what past forecasts
-        of the table missed by, which the intervals are made of.
+        (`gatewise.forecast.models.residual.pretraining`). `fit` finds the season, and what past
+        forecasts of the table missed by, which the intervals are made of.
 
         Args:
             prediction_length: rows to forecast.
@@ -288,7 +290,7 @@ class Forecaster:
             NotFittedError: `fit` was not called.
             OSError: the file cannot be written.
         """
-        storage.save_fitted(self.fitted, path)
+        io.save_fitted(self.fitted, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Forecaster:
@@ -297,7 +299,7 @@ class Forecaster:
         Raises:
             ModelFileError: the file is missing, cut short, altered, or of another kind.
         """
-        fitted = storage.load_fitted(path)
+        fitted = io.load_fitted(path)
         made = cls()
         made._config, made._fitted = fitted.config, fitted
         return made
@@ -328,7 +330,7 @@ class Forecaster:
         fitted = self.fitted
         if history is not None:
             panel = read_panel(history, fitted.tail.columns, to_learn=False)
-            check_frequency(fitted, panel)
+            check_frequency(fitted.tail, panel)
             return fitted.model.tail(panel)
         if not fitted.whole:
             raise ConfigError(
@@ -340,7 +342,7 @@ class Forecaster:
     def _parts(self, future: Any, history: Any) -> Iterator[Any]:
         """The forecast, batch by batch where the history is a stream."""
         fitted = self.fitted
-        given = read_future(fitted, streams.collected(future))
+        given = self._read_future(future)
         if not streams.is_stream(history):
             yield self._forecast(self._start(history), given)
             return
@@ -349,10 +351,23 @@ class Forecaster:
         ):
             yield self._forecast(self._start(batch), given)
 
+    def _read_future(self, future: Any) -> Mapping[Any, Series]:
+        """The table of known-future drivers, by series."""
+        h = self.fitted.config.prediction_length
+        return read_future(self.fitted.tail.columns, h, streams.collected(future))
+
+    def _rows_ahead(
+        self, panel: Panel, future: Mapping[Any, Series]
+    ) -> tuple[list[NDArray[Any]], list[Array]]:
+        """Times and known-future drivers of the rows to forecast, per series."""
+        fitted = self.fitted
+        h = fitted.config.prediction_length
+        return rows_ahead(fitted.tail, fitted.calendars, h, panel, future)
+
     def _forecast(self, panel: Panel, future: Mapping[Any, Series]) -> Any:
         """The forecast as a table of the panel's kind."""
         fitted = self.fitted
-        times, drivers = rows_ahead(fitted, panel, future)
+        times, drivers = self._rows_ahead(panel, future)
         values = forecast_next(fitted, panel, times, drivers)
         data = _row_names(panel, times)
         data |= quantile_columns(values.reshape(-1, values.shape[2]), fitted.config)

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from gatewise.errors import BenchmarkError
-from gatewise.forecast import metrics
+from gatewise.forecast.evaluation import metrics
 
 
 @pytest.fixture

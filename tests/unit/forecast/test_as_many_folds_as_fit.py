@@ -8,8 +8,8 @@ import pytest
 
 from gatewise.errors import TableError
 from gatewise.forecast import Forecaster, backtest, tune
-from gatewise.forecast.folds import NoFoldFitsError, rolling_origins
-from gatewise.forecast.table import choose_columns, read_panel
+from gatewise.forecast.data.table import choose_columns, read_panel
+from gatewise.forecast.evaluation.folds import NoFoldFitsError, rolling_origins
 
 
 def months(rows):

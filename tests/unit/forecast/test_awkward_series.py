@@ -8,8 +8,8 @@ import pytest
 
 from gatewise.errors import TableError
 from gatewise.forecast import Forecaster
-from gatewise.forecast.residual.histories import flatten
-from gatewise.forecast.residual.model import ResidualModel
+from gatewise.forecast.models.residual.histories import flatten
+from gatewise.forecast.models.residual.model import ResidualModel
 
 N = 72
 RNG = np.random.default_rng(0)

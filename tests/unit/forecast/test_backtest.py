@@ -6,12 +6,12 @@ import pytest
 
 from gatewise.errors import ConfigError, TableError
 from gatewise.forecast import Forecaster, backtest
-from gatewise.forecast.folds import rolling_origins
-from gatewise.forecast.leaks import LeakCheck
-from gatewise.forecast.metrics import DEFINITIONS
-from gatewise.forecast.result import verdict
-from gatewise.forecast.significance import DieboldMariano
-from gatewise.forecast.table import choose_columns, read_panel
+from gatewise.forecast.data.table import choose_columns, read_panel
+from gatewise.forecast.evaluation.folds import rolling_origins
+from gatewise.forecast.evaluation.leaks import LeakCheck
+from gatewise.forecast.evaluation.metrics import DEFINITIONS
+from gatewise.forecast.evaluation.result import verdict
+from gatewise.forecast.evaluation.significance import DieboldMariano
 
 from .conftest import SHOPS
 from .simulated import autoregression, random_walk

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from statsforecast import models
 
-from gatewise.forecast import baselines
+from gatewise.forecast.evaluation import baselines
 
 P = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gatewise.forecast import datasets
-from gatewise.forecast.calendar import observe, observe_all, phase
+from gatewise.forecast.data.calendar import observe, observe_all, phase
 
 
 def days(first, last):

@@ -5,8 +5,9 @@ import pytest
 
 from gatewise.forecast import Forecaster, backtest, driver_effects
 from gatewise.forecast.config import Config
-from gatewise.forecast.fitting import fit_panel, forecast_at
-from gatewise.forecast.table import choose_columns, read_panel
+from gatewise.forecast.data.table import choose_columns, read_panel
+from gatewise.forecast.models.base import forecast_at
+from gatewise.forecast.models.fit import fit_panel
 
 from .simulated import (
     autoregression,

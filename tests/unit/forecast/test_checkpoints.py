@@ -13,8 +13,9 @@ import pytest
 from safetensors.numpy import save
 
 from gatewise.errors import CheckpointError
-from gatewise.forecast import Forecaster, backtest, checkpoints, folds
-from gatewise.forecast.table import choose_columns, read_panel
+from gatewise.forecast import Forecaster, backtest
+from gatewise.forecast.data.table import choose_columns, read_panel
+from gatewise.forecast.evaluation import checkpoints, folds
 
 F = Forecaster(3, max_epochs=2)
 GIVEN = {"folds": 6, "refit_every": 2, "checks": False}

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
 
-from gatewise.forecast.conformal import adaptive_intervals, residual_quantiles, split_conformal
+from gatewise.forecast.uncertainty.conformal import (
+    adaptive_intervals,
+    residual_quantiles,
+    split_conformal,
+)
 
 P = (0.025, 0.1, 0.5, 0.9, 0.975)
 

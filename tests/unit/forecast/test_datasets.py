@@ -7,8 +7,8 @@ import pytest
 
 from gatewise.errors import ConfigError, MissingExtraError
 from gatewise.forecast import datasets
-from gatewise.forecast.calendar import observe
-from gatewise.forecast.table import choose_columns, read_panel
+from gatewise.forecast.data.calendar import observe
+from gatewise.forecast.data.table import choose_columns, read_panel
 
 COMPETITIONS = {
     "m1-monthly": (617, 18, 12),

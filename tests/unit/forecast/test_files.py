@@ -50,8 +50,8 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 def test_missing_extras_are_named(monkeypatch, tmp_path):
     import sys
 
-    from gatewise.forecast.baselines import univariate
-    from gatewise.forecast.table import open_table
+    from gatewise.forecast.data.table import open_table
+    from gatewise.forecast.evaluation.baselines import univariate
 
     for name in ("polars", "narwhals", "arch.data", "statsforecast"):
         monkeypatch.setitem(sys.modules, name, None)

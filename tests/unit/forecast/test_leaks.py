@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gatewise.forecast import Forecaster, backtest, windows
-from gatewise.forecast.leaks import too_good, yesterdays_value
-from gatewise.forecast.table import choose_columns, read_panel
+from gatewise.forecast import Forecaster, backtest
+from gatewise.forecast.data.table import choose_columns, read_panel
+from gatewise.forecast.evaluation.leaks import too_good, yesterdays_value
+from gatewise.forecast.models.window import windows
 
 from .simulated import planted, random_walk, table
 

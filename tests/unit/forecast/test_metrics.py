@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gatewise.forecast import metrics
+from gatewise.forecast.evaluation import metrics
 
 
 def test_crps_of_many_quantiles_is_that_of_the_distribution():

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from utilsforecast import losses
 
-from gatewise.forecast import metrics
+from gatewise.forecast.evaluation import metrics
 
 P = (0.1, 0.3, 0.5, 0.7, 0.9)  # even, so that each stands for a share of 1 / 5
 N = 200

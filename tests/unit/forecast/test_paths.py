@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from gatewise.errors import ConfigError
-from gatewise.forecast.paths import sample_paths, step_correlation
+from gatewise.forecast.uncertainty.paths import sample_paths, step_correlation
 
 P = (0.025, 0.1, 0.5, 0.9, 0.975)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatewise.forecast.products import ROWS, Linear, tensor, tiles
+from gatewise.forecast.models.products import ROWS, Linear, tensor, tiles
 
 SIZES = [(1, 1), (3, 2), (5, 4), (17, 8), (30, 5), (33, 48), (48, 18), (78, 32), (131, 3)]
 OFFSETS = (4, 8, 16, 32, 48)

@@ -4,8 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gatewise.forecast import Forecaster, backtest, features, fitting, folds
-from gatewise.forecast.windows import assemble, split
+from gatewise.forecast import Forecaster, backtest
+from gatewise.forecast.evaluation import folds
+from gatewise.forecast.models import fit as fitting
+from gatewise.forecast.models.window import encoder as features
+from gatewise.forecast.models.window.windows import assemble, split
 
 from .conftest import SHOPS, several
 

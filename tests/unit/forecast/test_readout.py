@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from gatewise.forecast import Forecaster, datasets
-from gatewise.forecast.model import outputs
-from gatewise.forecast.readout import lstm_readout
+from gatewise.forecast.explain.readout import lstm_readout
+from gatewise.forecast.models.window.network import outputs
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from gatewise.forecast import ridge, windows
-from gatewise.forecast.features import fit_encoder
-from gatewise.forecast.table import choose_columns, read_panel
+from gatewise.forecast.data.table import choose_columns, read_panel
+from gatewise.forecast.models.window import ridge, windows
+from gatewise.forecast.models.window.encoder import fit_encoder
 
 from .simulated import autoregression, random_walk, table
 

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from gatewise.errors import ConfigError
-from gatewise.forecast import Forecaster, season
-from gatewise.forecast.table import choose_columns, read_panel
+from gatewise.forecast import Forecaster
+from gatewise.forecast.data.table import choose_columns, read_panel
+from gatewise.forecast.features import season
 
 WEEKS = 8
 WEEKDAY = np.array([1.0, 1.1, 1.2, 1.1, 1.0, 0.6, 0.4])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gatewise.forecast import Forecaster
-from gatewise.forecast.share import LstmShare, lstm_share
+from gatewise.forecast.explain.share import LstmShare, lstm_share
 
 ROWS = 160
 

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gatewise.forecast.significance import DieboldMariano, diebold_mariano, direction, holm
+from gatewise.forecast.evaluation.significance import (
+    DieboldMariano,
+    diebold_mariano,
+    direction,
+    holm,
+)
 
 
 def test_without_overlap_it_is_the_t_test():

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from gatewise.forecast import Forecaster
-from gatewise.forecast.static import StaticCode, encode_static, static_codes
-from gatewise.forecast.table import choose_columns, read_panel
+from gatewise.forecast.data.table import choose_columns, read_panel
+from gatewise.forecast.features.static import StaticCode, encode_static, static_codes
 
 QUICK = {"ensemble_size": 2, "max_epochs": 30, "hidden_size": 16, "model": "residual"}
 H = 6

@@ -5,9 +5,10 @@ import pyarrow.dataset as ds
 import pytest
 
 from gatewise.errors import ConfigError, TableError
-from gatewise.forecast import Forecaster, streams
-from gatewise.forecast.panel import Columns
-from gatewise.forecast.table import choose_columns
+from gatewise.forecast import Forecaster
+from gatewise.forecast.data import streams
+from gatewise.forecast.data.panel import Columns
+from gatewise.forecast.data.table import choose_columns
 
 QUICK = {"prediction_length": 4, "ensemble_size": 1, "max_epochs": 1}
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from gatewise.errors import ConfigError, TableError
-from gatewise.forecast.table import choose_columns, open_table, read_panel, write_table
+from gatewise.forecast.data.table import choose_columns, open_table, read_panel, write_table
 
 
 def read(table, **roles):

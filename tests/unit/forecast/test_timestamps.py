@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gatewise.forecast.timestamps import parse, render
+from gatewise.forecast.data.timestamps import parse, render
 
 ZONED = pl.datetime_range(
     dt.datetime(2024, 3, 30), dt.datetime(2024, 4, 2), "1d", time_zone="Europe/Berlin", eager=True

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import TableError
-from gatewise.forecast import transform as tf
+from gatewise.forecast.features import transform as tf
 
 
 def test_prices_sums_and_noise_get_their_own_transform():

@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 
 from gatewise.errors import ConfigError, MissingExtraError, TableError
-from gatewise.forecast import Forecaster, tune, tuning
-from gatewise.forecast.table import choose_columns, read_panel
+from gatewise.forecast import Forecaster, tune
+from gatewise.forecast.data.table import choose_columns, read_panel
+from gatewise.forecast.evaluation import tuning
 
 from .conftest import SHOPS
 from .simulated import random_walk, table

@@ -2,9 +2,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gatewise.forecast import windows
-from gatewise.forecast.features import fit_encoder
-from gatewise.forecast.table import choose_columns, read_panel
+from gatewise.forecast.data.table import choose_columns, read_panel
+from gatewise.forecast.models.window import windows
+from gatewise.forecast.models.window.encoder import fit_encoder
 
 from .conftest import SHOPS
 

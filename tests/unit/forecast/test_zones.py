@@ -13,7 +13,7 @@ import pytest
 
 from gatewise.errors import TableError
 from gatewise.forecast import Forecaster
-from gatewise.forecast.timestamps import parse, render
+from gatewise.forecast.data.timestamps import parse, render
 
 ODD = ["America/New_York", "America/Port-au-Prince", "Etc/GMT+5", "Etc/GMT-14", "EST5EDT", "UTC"]
 ZONES = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})

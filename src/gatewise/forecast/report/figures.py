@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gatewise.forecast.timestamps import time_labels
+from gatewise.forecast.data.timestamps import time_labels
 from gatewise.page.svg import INK
 
 if TYPE_CHECKING:
-    from gatewise.forecast.drivers import DriverEffect
-    from gatewise.forecast.result import Backtest
-    from gatewise.forecast.train import Training
+    from gatewise.forecast.evaluation.result import Result
+    from gatewise.forecast.explain.drivers import DriverEffect
+    from gatewise.forecast.models.base import Training
 
 MODEL: Final = "#3b82c4"
 BASELINE: Final = "#d97706"
@@ -70,7 +70,7 @@ def fan_chart(
     return figure
 
 
-def standing_chart(result: Backtest) -> Figure:
+def standing_chart(result: Result) -> Figure:
     """Draw how much lower the model's error is than each baseline's, with its 95 % interval."""
     tests = dict(sorted(result.tests.items(), key=lambda item: item[1].difference))
     mine = result.scores["gatewise"]["mase"]
@@ -97,7 +97,7 @@ def standing_chart(result: Backtest) -> Figure:
     return figure
 
 
-def windows_chart(result: Backtest) -> Figure:
+def windows_chart(result: Result) -> Figure:
     """Draw what was forecast from the latest origins over what came, for the first series."""
     columns = _columns(result.forecasts)
     names = list(columns)
@@ -133,7 +133,7 @@ def windows_chart(result: Backtest) -> Figure:
     return figure
 
 
-def backtest_chart(result: Backtest) -> Figure:
+def backtest_chart(result: Result) -> Figure:
     """Draw the absolute error of each fold: the model's, the naive one's, the best baseline's."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     axis = figure.subplots()
@@ -156,7 +156,7 @@ def _mae(fold: Mapping[str, Any], name: str) -> float:
     return fold["mae"].get(name, np.nan)
 
 
-def coverage_chart(result: Backtest) -> Figure:
+def coverage_chart(result: Result) -> Figure:
     """Draw coverage over the origins, as forecast and adapted: one panel for each level."""
     figure = Figure(figsize=(10, 2.8), layout="constrained")
     axes = figure.subplots(1, len(result.adaptive), squeeze=False, sharey=True)[0]
@@ -193,7 +193,7 @@ def _columns(table: Any) -> dict[str, NDArray[Any]]:
     return {name: frame[name].to_numpy() for name in frame.columns}
 
 
-def calibration_chart(result: Backtest) -> Figure:
+def calibration_chart(result: Result) -> Figure:
     """Draw how often actual values fell between the forecast quantiles, or not (PIT)."""
     figure = Figure(figsize=(10, 2.6), layout="constrained")
     axis = figure.subplots()

@@ -11,20 +11,20 @@ import narwhals as nw
 from numpy.typing import NDArray
 
 from gatewise.files import write_atomically
-from gatewise.forecast.drivers import NEGLIGIBLE
+from gatewise.forecast.data.table import read_panel
+from gatewise.forecast.data.timestamps import time_labels
+from gatewise.forecast.explain.drivers import NEGLIGIBLE
+from gatewise.forecast.explain.share import lstm_share
 from gatewise.forecast.report import figures
 from gatewise.forecast.report.parts import backtest_parts
-from gatewise.forecast.share import lstm_share
-from gatewise.forecast.table import read_panel
-from gatewise.forecast.timestamps import time_labels
 from gatewise.page.rendering import Picture, picture, render
 from gatewise.trace.inspection import inspection
 
 if TYPE_CHECKING:
-    from gatewise.forecast.drivers import DriverEffect
+    from gatewise.forecast.data.panel import Panel
+    from gatewise.forecast.evaluation.result import Result
+    from gatewise.forecast.explain.drivers import DriverEffect
     from gatewise.forecast.forecaster import Forecaster
-    from gatewise.forecast.panel import Panel
-    from gatewise.forecast.result import Backtest
 
 _PAST_ROWS = 6  # rows of the past in the fan chart, in horizons
 _MAX_CHARTS = 6  # series with a fan chart
@@ -37,7 +37,7 @@ def write_forecast(
     forecast: Any,
     *,
     history: Any = None,
-    result: Backtest | None = None,
+    result: Result | None = None,
     effects: Sequence[DriverEffect] = (),
     title: str = "Forecast",
     source: str = "",
@@ -66,7 +66,7 @@ def write_forecast(
 
 
 def write_backtest(
-    result: Backtest, path: str | os.PathLike[str], source: str = "", command: str = ""
+    result: Result, path: str | os.PathLike[str], source: str = "", command: str = ""
 ) -> None:
     """Write the page of a backtest.
 
@@ -88,7 +88,7 @@ def forecast_page(
     forecast: Any,
     *,
     history: Any = None,
-    result: Backtest | None = None,
+    result: Result | None = None,
     effects: Sequence[DriverEffect] = (),
     title: str = "Forecast",
     source: str = "",

@@ -6,15 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gatewise.forecast.metrics import DEFINITIONS
+from gatewise.forecast.evaluation.metrics import DEFINITIONS
 from gatewise.forecast.report import figures
 from gatewise.page.rendering import Picture, picture
 
 if TYPE_CHECKING:
-    from gatewise.forecast.result import Backtest
+    from gatewise.forecast.evaluation.result import Result
 
 
-def backtest_parts(result: Backtest) -> dict[str, Any]:
+def backtest_parts(result: Result) -> dict[str, Any]:
     """Everything of a backtest that the template shows."""
     covered = [f"coverage-{level:g}" for level in result.levels]
     widths = [f"winkler-{level:g}" for level in result.levels]
@@ -44,7 +44,7 @@ def backtest_parts(result: Backtest) -> dict[str, Any]:
     }
 
 
-def _pictures(result: Backtest) -> dict[str, Picture]:
+def _pictures(result: Result) -> dict[str, Picture]:
     made = {
         "standing": picture(
             figures.standing_chart(result),
@@ -79,7 +79,7 @@ def _pictures(result: Backtest) -> dict[str, Picture]:
     return made
 
 
-def _tiles(result: Backtest) -> list[tuple[str, str, str]]:
+def _tiles(result: Result) -> list[tuple[str, str, str]]:
     """The numbers to see first: name, value, remark."""
     mine, naive = result.scores["gatewise"], result.scores[result.naive]
     best = result.scores[result.best_baseline]
@@ -99,7 +99,7 @@ def _change(mine: float, theirs: float) -> str:
     return f"{mine / theirs - 1:+.1%}".replace("-", "−") if theirs > 0 else "–"
 
 
-def _direction(result: Backtest) -> str:
+def _direction(result: Result) -> str:
     d = result.direction
     if not d.calls:
         return "No direction was forecast: every forecast change is zero."
@@ -110,7 +110,7 @@ def _direction(result: Backtest) -> str:
     )
 
 
-def _intervals(result: Backtest) -> str:
+def _intervals(result: Result) -> str:
     cone = "historical-volatility cone" if result.cone == "last value" else f"{result.cone}’s"
     mine, theirs = (result.scores[name]["crps"] for name in ("gatewise", result.cone))
     p = result.intervals.p_value
@@ -118,7 +118,7 @@ def _intervals(result: Backtest) -> str:
     return f"Intervals against the {cone}: CRPS {_change(mine, theirs)} (DM p {shown})."
 
 
-def _rows(result: Backtest, names: Sequence[str]) -> list[tuple[str, list[str]]]:
+def _rows(result: Result, names: Sequence[str]) -> list[tuple[str, list[str]]]:
     return [
         (model, [_number(row.get(name, math.nan), name.startswith("coverage")) for name in names])
         for model, row in result.scores.items()

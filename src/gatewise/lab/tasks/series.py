@@ -101,7 +101,7 @@ class IndexReturns:
 def _returns(driver: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     import polars as pl
 
-    from gatewise.forecast.datasets import load
+    from gatewise.forecast.data.datasets import load
 
     table = load("sp500").table.select("date", "close", driver).drop_nulls()
     dates = table["date"].to_list()[1:]

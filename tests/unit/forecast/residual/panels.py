@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from gatewise.forecast.residual.histories import flatten
-from gatewise.forecast.residual.members import Plan
-from gatewise.forecast.residual.training import Recipe
+from gatewise.forecast.models.residual.histories import flatten
+from gatewise.forecast.models.residual.members import Plan
+from gatewise.forecast.models.residual.training import Recipe
 
 
 def seasonal(count, rows=48, season=4, seed=0):

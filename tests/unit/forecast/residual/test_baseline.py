@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from gatewise.forecast.residual import baseline
-from gatewise.forecast.residual.baseline import describe, from_working, seasonal_means, window_rows
+from gatewise.forecast.models.residual import baseline
+from gatewise.forecast.models.residual.baseline import (
+    describe,
+    from_working,
+    seasonal_means,
+    window_rows,
+)
 
 
 def ahead(windows, season, scale, h=8):

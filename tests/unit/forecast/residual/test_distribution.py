@@ -8,7 +8,7 @@ from scipy.stats import nbinom, t
 
 from gatewise.errors import ConfigError, TableError
 from gatewise.forecast import Forecaster
-from gatewise.forecast.residual import distribution as ds
+from gatewise.forecast.models.residual import distribution as ds
 
 P = (0.1, 0.5, 0.9)
 

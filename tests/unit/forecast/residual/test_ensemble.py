@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gatewise.forecast.residual import ensemble as en
-from gatewise.forecast.residual.histories import flatten
-from gatewise.forecast.residual.members import forecasts
-from gatewise.forecast.residual.unseen import unit_of
+from gatewise.forecast.models.residual import ensemble as en
+from gatewise.forecast.models.residual.histories import flatten
+from gatewise.forecast.models.residual.members import forecasts
+from gatewise.forecast.models.residual.unseen import unit_of
 
 from .panels import panel, plan
 

@@ -8,7 +8,7 @@ import pytest
 
 from gatewise.errors import ConfigError, ModelFileError
 from gatewise.forecast import Forecaster
-from gatewise.forecast.residual import pretrained
+from gatewise.forecast.models.residual import pretrained
 
 from .panels import seasonal
 
@@ -34,7 +34,9 @@ def test_they_beat_the_seasonal_naive_on_series_they_never_saw(season):
 
 
 def test_the_file_is_small_and_says_what_it_learnt_from():
-    content = files("gatewise.forecast.residual").joinpath("pretrained.safetensors").read_bytes()
+    content = (
+        files("gatewise.forecast.models.residual").joinpath("pretrained.safetensors").read_bytes()
+    )
     assert len(content) < 300_000
     assert "m3-monthly" in pretrained.header()["sets"]
     assert pretrained.header()["seed"] == 2026

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gatewise.forecast.residual.synthetic import aggregate, synthesise
+from gatewise.forecast.models.residual.synthetic import aggregate, synthesise
 
 from .panels import panel
 

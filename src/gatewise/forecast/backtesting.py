@@ -1,0 +1,189 @@
+"""Walk-forward backtests: fit before each origin, forecast after it, and judge.
+
+Scalers, transforms and early stopping live inside the fold, because a fold is a plain `fit` on the
+rows before its origin. So training is purged: no label that a fit learns from or stops by lies in
+the test window of an origin that uses it, in any series, whatever their ends and however rarely
+models are fitted anew. Known-future drivers of the window are passed on, past ones are not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import ConfigError, shown
+from gatewise.forecast import workers
+from gatewise.forecast.config import Progress
+from gatewise.forecast.data.panel import Panel
+from gatewise.forecast.data.table import DEFAULT_SERIES, choose_columns, read_panel, write_table
+from gatewise.forecast.evaluation import leaks, metrics, scoring
+from gatewise.forecast.evaluation.baselines import LINEAR
+from gatewise.forecast.evaluation.checkpoints import open_checkpoints, resumed_folds
+from gatewise.forecast.evaluation.folds import FOLDS, Benchmark, FoldForecast, rolling_origins
+from gatewise.forecast.evaluation.result import Result, verdict
+from gatewise.forecast.evaluation.significance import direction
+from gatewise.forecast.features import season as seasons
+from gatewise.forecast.features.transform import unit_of
+from gatewise.forecast.forecaster import Forecaster
+from gatewise.forecast.models.window.encoder import fit_encoder
+
+
+class Backtest(Result):
+    """A finished backtest; see `gatewise.forecast.evaluation.result.Result`."""
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write one self-contained HTML page.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from gatewise.forecast.report import write_backtest
+
+        write_backtest(self, path)
+
+
+def backtest(
+    f: Forecaster,
+    table: Any,
+    folds: int | None = None,
+    *,
+    time: str = "ds",
+    target: str = "y",
+    series: str | None = DEFAULT_SERIES,
+    past: Sequence[str] = (),
+    future: Sequence[str] = (),
+    static: Sequence[str] = (),
+    refit_every: int = 1,
+    step: int | None = None,
+    checks: bool = True,
+    n_jobs: int | None = 1,
+    resume: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Backtest:
+    """Backtest a forecaster's options on a table, beside the baselines that usually win.
+
+    Args:
+        f: a forecaster; only its options are used, each fit starts from fresh weights.
+        table: pandas, polars or pyarrow.
+        folds: rolling origins; the last window ends at the last row. None (default) takes 8, or
+            as many as fit; a note says so if they are fewer.
+        time: column of time.
+        target: column to forecast.
+        series: column that tells series apart.
+        past: drivers known up to the present.
+        future: drivers known ahead.
+        static: constant columns.
+        refit_every: fit anew at every k-th origin; the network and what the baselines search or
+            fit alike. Every origin reads all rows before it. Default 1.
+        step: rows between origins; None (default) takes prediction_length, so that windows do not
+            overlap.
+        checks: run the leak checks. Default True; without them no skill is claimed.
+        n_jobs: worker processes (joblib); None takes the forecaster's `threads`. The numbers do
+            not depend on it. Default 1.
+        resume: folder of finished folds. Each group of folds that shares a fit is written there
+            when it is done, and read from there if it is: an interrupted backtest goes on, and
+            gives the same numbers. Files of other options, tables or versions are not looked at.
+        progress: called as progress("backtest", fold, folds), then progress("checks", done, 2).
+
+    Returns:
+        A `Backtest`.
+
+    Raises:
+        ConfigError: folds, step or refit_every is out of range.
+        TableError: the table is too short for the folds, or cannot be used.
+        CheckpointError: a file in `resume` is damaged.
+
+    >>> import numpy as np, polars as pl
+    >>> walk = np.cumsum(np.random.default_rng(0).normal(size=90))
+    >>> f = Forecaster(prediction_length=3, max_epochs=1)
+    >>> backtest(f, pl.DataFrame({"ds": range(90), "y": walk}), folds=4).skill
+    False
+    """
+    for name, value in (("folds", folds), ("refit_every", refit_every), ("step", step)):
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ConfigError(f"{name} is {shown(value)}: expected a whole number of at least 1.")
+    config = f.config
+    columns = choose_columns(
+        table, time=time, target=target, series=series, past=past, future=future, static=static
+    )
+    panel = read_panel(table, columns)
+    step = step or config.prediction_length
+    origins = rolling_origins(panel, config, folds, step)
+    notes = list(panel.notes)
+    if folds is None and len(origins) < FOLDS:
+        notes.append(
+            f"{len(origins)} fold{'s fit' if len(origins) > 1 else ' fits'} into the table, not "
+            f"{FOLDS}: the backtest has so many."
+        )
+    folds = len(origins)
+    # The scale of the losses and the season of the baselines are read off the first training part.
+    before = panel.before(origins[0].cuts)
+    encoder = fit_encoder(before, config.transform, config.season or seasons.find(before))
+    jobs = config.jobs if n_jobs is None else n_jobs
+    config = replace(config, threads=1) if jobs > 1 else config
+    groups = [origins[i : i + refit_every] for i in range(0, folds, refit_every)]
+    unit = encoder.target_transform
+    if unit == "log-return" and not all(np.nanmin(s.target) > 0 for s in panel.series):
+        unit = "difference"  # a later value has no log
+    benchmark = Benchmark(unit, encoder.season)
+    kept = None if resume is None else open_checkpoints(resume, config, panel, benchmark)
+    calls = ((config, panel, group, benchmark, kept) for group in groups)
+    made: list[FoldForecast] = []
+    for run in workers.run(resumed_folds, calls, min(jobs, len(groups))):
+        made.extend(run)
+        if progress is not None:
+            progress("backtest", len(made), folds)
+    rows = scoring.collect(config, panel, made, unit)
+    scales = scoring.scales_of(panel, origins[0], unit, encoder.season)
+    lag = -(-config.prediction_length // step) - 1  # in origins; see docs/decisions/0004
+    standing = scoring.standing_of(config, rows, scales, unit, lag)
+    scores = scoring.scores_of(config, rows, scales, standing)
+    done: list[leaks.LeakCheck] = []
+    if checks:
+        done += leaks.run_experiments(config, panel, origins[folds // 2].cuts, progress)
+        done += _inspect(panel, rows, scores, unit)
+    sentence, skill = verdict(
+        done,
+        standing.tests,
+        standing.naives,
+        standing.best,
+        {n: s["mae"] for n, s in scores.items()},
+    )
+    return Backtest(
+        metrics=write_table(scoring.metric_columns(scores), panel.kind),
+        verdict=sentence,
+        skill=skill,
+        checks=done,
+        forecasts=scoring.long_table(config, panel, rows),
+        direction=direction(rows.next_forecast, rows.next_actual),
+        pit=metrics.pit(rows.quantiles[scoring.MODEL], rows.actual, config.probabilities),
+        folds=scoring.fold_summaries(made, rows),
+        tests=standing.tests,
+        naive=standing.naive,
+        best_baseline=standing.best,
+        intervals=standing.intervals,
+        cone=standing.cone,
+        adaptive=scoring.adapted_of(config, rows, lag),
+        unit=unit_of(unit),
+        prediction_length=config.prediction_length,
+        levels=config.levels,
+        seed=config.seed,
+        notes=notes,
+        scores=scores,
+    )
+
+
+def _inspect(
+    panel: Panel, rows: scoring.Rows, scores: dict[str, dict[str, float]], unit: str
+) -> list[leaks.LeakCheck]:
+    """The leak checks that look at the finished forecasts."""
+    with_drivers = (scoring.MODEL, LINEAR)
+    own = min(v["mse_ratio"] for name, v in scores.items() if name not in with_drivers)
+    return [
+        leaks.yesterdays_value(rows.next_forecast, rows.next_actual, rows.next_previous),
+        leaks.too_good(panel, scores[scoring.MODEL]["mse_ratio"], own, unit),
+    ]

@@ -1,0 +1,1 @@
+"""Tables in, tables out: what a panel is, how time is read, written and continued."""

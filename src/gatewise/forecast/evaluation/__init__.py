@@ -1,0 +1,1 @@
+"""Backtests: origins, opponents, scores, tests, leak checks, search."""

@@ -1,0 +1,157 @@
+"""Is it better, or was it luck? Tests on the losses and the directions of a backtest."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from gatewise.forecast.data.panel import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+@dataclass(frozen=True, slots=True)
+class DieboldMariano:
+    """Result of the test that a is better than b.
+
+    Attributes:
+        statistic: negative if a has the lower loss.
+        p_value: one-sided, small if a is better.
+        origins: number of loss differences.
+        lag: up to which they may depend on each other, because their windows share rows.
+        p_worse: one-sided the other way, small if a is worse.
+        p_adjusted, p_worse_adjusted: the same, corrected for the number of tests; see `holm`.
+        difference: mean loss of a minus b's.
+        low, high: its 95 % interval, which the correction does not widen.
+    """
+
+    statistic: float
+    p_value: float
+    origins: int
+    lag: int = 0
+    p_worse: float = 1.0
+    p_adjusted: float = 1.0
+    p_worse_adjusted: float = 1.0
+    difference: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+
+
+def diebold_mariano(
+    loss_a: Float[Array, " n"], loss_b: Float[Array, " n"], lag: int = 0
+) -> DieboldMariano:
+    """Test whether a's mean loss is lower than b's.
+
+    Diebold & Mariano 1995, with the small-sample correction of Harvey, Leybourne & Newbold 1997
+    (equation 9) and Student's t with n - 1 degrees of freedom. The long-run variance has a uniform
+    kernel up to `lag` (statsmodels); where that is not positive, Bartlett's.
+
+    Args:
+        loss_a: [n] losses per origin, in order.
+        loss_b: [n] of the other model.
+        lag: origins after which two windows share no row, minus 1; h - 1 for rolling one by one.
+
+    >>> rng = np.random.default_rng(0)
+    >>> b = rng.exponential(size=40)
+    >>> diebold_mariano(b - 0.5 + rng.normal(size=40) / 10, b).p_value < 0.001
+    True
+    """
+    from statsmodels.regression.linear_model import OLS
+
+    keep = np.isfinite(loss_a) & np.isfinite(loss_b)
+    d = (loss_a - loss_b)[keep]
+    n = len(d)
+    if n < 3 or np.ptp(d) <= 1e-12 * np.abs(loss_b[keep]).max():
+        # Too few origins, or the same loss at each: there is no evidence either way.
+        mean = float(d.mean()) if n else 0.0
+        return DieboldMariano(0.0, 1.0, n, lag, difference=mean, low=mean, high=mean)
+    usable = min(lag, n - 2)
+    variance = 0.0
+    for kernel in ("uniform", "bartlett"):
+        options = {"maxlags": usable, "kernel": kernel, "use_correction": False}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # the root of a negative variance
+            fit = OLS(d, np.ones(n)).fit(cov_type="HAC", cov_kwds=options)
+            variance = float(fit.cov_params()[0, 0])
+        if variance > 0:
+            break
+    h = usable + 1
+    correction = max(n + 1 - 2 * h + h * (h - 1) / n, 1.0) / n
+    mean, error = float(np.mean(d)), float(np.sqrt(variance / correction))
+    statistic, reach = mean / error, float(stats.t.ppf(0.975, n - 1)) * error
+    p, p_worse = (float(stats.t.cdf(side * statistic, n - 1)) for side in (1, -1))
+    return DieboldMariano(
+        statistic, p, n, lag, p_worse, p, p_worse, mean, mean - reach, mean + reach
+    )
+
+
+def holm(tests: Mapping[str, DieboldMariano]) -> dict[str, DieboldMariano]:
+    """Correct tests against several models for their number.
+
+    Holm 1979: the chance of even one false claim stays below the level, whatever the tests depend
+    on. Both directions are corrected, each on its own.
+
+    >>> made = {name: DieboldMariano(-1.0, p, 20) for name, p in (("a", 0.01), ("b", 0.03))}
+    >>> {name: test.p_adjusted for name, test in holm(made).items()}
+    {'a': 0.02, 'b': 0.03}
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    if not tests:
+        return {}
+    better, worse = (
+        np.asarray(multipletests(p, method="holm")[1])
+        for p in ([t.p_value for t in tests.values()], [t.p_worse for t in tests.values()])
+    )
+    return {
+        name: replace(test, p_adjusted=float(b), p_worse_adjusted=float(w))
+        for (name, test), b, w in zip(tests.items(), better, worse, strict=True)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """How often the sign of the next row's change was right.
+
+    Attributes:
+        hits, calls: right ones, and all in which both the forecast and the truth had a sign.
+        hit_rate: hits / calls; NaN without a call.
+        low, high: 95 % Wilson interval of the hit rate.
+        majority_rate: what always naming the more frequent sign would have scored.
+        p_value: one-sided binomial test of the hit rate against the majority rate.
+    """
+
+    hits: int
+    calls: int
+    hit_rate: float
+    low: float
+    high: float
+    majority_rate: float
+    p_value: float
+
+
+def direction(forecast: Float[Array, " n"], actual: Float[Array, " n"]) -> Direction:
+    """Compare the signs of forecast and actual changes, against the majority class.
+
+    >>> direction(np.array([1.0, 1, -1, 1]), np.array([2.0, 1, -3, -1])).hit_rate
+    0.75
+    """
+    keep = np.isfinite(forecast) & np.isfinite(actual) & (actual != 0) & (forecast != 0)
+    up, said_up = actual[keep] > 0, forecast[keep] > 0
+    calls, hits = int(keep.sum()), int((up == said_up).sum())
+    if not calls:
+        nan = float("nan")
+        return Direction(0, 0, nan, nan, nan, nan, 1.0)
+    majority = max(float(up.mean()), 1 - float(up.mean()))
+    test = stats.binomtest(hits, calls, min(majority, 1 - 1e-12), alternative="greater")
+    interval = stats.binomtest(hits, calls).proportion_ci(method="wilson")
+    return Direction(
+        hits, calls, hits / calls, float(interval.low), float(interval.high), majority,
+        float(test.pvalue),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What is read off the rows before an origin: transforms, seasons, codes of static columns."""

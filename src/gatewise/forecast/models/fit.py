@@ -1,0 +1,102 @@
+"""Choose a model for a panel and fit it: the one path of predict, backtest and checks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import ConfigError
+from gatewise.forecast.config import Config, Progress
+from gatewise.forecast.data.calendar import observe_all
+from gatewise.forecast.data.panel import Panel
+from gatewise.forecast.features import season as seasons
+from gatewise.forecast.models.base import Fitted
+from gatewise.forecast.models.residual import model as residual
+from gatewise.forecast.models.residual.unseen import MANY
+from gatewise.forecast.models.window import model as windowed
+
+
+def fit_panel(
+    config: Config,
+    panel: Panel,
+    progress: Progress | None = None,
+    related: Sequence[Panel] = (),
+) -> Fitted:
+    """Choose a model for a panel, and fit it.
+
+    The order of the series does not matter.
+
+    Args:
+        config: the options.
+        panel: the rows to fit; nothing outside is seen.
+        progress: called as progress("train", done, total).
+        related: other panels to learn from; for a residual model.
+
+    Raises:
+        TableError: no series is long enough for the horizon.
+        ConfigError: the model takes no drivers, and there are some; or no related panels; or the
+            long season is no multiple of the season found.
+    """
+    started = time.perf_counter()
+    ordered = replace(panel, series=tuple(sorted(panel.series, key=lambda s: _key(s.name))))
+    season = config.season or seasons.find(ordered)
+    longer = seasons.beside(ordered, season, config.long_season)
+    chosen = replace(config, season=season, long_season=longer)
+    if _kind(chosen, ordered) != "window":
+        model = residual.fit(chosen, ordered, progress, related)
+    elif related:
+        raise ConfigError(
+            "A window model learns from one table: expected no related ones. Leave them out, or "
+            'use model="residual".'
+        )
+    else:
+        model = windowed.fit(chosen, ordered, progress)
+    return Fitted(
+        config,
+        model,
+        observe_all([s.time for s in panel.series]),
+        model.tail(panel),
+        panel,
+        sum(len(s) for s in panel.series),
+        time.perf_counter() - started,
+        (*panel.notes, *model.notes(panel), *_notes(panel)),
+    )
+
+
+def _kind(config: Config, panel: Panel) -> str:
+    """Which model suits a panel, if the options leave it open."""
+    drivers = [*panel.columns.past, *panel.columns.future]
+    if config.model in ("residual", "pretrained") and drivers:
+        raise ConfigError(
+            f'model="{config.model}" takes no drivers, and there are {drivers}: expected none. '
+            'Use model="window", or leave it out.'
+        )
+    if config.model != "auto":
+        return config.model
+    if drivers:
+        return "window"
+    short = max(len(s) for s in panel.series) < windowed.least_rows(config.prediction_length)
+    suits = short or len(panel.series) >= MANY
+    return "residual" if suits or seasons.shows(panel, config.season or 1) else "window"
+
+
+def _key(name: Any) -> tuple[str, Any]:
+    """Names of one type by their values, of several by type."""
+    return ("number", name) if isinstance(name, (int, float)) else ("text", str(name))
+
+
+def _notes(panel: Panel) -> list[str]:
+    notes = []
+    missing = sum(int(np.isnan(s.target).sum()) for s in panel.series)
+    if missing:
+        notes.append(
+            f"The target is missing in {missing} rows: they stay, and are not learnt from."
+        )
+    stale = [s.name for s in panel.series if np.isnan(s.target).all()]
+    if stale:
+        notes.append(f"Series without any value: {stale}.")
+    return notes

@@ -1,0 +1,310 @@
+"""The baseline: level, slope, season and volatility of a series, from the rows before an origin.
+
+All functions take windows [n, L]: the last L rows before n origins, oldest first. They work on
+z, the logarithm of the target over its recent level, or for targets that may be negative its
+distance from the recent mean in units of its mean change. Sources: the seasonal means shrink like
+Miller & Williams 2003 ("Shrinkage estimators of time series seasonal factors"); simple exponential
+smoothing as in Hyndman et al. 2008; half of the trend as in the theta method (Assimakopoulos &
+Nikolopoulos 2000).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import correlate1d
+from scipy.signal import lfilter
+
+from gatewise.forecast.data.panel import Array
+from gatewise.forecast.models.residual.histories import Scale
+
+ALPHAS: Final = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
+"""Smoothing constants to choose from."""
+
+_DISCOUNT: Final = 0.98
+"""By how much an older error weighs less, per row, in the choice of the smoothing constant."""
+
+_LONG_DECAY: Final = 0.7
+"""Weight of a long season, a week of days, relative to the next one."""
+
+_TREND: Final = 0.5
+"""Share of the slope that the baseline goes on with."""
+
+_FAST: Final = 0.4
+"""Weight of a season relative to the next one, for the season of the last years alone."""
+
+_FLOOR: Final = 0.03
+"""Values below this share of the level count as this share: a log needs a bottom."""
+
+_DIRECT: Final = 64
+"""A moving average over more rows is taken from running sums."""
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """What the rows before n origins say.
+
+    m: rows per season, M: per long season or m, h: horizon, L: the last rows of the windows,
+    `window_rows(m)` at most.
+
+    Attributes:
+        centre, level: [n] what z = 0 is, and what one unit of z is (see `from_working`).
+        z: [n, L] the rows on the working scale, without the long season.
+        flat: [n, L] z without its season.
+        season: [n, M] the shrunk seasons of the next M rows, added up; 0 without one.
+        shrunk, unshrunk, fast: [n, m] the season, before shrinking, and that of the last years.
+        strength: [n] 0 (noise) to 1: how much of the season is kept.
+        smooth: [n, A] the level by each smoothing constant.
+        best: [n] number of the smoothing constant with the smallest errors.
+        slope, recent_slope: [n] per row, over the window and over the last two seasons.
+        volatility: [n] size of an unforeseeable change.
+    """
+
+    centre: Array
+    level: Array
+    z: Array
+    flat: Array
+    season: Array
+    shrunk: Array
+    unshrunk: Array
+    fast: Array
+    strength: Array
+    smooth: Array
+    best: NDArray[np.intp]
+    slope: Array
+    recent_slope: Array
+    volatility: Array
+
+    @property
+    def start(self) -> Array:
+        """[n] the smoothed level at the origin."""
+        return np.take_along_axis(self.smooth, self.best[:, None], 1)[:, 0]
+
+    def ahead(self, h: int) -> Array:
+        """[n, h] the baseline's forecast of z: level, half of the trend, season."""
+        k = np.arange(1, h + 1)
+        season = self.season[:, np.arange(h) % self.season.shape[1]]
+        return self.start[:, None] + _TREND * self.slope[:, None] * k + season
+
+
+def window_rows(season: int, long_season: int = 1) -> int:
+    """Return how many rows a baseline looks back: eight seasons, fewer of many rows.
+
+    For a long season it is six of them, fewer of many rows.
+
+    >>> [window_rows(m) for m in (1, 4, 12, 52, 168)], window_rows(24, 168)
+    ([30, 32, 96, 364, 504], 1008)
+    """
+    if long_season > 1:
+        return long_season * min(max(3, 2016 // long_season), 6)
+    if season == 1:
+        return 30
+    return season * (8 if season <= 24 else max(3, 400 // season))
+
+
+def describe(
+    windows: Array, season: int, decay: float, scale: Scale, long_season: int = 1
+) -> Baseline:
+    """Read the baseline off windows.
+
+    Args:
+        windows: [n, L] values, oldest first, without gaps. With a long season, all but the last
+            `window_rows(season)` rows serve that one alone.
+        season: rows per season m; 1 without one.
+        decay: weight of a season relative to the one after it.
+        scale: "log" or "linear".
+        long_season: rows of a longer season, a multiple of `season`, which is taken out first; 1
+            without one.
+
+    >>> y = 100.0 + 10.0 * (np.arange(40) % 4)
+    >>> made = describe(y[None], 4, 0.8, "log")
+    >>> from_working(made.ahead(4), made.centre, made.level, "log").round(1)
+    array([[100., 110., 120., 130.]])
+    """
+    L = windows.shape[1]
+    last = windows[:, -max(season, 3) :]
+    if scale == "log":
+        level = np.maximum(np.abs(last).mean(1), 1e-3 * np.abs(windows).mean(1))
+        centre, level = np.zeros(len(windows)), np.maximum(level, 1e-300)
+        z = np.log(np.maximum(windows / level[:, None], _FLOOR))
+    else:
+        centre = last.mean(1)
+        change = np.abs(np.diff(windows, axis=1)).mean(1) if L > 1 else np.zeros(len(windows))
+        level = np.maximum(change, 1e-6 * np.abs(windows).mean(1) + 1e-300)
+        z = (windows - centre[:, None]) / level[:, None]
+    long = long_means(z, long_season, season)
+    z = (z - _repeated(long, L))[:, -window_rows(season) :]
+    L = z.shape[1]
+    unshrunk, strength = seasonal_means(z, season, decay)
+    shrunk = unshrunk * strength[:, None]
+    fast = unshrunk
+    if season > 1 and 2 * season <= L:
+        fast, _ = seasonal_means(z[:, -min(L, 4 * season) :], season, _FAST)
+    flat = z - _repeated(shrunk, L)
+    smooth, errors = _smoothed(flat)
+    best = errors.argmin(1)
+    error = np.take_along_axis(errors, best[:, None], 1)[:, 0]
+    weight = (_DISCOUNT ** np.arange(L)).sum()
+    steps = np.abs(np.diff(flat, axis=1)).mean(1) if L > 1 else np.zeros(len(z))
+    volatility = 0.5 * steps + 0.5 * np.sqrt(error / weight)
+    bounds = (0.004, 1.0) if scale == "log" else (0.05, 10.0)
+    recent = flat[:, -min(L, 2 * max(season, 4)) :]
+    return Baseline(
+        centre,
+        level,
+        z,
+        flat,
+        long + np.tile(shrunk, max(long_season // season, 1)),
+        shrunk,
+        unshrunk,
+        fast,
+        strength,
+        smooth,
+        best,
+        slope(flat),
+        slope(recent),
+        np.clip(volatility, *bounds),
+    )
+
+
+def from_working(z: Array, centre: Array, level: Array, scale: Scale) -> Array:
+    """Bring z [n, h] back to the target's own unit, by `centre` and `level` [n]."""
+    if scale == "log":
+        return level[:, None] * np.exp(np.clip(z, -6, 6))
+    return centre[:, None] + level[:, None] * z
+
+
+def seasonal_means(z: Array, season: int, decay: float) -> tuple[Array, Array]:
+    """Estimate the season of windows.
+
+    A centred moving average gives a first season; then twice the series without its season is
+    smoothed, and the season read off what is left. Older seasons weigh less.
+
+    Args:
+        z: [n, L].
+        season: rows per season m.
+        decay: weight of a season relative to the one after it.
+
+    Returns:
+        [n, m] the season of the next m rows (of mean 0), and [n] its strength: one minus the share
+        of noise in its variance. Zeros for less than two seasons.
+    """
+    means, noise = _means(z, season, decay)
+    return means, _strength(means, noise)
+
+
+def long_means(z: Array, long_season: int, season: int) -> Array:
+    """Estimate a long season of windows, shrunk in two parts.
+
+    What its seasons have in common, the day of all days, is shrunk on its own, and so is what each
+    of them differs by: a plain day does not make noise a week.
+
+    Args:
+        z: [n, L].
+        long_season: rows per long season M, a multiple of m; 1 without one.
+        season: rows per season m.
+
+    Returns:
+        [n, M] the long season of the next M rows; zeros for less than two.
+    """
+    means, noise = _means(z, long_season, _LONG_DECAY)
+    if long_season == 1:
+        return means
+    count = long_season // season
+    own = means.reshape(len(z), count, season)
+    shared = own.mean(1, keepdims=True)
+    own = own - shared
+    shared = shared * _strength(shared, noise / count)[:, None, None]
+    own = own * _strength(own, noise * (count - 1) / count)[:, None, None]
+    return (shared + own).reshape(means.shape)
+
+
+def _strength(means: Array, noise: Array) -> Array:
+    """[n] one minus the share of noise in the variance of means [n, ...]."""
+    variance = (means**2).mean(tuple(range(1, means.ndim)))
+    return np.clip(1 - noise / (variance + 1e-12), 0, 1)
+
+
+def _means(z: Array, season: int, decay: float) -> tuple[Array, Array]:
+    """[n, m] the season before shrinking, and [n] its variance if there were none."""
+    n, L = z.shape
+    if season == 1 or 2 * season > L:
+        return np.zeros((n, season)), np.ones(n)
+    age = (L - 1 - np.arange(L)) // season
+    weight = decay**age
+    half = season // 2
+    interior = np.zeros(L)
+    interior[half : L - half] = 1.0
+    average = (season, 1 + (season + 1) % 2)  # of an even season the outer rows count half
+    means = _phase_means(z - _moving(z, average), weight * interior, season)
+    rest = np.empty_like(z)
+    for _ in range(2):
+        trend = _moving(z - _repeated(means, L), (half + 1, half + 1))
+        means = _phase_means(z - trend, weight, season)
+        rest = z - trend - _repeated(means, L)
+    seasons = weight.sum() ** 2 / (weight**2).sum() / season  # that many, in effect
+    variance = (rest**2 * weight).sum(1) / weight.sum()
+    return means, variance * seasons / max(seasons - 1, 0.5) / seasons
+
+
+def slope(z: Array) -> Array:
+    """[n] least-squares slope of windows [n, L], per row."""
+    u = np.arange(z.shape[1]) - (z.shape[1] - 1) / 2
+    return (z * u).sum(1) / max((u**2).sum(), 1e-12)
+
+
+def detrended(flat: Array, season: int) -> Array:
+    """[n, L] what a short symmetric smoother leaves of windows without season."""
+    half = min(3, season // 2)
+    return flat - _moving(flat, (half + 1, half + 1))
+
+
+def _moving(z: Array, boxes: tuple[int, int]) -> Array:
+    """Centred average by two boxes convolved; at the edges, of the rows that are there."""
+    here = np.ones((1, z.shape[1]))
+    if sum(boxes) > _DIRECT:
+        return _running(z, boxes) / _running(here, boxes)
+    weights = np.convolve(np.ones(boxes[0]), np.full(boxes[1], 1.0))
+    total, count = (correlate1d(v, weights, axis=1, mode="constant") for v in (z, here))
+    return np.asarray(total / count)
+
+
+def _running(z: Array, boxes: tuple[int, int]) -> Array:
+    """[n, L] sums weighted by two boxes convolved, centred."""
+    L, reach = z.shape[1], (sum(boxes) - 2) // 2
+    for size in boxes:
+        total = np.cumsum(np.pad(z, ((0, 0), (size, size - 1))), axis=1)
+        z = total[:, size:] - total[:, :-size]
+    return z[:, reach : reach + L]
+
+
+def _phase_means(deviation: Array, weight: Array, season: int) -> Array:
+    """[n, m] weighted means of the rows of each phase, of mean 0; the first is the next row's."""
+    n, L = deviation.shape
+    front = -L % season
+    total = np.pad(deviation * weight, ((0, 0), (front, 0))).reshape(n, -1, season).sum(1)
+    means = total / np.maximum(np.pad(weight, (front, 0)).reshape(-1, season).sum(0), 1e-12)
+    return means - means.mean(1, keepdims=True)
+
+
+def _repeated(means: Array, L: int) -> Array:
+    """[n, L] the season of the rows of a window: its last row has the last phase."""
+    season = means.shape[1]
+    return np.tile(means, -(-L // season))[:, -L:]
+
+
+def _smoothed(flat: Array) -> tuple[Array, Array]:
+    """[n, A] smoothed levels at the end, and [n, A] discounted squared errors of one row ahead."""
+    L = flat.shape[1]
+    start = flat[:, : min(3, L)].mean(1, keepdims=True)
+    weight = _DISCOUNT ** (L - 1 - np.arange(L))
+    levels, errors = [], []
+    for alpha in ALPHAS:
+        path, _ = lfilter([alpha], [1, alpha - 1], flat, axis=1, zi=(1 - alpha) * start)
+        before = np.concatenate([start, path[:, :-1]], axis=1)
+        levels.append(path[:, -1])
+        errors.append(((flat - before) ** 2 * weight).sum(1))
+    return np.column_stack(levels), np.column_stack(errors)

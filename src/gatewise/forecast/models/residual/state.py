@@ -1,0 +1,70 @@
+"""A residual model as a JSON header and named arrays, and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from gatewise.forecast.models.arrays import Arrays, codes, loaded, weights
+from gatewise.forecast.models.residual.ensemble import Ensemble
+from gatewise.forecast.models.residual.members import Member, Plan
+from gatewise.forecast.models.residual.model import ResidualModel
+from gatewise.forecast.models.residual.network import Network, Shape
+from gatewise.forecast.models.residual.positions import Reading
+from gatewise.forecast.models.residual.training import Recipe
+from gatewise.forecast.models.residual.unseen import Errors
+
+
+def describe(model: ResidualModel) -> tuple[dict[str, Any], Arrays]:
+    """Return a fitted model as JSON values and arrays."""
+    ensemble = model.ensemble
+    header = {
+        "kind": "residual",
+        "plan": asdict(ensemble.plan),
+        "members": [
+            {
+                "reading": asdict(member.reading),
+                "shape": asdict(member.network.shape),
+                "losses": list(member.losses),
+            }
+            for member in ensemble.members
+        ],
+        "trust": ensemble.errors.trust,
+        "target": model.target,
+        "probabilities": list(model.probabilities),
+        "positive": model.positive,
+        "static": [asdict(code) for code in model.static],
+        "origins": model.origins,
+    }
+    arrays: Arrays = {"errors": ensemble.errors.values.astype(np.float32), "bands": model.bands}
+    for i, member in enumerate(ensemble.members):
+        arrays |= weights(member.network, f"network.{i}.")
+    return header, arrays
+
+
+def restore(header: dict[str, Any], arrays: Arrays) -> ResidualModel:
+    """Return the model that `describe` described.
+
+    Raises:
+        KeyError, TypeError, ValueError, RuntimeError: header and arrays do not fit.
+    """
+    members = []
+    for i, member in enumerate(header["members"]):
+        with torch.random.fork_rng(devices=[]):
+            network = Network(Shape(**member["shape"]))
+        network = loaded(network, arrays, f"network.{i}.")
+        members.append(Member(Reading(**member["reading"]), network, tuple(member["losses"])))
+    plan = header["plan"] | {"recipe": Recipe(**header["plan"]["recipe"])}
+    errors = Errors(arrays["errors"].astype(np.float64), header["trust"])
+    return ResidualModel(
+        Ensemble(Plan(**plan), tuple(members), errors),
+        header["target"],
+        tuple(header["probabilities"]),
+        arrays["bands"],
+        header["positive"],
+        header["origins"],
+        codes(header["static"]),
+    )

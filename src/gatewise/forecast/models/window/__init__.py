@@ -1,0 +1,1 @@
+"""A linear baseline and one network over windows, for tables with drivers."""

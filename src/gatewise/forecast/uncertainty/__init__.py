@@ -1,0 +1,1 @@
+"""Intervals and paths from past errors."""
