@@ -20,16 +20,17 @@ from gatewise.forecast import workers
 from gatewise.forecast.config import Progress
 from gatewise.forecast.data.panel import Panel
 from gatewise.forecast.data.table import DEFAULT_SERIES, choose_columns, read_panel, write_table
-from gatewise.forecast.evaluation import leaks, metrics, scoring
-from gatewise.forecast.evaluation.baselines import LINEAR
+from gatewise.forecast.evaluation import leaks, metrics, plausibility, scoring, tables
+from gatewise.forecast.evaluation.baselines import Baseline, naive_names
 from gatewise.forecast.evaluation.checkpoints import open_checkpoints, resumed_folds
-from gatewise.forecast.evaluation.folds import FOLDS, Benchmark, FoldForecast, rolling_origins
+from gatewise.forecast.evaluation.folds import FOLDS, FoldForecast, rolling_origins
+from gatewise.forecast.evaluation.linear import LINEAR
+from gatewise.forecast.evaluation.replaced import honest
 from gatewise.forecast.evaluation.result import Result, verdict
-from gatewise.forecast.evaluation.significance import direction
-from gatewise.forecast.features import season as seasons
+from gatewise.forecast.evaluation.significance import Direction
+from gatewise.forecast.evaluation.significance import direction as direction_of
 from gatewise.forecast.features.transform import unit_of
 from gatewise.forecast.forecaster import Forecaster
-from gatewise.forecast.models.window.encoder import fit_encoder
 
 
 class Backtest(Result):
@@ -60,6 +61,7 @@ def backtest(
     refit_every: int = 1,
     step: int | None = None,
     checks: bool = True,
+    direction: bool = False,
     n_jobs: int | None = 1,
     resume: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -82,6 +84,8 @@ def backtest(
         step: rows between origins; None (default) takes prediction_length, so that windows do not
             overlap.
         checks: run the leak checks. Default True; without them no skill is claimed.
+        direction: judge the sign of the next change at each row of each window, which takes
+            prediction_length times as many forecasts. Default False: at each origin alone.
         n_jobs: worker processes (joblib); None takes the forecaster's `threads`. The numbers do
             not depend on it. Default 1.
         resume: folder of finished folds. Each group of folds that shares a fit is written there
@@ -120,32 +124,29 @@ def backtest(
             f"{FOLDS}: the backtest has so many."
         )
     folds = len(origins)
-    # The scale of the losses and the season of the baselines are read off the first training part.
     before = panel.before(origins[0].cuts)
-    encoder = fit_encoder(before, config.transform, config.season or seasons.find(before))
+    baseline = Baseline.of(before, config, panel)
     jobs = config.jobs if n_jobs is None else n_jobs
     config = replace(config, threads=1) if jobs > 1 else config
     groups = [origins[i : i + refit_every] for i in range(0, folds, refit_every)]
-    unit = encoder.target_transform
-    if unit == "log-return" and not all(np.nanmin(s.target) > 0 for s in panel.series):
-        unit = "difference"  # a later value has no log
-    benchmark = Benchmark(unit, encoder.season)
-    kept = None if resume is None else open_checkpoints(resume, config, panel, benchmark)
-    calls = ((config, panel, group, benchmark, kept) for group in groups)
+    kept = None if resume is None else open_checkpoints(resume, config, panel, baseline, direction)
+    calls = ((config, panel, group, baseline, direction, kept) for group in groups)
     made: list[FoldForecast] = []
     for run in workers.run(resumed_folds, calls, min(jobs, len(groups))):
         made.extend(run)
         if progress is not None:
             progress("backtest", len(made), folds)
-    rows = scoring.collect(config, panel, made, unit)
-    scales = scoring.scales_of(panel, origins[0], unit, encoder.season)
+    made, told = honest(made, naive_names(baseline.unit))
+    rows = scoring.collect(config, panel, made, baseline.unit)
+    size, unscaled = scoring.scales_of(panel, rows, origins, baseline)
+    notes += [*told, *unscaled]
     lag = -(-config.prediction_length // step) - 1  # in origins; see docs/decisions/0004
-    standing = scoring.standing_of(config, rows, scales, unit, lag)
-    scores = scoring.scores_of(config, rows, scales, standing)
+    standing = scoring.standing_of(config, rows, size, baseline.unit, lag)
+    scores = scoring.scores_of(config, rows, size, standing)
     done: list[leaks.LeakCheck] = []
     if checks:
         done += leaks.run_experiments(config, panel, origins[folds // 2].cuts, progress)
-        done += _inspect(panel, rows, scores, unit)
+        done += _inspect(panel, rows, scores, baseline.unit)
     sentence, skill = verdict(
         done,
         standing.tests,
@@ -154,27 +155,36 @@ def backtest(
         {n: s["mae"] for n, s in scores.items()},
     )
     return Backtest(
-        metrics=write_table(scoring.metric_columns(scores), panel.kind),
+        metrics=write_table(tables.metric_columns(scores), panel.kind),
         verdict=sentence,
         skill=skill,
         checks=done,
-        forecasts=scoring.long_table(config, panel, rows),
-        direction=direction(rows.next_forecast, rows.next_actual),
+        forecasts=tables.long_table(config, panel, rows),
+        direction=_direction(panel, rows),
         pit=metrics.pit(rows.quantiles[scoring.MODEL], rows.actual, config.probabilities),
-        folds=scoring.fold_summaries(made, rows),
+        folds=tables.fold_summaries(made, rows),
         tests=standing.tests,
         naive=standing.naive,
         best_baseline=standing.best,
         intervals=standing.intervals,
         cone=standing.cone,
-        adaptive=scoring.adapted_of(config, rows, lag),
-        unit=unit_of(unit),
+        adaptive=tables.adapted_of(config, rows, lag),
+        unit=unit_of(baseline.unit),
         prediction_length=config.prediction_length,
         levels=config.levels,
         seed=config.seed,
         notes=notes,
         scores=scores,
     )
+
+
+def _direction(panel: Panel, rows: scoring.Rows) -> Direction:
+    """Each row of each series counts once, and rows of one time depend on each other."""
+    once = scoring.latest(rows)
+    time = np.array(
+        [panel.series[i].time[r] for i, r in zip(rows.series[once], rows.row[once], strict=True)]
+    )
+    return direction_of(rows.next_forecast[once], rows.next_actual[once], time)
 
 
 def _inspect(
@@ -184,6 +194,6 @@ def _inspect(
     with_drivers = (scoring.MODEL, LINEAR)
     own = min(v["mse_ratio"] for name, v in scores.items() if name not in with_drivers)
     return [
-        leaks.yesterdays_value(rows.next_forecast, rows.next_actual, rows.next_previous),
-        leaks.too_good(panel, scores[scoring.MODEL]["mse_ratio"], own, unit),
+        plausibility.yesterdays_value(rows.next_forecast, rows.next_actual, rows.next_previous),
+        plausibility.too_good(panel, scores[scoring.MODEL]["mse_ratio"], own, unit),
     ]

@@ -3,13 +3,70 @@ import pytest
 from statsforecast import models
 
 from gatewise.forecast.evaluation import baselines
+from gatewise.forecast.evaluation import linear as least_squares
 
 P = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 
 
-def univariate(y, h, season, **options):
-    made = baselines.univariate(y, [len(y)], h, season, P, **options)
-    return {name: quantiles[0] for name, quantiles in made.items()}
+def univariate(y, h, *seasons, **options):
+    made = baselines.univariate(y, [len(y)], h, seasons, P, **options)
+    return {name: one.quantiles[0] for name, one in made.items()}
+
+
+def replaced(y, *seasons):
+    """What stood in for which baseline."""
+    made = baselines.univariate(y, [len(y)], 12, seasons, P)
+    return {name: one.by for name, one in made.items() if one.replaced.any()}
+
+
+def months(n, seed=0):
+    """A year that repeats, with noise of deviation 1."""
+    noise = np.random.default_rng(seed).normal(size=n)
+    return 100 + 30 * np.sin(2 * np.pi * np.arange(n) / 12) + noise
+
+
+@pytest.mark.parametrize(
+    ("known", "as_called"),
+    [
+        (30, {"seasonal naive", "AutoETS"}),
+        (24, {"seasonal naive", "AutoETS"}),
+        (23, {"seasonal naive"}),
+        (12, {"seasonal naive"}),
+        (11, set()),
+    ],
+)
+def test_opponents_are_what_they_are_called_as_soon_as_they_can_be(known, as_called):
+    y = months(known + 12)
+    made = univariate(y[:known], 12, 12)
+    for name in ("seasonal naive", "AutoETS"):
+        error = np.abs(made[name][:, 3] - y[known:]).mean()
+        assert (error < 1.6) == (name in as_called)
+        assert (name in replaced(y[:known], 12)) == (name not in as_called)
+
+
+def test_what_stands_in_is_said():
+    y = months(60)
+    assert replaced(y, 12) == {}
+    assert replaced(y[:20], 12) == {"AutoETS": "AutoETS without a season"}
+    assert replaced(y[:10], 12) == {
+        "seasonal naive": "last value", "AutoETS": "AutoETS without a season"
+    }  # fmt: skip
+    assert replaced(y[:2], 12) == dict.fromkeys(
+        ["drift", "seasonal naive", "AutoETS"], "last value"
+    )
+
+
+def test_a_season_that_autoets_cannot_take_is_mstls():
+    t = np.arange(600)
+    y = 10 * np.sin(2 * np.pi * t / 48) + np.random.default_rng(0).normal(size=600)
+    made = univariate(y[:552], 48, 48)
+    error = {name: np.abs(q[:, 3] - y[552:]).mean() for name, q in made.items()}
+    assert error["MSTL with AutoETS"] < 1.2
+    assert error["AutoETS"] > 4
+    assert replaced(y[:552], 48) == {"AutoETS": "AutoETS without a season"}
+    week = y + 5 * np.sin(2 * np.pi * t / 96)
+    both = univariate(week[:552], 48, 48, 96)["MSTL with AutoETS"][:, 3]
+    assert np.abs(both - week[552:]).mean() < 1.4
 
 
 def test_each_baseline_is_what_it_says():
@@ -45,8 +102,7 @@ def test_the_closed_formulas_are_statsforecast_s():
     ):
         theirs = model.forecast(y, 6, level=[95])
         np.testing.assert_allclose(made[name][:, 3], theirs["mean"], err_msg=name)
-        # Drift: n - 2 degrees of freedom against n - 1.
-        np.testing.assert_allclose(made[name][:, 6], theirs["hi-95"], rtol=2e-3, err_msg=name)
+        np.testing.assert_allclose(made[name][:, 6], theirs["hi-95"], err_msg=name)
 
 
 def test_the_cone_follows_the_latest_volatility():
@@ -66,35 +122,36 @@ def test_later_origins_of_one_fit_read_all_rows_before_them(shape):
         "constant": np.ones(80),
     }[shape]
     cuts = [len(y) - 20, len(y) - 10, len(y) - 3]
-    made = baselines.univariate(y, cuts, 2, 1, P, centred=True)
-    changed = baselines.univariate(np.where(np.arange(len(y)) < cuts[1], y, 99), cuts, 2, 1, P)
-    for name, quantiles in made.items():
+    made = baselines.univariate(y, cuts, 2, (), P, centred=True)
+    changed = baselines.univariate(np.where(np.arange(len(y)) < cuts[1], y, 99), cuts, 2, (), P)
+    for name, one in made.items():
+        quantiles = one.quantiles
         assert quantiles.shape == (3, 2, 7)
         assert np.isfinite(quantiles).all()
         if name in changed:
-            assert quantiles[:2].tobytes() == changed[name][:2].tobytes()
+            assert quantiles[:2].tobytes() == changed[name].quantiles[:2].tobytes()
         if name in ("last value", "mean", "drift"):
-            alone = baselines.univariate(y, cuts[1:2], 2, 1, P, centred=True)[name]
-            np.testing.assert_array_equal(quantiles[1], alone[0])
+            alone = baselines.univariate(y, cuts[1:2], 2, (), P, centred=True)[name]
+            np.testing.assert_array_equal(quantiles[1], alone.quantiles[0])
 
 
 def linear(inputs, working, end, **options):
     given = {"prediction_length": 3, "centred": True, "future": 0, "season": 1, "probabilities": P}
-    return baselines.linear(inputs, working, [end], **(given | options))[0]
+    return least_squares.linear(inputs, working, [end], **(given | options)).quantiles[0]
 
 
 def test_least_squares_of_a_later_origin_is_fitted_at_the_first_one():
     rng = np.random.default_rng(0)
     y = rng.normal(size=200)
     given = {"prediction_length": 2, "centred": True, "future": 0, "season": 1, "probabilities": P}
-    several = baselines.linear(y[:, None], y, [150, 160], **given)
+    several = least_squares.linear(y[:, None], y, [150, 160], **given).quantiles
     np.testing.assert_allclose(several[0], linear(y[:, None], y, 150, prediction_length=2))
     late = np.where(np.arange(200) >= 160, 99.0, y)
     np.testing.assert_array_equal(
-        several, baselines.linear(late[:, None], late, [150, 160], **given)
+        several, least_squares.linear(late[:, None], late, [150, 160], **given).quantiles
     )
     labels = np.where(np.arange(200) == 155, 1e6, y)  # before the later origin, after the fit
-    again = baselines.linear(labels[:, None], labels, [150, 160], **given)
+    again = least_squares.linear(labels[:, None], labels, [150, 160], **given).quantiles
     np.testing.assert_array_equal(several, again)
 
 

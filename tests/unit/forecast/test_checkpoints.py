@@ -16,6 +16,7 @@ from gatewise.errors import CheckpointError
 from gatewise.forecast import Forecaster, backtest
 from gatewise.forecast.data.table import choose_columns, read_panel
 from gatewise.forecast.evaluation import checkpoints, folds
+from gatewise.forecast.evaluation.baselines import Baseline
 
 F = Forecaster(3, max_epochs=2)
 GIVEN = {"folds": 6, "refit_every": 2, "checks": False}
@@ -41,10 +42,10 @@ def same(a, b):
 def test_a_backtest_that_failed_on_the_way_goes_on(whole, walk_table, tmp_path, fits, monkeypatch):
     honest = checkpoints.forecast_folds
 
-    def interrupted(config, panel, group, benchmark):
+    def interrupted(config, panel, group, *rest):
         if group[0].index == 4:
             raise KeyboardInterrupt
-        return honest(config, panel, group, benchmark)
+        return honest(config, panel, group, *rest)
 
     monkeypatch.setattr(checkpoints, "forecast_folds", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -127,13 +128,13 @@ def test_a_damaged_or_foreign_file_is_named(walk_table, tmp_path):
 def test_folds_survive_the_file(walk_table, tmp_path):
     panel = read_panel(walk_table, choose_columns(walk_table))
     group = folds.rolling_origins(panel, F.config, 2, 3)
-    benchmark = folds.Benchmark("none", 1)
-    kept = checkpoints.open_checkpoints(tmp_path, F.config, panel, benchmark)
-    made = checkpoints.resumed_folds(F.config, panel, group, benchmark, kept)
-    again = checkpoints.resumed_folds(F.config, panel, group, benchmark, kept)
+    baseline = Baseline("none")
+    kept = checkpoints.open_checkpoints(tmp_path, F.config, panel, baseline, False)
+    made = checkpoints.resumed_folds(F.config, panel, group, baseline, False, kept)
+    again = checkpoints.resumed_folds(F.config, panel, group, baseline, False, kept)
     for a, b in zip(made, again, strict=True):
-        assert (a.fold, a.series, a.epochs, a.fitted_before) == (
-            b.fold, b.series, b.epochs, b.fitted_before
+        assert (a.fold, a.series, a.epochs, a.fitted_before, a.replaced) == (
+            b.fold, b.series, b.epochs, b.fitted_before, b.replaced
         )  # fmt: skip
         assert list(a.quantiles) == list(b.quantiles)
         assert all(a.quantiles[n].tobytes() == b.quantiles[n].tobytes() for n in a.quantiles)

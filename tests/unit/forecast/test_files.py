@@ -59,7 +59,7 @@ def test_missing_extras_are_named(monkeypatch, tmp_path):
         lambda: read_table(tmp_path),
         lambda: open_table(TABLE),
         lambda: datasets.load("sp500"),
-        lambda: univariate(np.ones(1), [1], 1, 1, (0.5,)),
+        lambda: univariate(np.ones(1), [1], 1, (), (0.5,)),
     ):
         with pytest.raises(MissingExtraError, match=r"pip install 'gatewise\[forecast\]'"):
             call()

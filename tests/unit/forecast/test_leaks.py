@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 
 from gatewise.forecast import Forecaster, backtest
+from gatewise.forecast.data.panel import Panel
 from gatewise.forecast.data.table import choose_columns, read_panel
-from gatewise.forecast.evaluation.leaks import too_good, yesterdays_value
+from gatewise.forecast.evaluation.plausibility import too_good, yesterdays_value
 from gatewise.forecast.models.window import windows
 
 from .simulated import planted, random_walk, table
@@ -55,6 +56,13 @@ def test_a_planted_off_by_one_window_is_caught(monkeypatch):
     made = run(random_walk(1, 300))
     assert not outcome(made)["future invariance"]
     assert not outcome(made)["shuffled target"]
+    assert not made.skill
+
+
+def test_folds_that_are_fitted_on_the_whole_table_are_caught(monkeypatch):
+    monkeypatch.setattr(Panel, "before", lambda panel, cuts, last=None: panel)
+    made = run(random_walk(1, 300))
+    assert not outcome(made)["future invariance"]
     assert not made.skill
 
 

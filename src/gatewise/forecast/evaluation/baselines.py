@@ -1,45 +1,51 @@
 """The forecasts that usually win: every backtest stands beside them.
 
-All work on the working scale of the target. Each reads every row before its origin; what has to be
-searched or fitted (the form of AutoETS, the weights of the linear one) is fitted as often as the
-network is. AutoETS comes from statsforecast (Nixtla); the linear one is ordinary least squares per
-step; the others are closed formulas (Hyndman & Athanasopoulos 2021, section 5.5).
+All work on the working scale of the target, and each reads every row before its origin. The
+univariate ones are statsforecast's (Nixtla); those whose form has to be searched are fitted as
+often as the network is. The one that reads drivers, too, stands in `linear`.
+
+A method that a history is too short for is replaced by a simpler one, and says so: see `Made`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from gatewise.errors import MissingExtraError
-from gatewise.forecast.data.panel import Array, forward_fill
+from gatewise.forecast.config import Config
+from gatewise.forecast.data.panel import Array, Panel, forward_fill
+from gatewise.forecast.features.season import beside, find
+from gatewise.forecast.models.window.encoder import fit_encoder
 
 LAST_VALUE: Final = "last value"
 MEAN: Final = "mean"
 DRIFT: Final = "drift"
 SEASONAL: Final = "seasonal naive"
 ETS: Final = "AutoETS"
-LINEAR: Final = "linear"
+MSTL: Final = "MSTL with AutoETS"
+WITHOUT_SEASON: Final = "AutoETS without a season"
 
 _CONE_ROWS: Final = 250
-"""Rows whose changes make the historical volatility, a trading year."""
+"""Changes that make the historical volatility, a trading year."""
 
 _ETS_ROWS: Final = 400
 """AutoETS is fitted to the last rows only: its search takes seconds on thousands, and changes
 little."""
 
 _ETS_SEASON: Final = 24
-"""Longer seasons are left out of AutoETS: it takes half a minute for one of a week of hours."""
+"""AutoETS takes no longer season."""
 
-_ETS_LEAST: Final = 16
-"""AutoETS refuses shorter histories; there the last value stands in."""
+_MSTL_SEASONS: Final = 12
+"""MSTL is fitted to so many of its longest seasons, or to `_ETS_ROWS` if they are more."""
 
-_LINEAR_ROWS: Final = 3000
+_ETS_LEAST: Final = 8
+"""AutoETS refuses shorter histories."""
 
 
 def naive_names(unit: str) -> tuple[str, str]:
@@ -57,87 +63,169 @@ def naive_names(unit: str) -> tuple[str, str]:
     return (LAST_VALUE, MEAN if unit == "none" else DRIFT)
 
 
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """How the baselines see a table, and what losses are measured in: chosen once.
+
+    Attributes:
+        unit: transform whose working scale they are fitted on, and all losses measured on.
+        seasons: rows per season, ascending; empty without one.
+    """
+
+    unit: str
+    seasons: tuple[int, ...] = ()
+
+    @property
+    def season(self) -> int:
+        """The shortest season; 1 without one."""
+        return self.seasons[0] if self.seasons else 1
+
+    @classmethod
+    def of(cls, history: Panel, config: Config, whole: Panel) -> Baseline:
+        """Choose on the rows before the first origin, as a fit on them would.
+
+        Args:
+            history: those rows.
+            config: of the forecaster.
+            whole: the table; of a value that is not positive, the log is no unit.
+        """
+        season = config.season or find(history)
+        longer = beside(history, season, config.long_season)
+        unit = fit_encoder(history, config.transform, season).target_transform
+        if unit == "log-return" and not all(np.nanmin(s.target) > 0 for s in whole.series):
+            unit = "difference"
+        return cls(unit, tuple(m for m in (season, longer) if m > 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What one baseline forecast of one series.
+
+    Attributes:
+        quantiles: [F, h, Q] on the working scale.
+        replaced: [F] at which origins the history did not allow the method.
+        by: what stood in for it there, such as "last value" or "AutoETS without a season"; "" if
+            nothing did.
+    """
+
+    quantiles: Array
+    replaced: NDArray[np.bool_]
+    by: str = ""
+
+
 def univariate(
     history: Array,
     cuts: Sequence[int],
     prediction_length: int,
-    season: int,
+    seasons: Sequence[int],
     probabilities: Sequence[float],
     *,
     centred: bool = False,
-) -> dict[str, Array]:
+) -> dict[str, Made]:
     """Forecast one series from its own past, from several origins after one fit.
 
-    The intervals of the last value are the historical-volatility cone: the root mean square of
-    the latest 250 changes times √k.
+    `Naive`, `RandomWalkWithDrift`, `HistoricAverage`, `SeasonalNaive`, `AutoETS` and `MSTL` of
+    statsforecast. The seasonal naive needs one season, AutoETS and MSTL need two. The intervals of
+    the last value are the historical-volatility cone: those of a `Naive` that reads the latest 250
+    changes only.
 
     Args:
         history: [n] working values; NaN are filled forward.
-        cuts: [F] rows known at each origin, ascending; AutoETS is fitted at the first.
+        cuts: [F] rows known at each origin, ascending; AutoETS and MSTL are fitted at the first.
         prediction_length: h.
-        season: rows per season, 1 without one.
+        seasons: rows per season, ascending; empty without one. AutoETS takes the first, if it has
+            24 rows at most; if it has more, or there are several, MSTL stands beside it.
         probabilities: quantiles to return, ascending and symmetric around 0.5.
         centred: whether the target is forecast as it is, not as a change: adds the mean.
 
-    Returns:
-        name -> [F, h, Q] quantiles on the working scale.
+    Raises:
+        MissingExtraError: statsforecast is not installed.
 
-    >>> made = univariate(np.arange(20.0), [20], 2, 1, (0.1, 0.5, 0.9))
-    >>> made["last value"][0, :, 1].tolist(), made["drift"][0, :, 1].tolist()
-    ([19.0, 19.0], [20.0, 21.0])
+    >>> made = univariate(np.arange(20.0), [20], 2, (), (0.1, 0.5, 0.9))
+    >>> [made[name].quantiles[0, :, 1].tolist() for name in ("last value", "drift")]
+    [[19.0, 19.0], [20.0, 21.0]]
     """
+    models = _models()
     filled = forward_fill(history)
     first = int(np.isnan(filled).sum())  # only leading ones are left
     y = filled[first:]
     known = [cut - first for cut in cuts]
-    k, z = np.arange(1, prediction_length + 1), norm.ppf(probabilities)
-    made: dict[str, list[Array]] = {}
-    for n in known:
-        for name, (point, spread) in _closed_forms(y[:n], k, season, centred).items():
-            made.setdefault(name, []).append(point[:, None] + spread[:, None] * z)
-    seasonal = season if 1 < season <= min(known[0] // 3, _ETS_SEASON) else 1
-    quantiles = {name: np.array(values) for name, values in made.items()}
-    return quantiles | {ETS: _ets(y, known, prediction_length, seasonal, probabilities)}
+    season = seasons[0] if seasons else 1
 
+    def at_each(model: Any, least: int = 1, rows: int | None = None) -> Made:
+        """Fit a model anew at each origin; too short a history leaves the last value."""
+        made = [
+            _fitted(model if n >= least else models.Naive(), y[:n][-(rows or n) :])(
+                prediction_length, probabilities
+            )
+            for n in known
+        ]
+        short = np.array([n < least for n in known])
+        return Made(np.array(made), short, LAST_VALUE if short.any() else "")
 
-def _closed_forms(
-    y: Array, k: NDArray[np.int_], season: int, centred: bool
-) -> dict[str, tuple[Array, Array]]:
-    """Point and standard deviation at each step k, both [h]."""
-    n, last = len(y), y[-1]
-    change = np.diff(y)
-    recent = change[-_CONE_ROWS:]
-    cone = np.sqrt(np.mean(recent**2)) if len(recent) else 0.0
-    made = {LAST_VALUE: (np.full(len(k), last), cone * np.sqrt(k))}
+    made = {LAST_VALUE: at_each(models.Naive(), rows=_CONE_ROWS + 1)}
     if centred:
-        spread = y.std(ddof=1) if n > 1 else 0.0
-        made[MEAN] = (np.full(len(k), y.mean()), np.full(len(k), spread * np.sqrt(1 + 1 / n)))
-    slope = (last - y[0]) / (n - 1) if n > 1 else 0.0
-    spread = change.std(ddof=1) if n > 2 else cone
-    made[DRIFT] = (last + slope * k, spread * np.sqrt(k * (1 + k / max(n - 1, 1))))
+        made[MEAN] = at_each(models.HistoricAverage())
+    made[DRIFT] = at_each(models.RandomWalkWithDrift(), least=3)
     if season > 1:
-        made[SEASONAL] = made[LAST_VALUE]  # too short for a season: every row needs a forecast
-        if 3 * season <= n:
-            point = y[n - season + (k - 1) % season]
-            spread = np.sqrt(np.mean((y[season:] - y[:-season]) ** 2))
-            made[SEASONAL] = (point, spread * np.sqrt((k - 1) // season + 1))
+        made[SEASONAL] = at_each(models.SeasonalNaive(season), least=season)
+
+    def once(model: Any, rows: int = _ETS_ROWS, by: str = "") -> Made:
+        """Fit a model at the first origin alone; `by` says that it stands in for another."""
+        made = _run_on(model, y, known, rows, prediction_length, probabilities)
+        return Made(made, np.full(len(known), by != ""), by)
+
+    if known[0] < _ETS_LEAST:
+        made[ETS] = at_each(models.Naive(), least=len(y) + 1)
+    elif season > 1 and (season > _ETS_SEASON or known[0] < 2 * season):
+        made[ETS] = once(models.AutoETS(), by=WITHOUT_SEASON)
+    else:
+        made[ETS] = once(models.AutoETS(season_length=season))
+    if season > _ETS_SEASON or len(seasons) > 1:
+        taken = [m for m in seasons if 2 * m <= known[0]]
+        made[MSTL] = made[ETS]
+        if taken and known[0] >= _ETS_LEAST:  # else AutoETS without a season stands in, or less
+            model = models.MSTL(taken, trend_forecaster=models.AutoETS(model="ZZN"))
+            made[MSTL] = once(model, max(_ETS_ROWS, _MSTL_SEASONS * taken[-1]))
     return made
 
 
-def _ets(
-    y: Array, known: Sequence[int], h: int, season: int, probabilities: Sequence[float]
-) -> Array:
-    """[F, h, Q]: form and parameters found at the first origin, the states run on from there."""
+def _models() -> Any:
     try:
         from statsforecast import models
     except ImportError:
         raise MissingExtraError("A backtest", "forecast") from None
-    start, first = max(known[0] - _ETS_ROWS, 0), known[0]
-    levels: list[Any] = sorted(_level(p) for p in probabilities if p < 0.5)
+    return models
+
+
+Forecast = Callable[[int, Sequence[float]], Array]
+
+
+def _fitted(model: Any, y: Array) -> Forecast:
+    """A function of horizon and probabilities: [h, Q]."""
+
+    def forecast(h: int, probabilities: Sequence[float]) -> Array:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of one row, or one season: a spread of nothing
+            return _columns(model.forecast(y, h, level=_levels(probabilities)), probabilities)
+
+    return forecast
+
+
+def _run_on(
+    model: Any,
+    y: Array,
+    known: Sequence[int],
+    rows: int,
+    h: int,
+    probabilities: Sequence[float],
+) -> Array:
+    """[F, h, Q]: form and parameters found at the first origin, the states run on from there."""
+    start, first = max(known[0] - rows, 0), known[0]
+    levels = _levels(probabilities)
     quantiles = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of constant or very short histories
-        model = models.AutoETS(season_length=season) if first >= _ETS_LEAST else models.Naive()
         model.fit(y[start:first])
         for n in known:
             if n > first and y[first:n].min() <= 0 < y[start:first].min():
@@ -149,81 +237,6 @@ def _ets(
     return np.array(quantiles)
 
 
-def linear(
-    inputs: Array,
-    working: Array,
-    ends: Sequence[int],
-    *,
-    prediction_length: int,
-    centred: bool,
-    future: int,
-    season: int,
-    probabilities: Sequence[float],
-) -> Array:
-    """Least squares per step on lags of the target and the drivers, and known-future drivers.
-
-    Args:
-        inputs: [n, C] rows of one series: target first, known-future drivers last.
-        working: [n] the target on its working scale.
-        ends: [F] rows known at each origin, ascending. The weights are fitted to labels before the
-            first; of the rows after an origin only the known-future drivers are read.
-        prediction_length: h.
-        centred: whether the target is forecast as it is, not as a change.
-        future: number of known-future columns.
-        season: rows per season; its lags are used.
-        probabilities: quantiles to return.
-
-    Returns:
-        [F, h, Q] quantiles on the working scale; the spread is that of the residuals.
-    """
-    x, last, fitted = np.nan_to_num(inputs), forward_fill(working), ends[0]
-    ahead = x[:, x.shape[1] - future :]
-    lags = min(max(3, season + 1), 25, max(fitted - 1, 1))
-    first = max(lags, fitted - _LINEAR_ROWS)
-    # Row r of the design describes an origin: what was known before it. The last F are forecast.
-    origins = np.concatenate([np.arange(first, fitted), ends])
-    count = len(origins) - len(ends)
-    design = [np.ones(len(origins)), *(x[origins - lag, 0] for lag in range(1, lags + 1))]
-    for column in range(1, x.shape[1]):
-        design += [x[origins - lag, column] for lag in range(1, min(2, lags) + 1)]
-    if centred:
-        design.append(np.nan_to_num(last[origins - 1]))
-    base = np.column_stack(design)
-    start = np.zeros(len(origins)) if centred else last[origins - 1]
-    totals = np.vstack([np.zeros(future), np.cumsum(ahead, axis=0)])
-    z = norm.ppf(probabilities)
-    made = np.empty((len(ends), prediction_length, len(z)))
-    for k in range(prediction_length):
-        features = base
-        row = np.minimum(origins + k, len(x) - 1)
-        if future:
-            features = np.column_stack([base, ahead[row], totals[row + 1] - totals[origins]])
-        learnt = slice(0, max(count - k, 0))  # labels at or after the first origin are not known
-        label = (working[row] - start)[learnt]
-        usable = np.isfinite(label)
-        if usable.sum() <= 2 * features.shape[1]:
-            features = features[:, :1]
-        fit, rest = features[learnt][usable], label[usable]
-        if len(rest) < 2:
-            made[:, k] = (np.zeros(len(ends)) if centred else start[count:])[:, None]
-            continue
-        weights = _least_squares(fit, rest)
-        spread = np.sqrt(((rest - fit @ weights) ** 2).sum() / max(len(rest) - fit.shape[1], 1))
-        made[:, k] = (start[count:] + features[count:] @ weights)[:, None] + spread * z
-    return made
-
-
-def _least_squares(features: Array, label: Array) -> Array:
-    """Least squares from the normal equations of scaled columns: thousands of rows, few columns."""
-    size = np.sqrt((features**2).sum(0))
-    size = np.where(size > 0, size, 1.0)
-    scaled = features / size
-    # One product for both sides: that of a matrix and a vector depends on the number of threads.
-    both = np.column_stack([scaled, label])
-    sums = both.T @ both
-    return np.linalg.lstsq(sums[:-1, :-1], sums[:-1, -1], rcond=1e-12)[0] / size
-
-
 def _columns(made: dict[str, NDArray[Any]], probabilities: Sequence[float]) -> Array:
     columns = []
     for p in probabilities:
@@ -233,6 +246,10 @@ def _columns(made: dict[str, NDArray[Any]], probabilities: Sequence[float]) -> A
             columns.append(made[f"{'lo' if p < 0.5 else 'hi'}-{_level(p)}"])
     quantiles = np.column_stack(columns).astype(np.float64)
     return np.where(np.isfinite(quantiles), quantiles, quantiles[:, [len(columns) // 2]])
+
+
+def _levels(probabilities: Sequence[float]) -> list[Any]:
+    return sorted(_level(p) for p in probabilities if p < 0.5)
 
 
 def _level(probability: float) -> int | float:

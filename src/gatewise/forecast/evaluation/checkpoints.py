@@ -24,11 +24,12 @@ from gatewise.errors import CheckpointError, shortened, shown
 from gatewise.files import read_whole, write_atomically
 from gatewise.forecast.config import Config
 from gatewise.forecast.data.panel import Panel
-from gatewise.forecast.evaluation.folds import Benchmark, Fold, FoldForecast, forecast_folds
+from gatewise.forecast.evaluation.baselines import Baseline
+from gatewise.forecast.evaluation.folds import Fold, FoldForecast, forecast_folds
 from gatewise.sealed import SealError, seal, unseal
 
 FORMAT: Final = "gatewise-backtest"
-VERSION: Final = 3
+VERSION: Final = 4
 
 _PACKAGES: Final = ("gatewise", "numpy", "torch", "statsforecast")
 
@@ -53,7 +54,7 @@ class Checkpoints:
 
 
 def open_checkpoints(
-    folder: str | os.PathLike[str], config: Config, panel: Panel, benchmark: Benchmark
+    folder: str | os.PathLike[str], config: Config, panel: Panel, baseline: Baseline, each_row: bool
 ) -> Checkpoints:
     """Make the folder and the hash of what all groups share.
 
@@ -64,7 +65,8 @@ def open_checkpoints(
     parts = {
         "format": VERSION,
         "options": options,
-        "benchmark": asdict(benchmark),
+        "baseline": asdict(baseline),
+        "each_row": each_row,
         "columns": asdict(panel.columns),
         "versions": {name: version(name) for name in _PACKAGES},
         "isa": _native.isa_name(),
@@ -83,7 +85,8 @@ def resumed_folds(
     config: Config,
     panel: Panel,
     group: Sequence[Fold],
-    benchmark: Benchmark,
+    baseline: Baseline,
+    each_row: bool,
     checkpoints: Checkpoints | None,
 ) -> list[FoldForecast]:
     """`forecast_folds`, read from the folder where it is there, written to it where it is not.
@@ -93,11 +96,11 @@ def resumed_folds(
         OSError: the file cannot be written.
     """
     if checkpoints is None:
-        return forecast_folds(config, panel, group, benchmark)
+        return forecast_folds(config, panel, group, baseline, each_row)
     file = checkpoints.file(group)
     if os.path.lexists(file):
         return _read(file, group)
-    made = forecast_folds(config, panel, group, benchmark)
+    made = forecast_folds(config, panel, group, baseline, each_row)
     write_atomically(file, _packed(file.stem, made))
     return made
 
@@ -111,7 +114,12 @@ def _packed(name: str, made: Sequence[FoldForecast]) -> bytes:
     header: dict[str, Any] = {
         "name": name,
         "folds": [
-            {"series": run.series, "epochs": run.epochs, "models": list(run.quantiles)}
+            {
+                "series": run.series,
+                "epochs": run.epochs,
+                "models": list(run.quantiles),
+                "replaced": run.replaced,
+            }
             for run in made
         ],
     }
@@ -131,6 +139,7 @@ def _read(file: Path, group: Sequence[Fold]) -> list[FoldForecast]:
                 arrays[f"{k}.next_change"],
                 part["epochs"],
                 group[0].start,
+                part["replaced"],
             )
             for k, (fold, part) in enumerate(zip(group, header["folds"], strict=True))
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +13,8 @@ from gatewise.errors import TableError
 from gatewise.forecast.config import Config
 from gatewise.forecast.data.panel import Array, Panel, forward_fill
 from gatewise.forecast.evaluation import baselines
+from gatewise.forecast.evaluation.baselines import Baseline, Made
+from gatewise.forecast.evaluation.linear import LINEAR, linear
 from gatewise.forecast.features.transform import from_working, to_working
 from gatewise.forecast.models.base import Fitted, forecast_at
 from gatewise.forecast.models.fit import fit_panel
@@ -24,19 +26,6 @@ FOLDS: Final = 8
 
 MODEL: Final = "gatewise"
 """Name of the network's forecasts among the baselines'."""
-
-
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """How the baselines see the table, chosen once, on the rows before the first origin.
-
-    Attributes:
-        unit: transform whose working scale they are fitted on, and all losses measured on.
-        season: rows per season, 1 without one.
-    """
-
-    unit: str
-    season: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +54,11 @@ class FoldForecast:
         series: [A] numbers of the series with known rows and rows to forecast.
         quantiles: model -> [A, h, Q]; "gatewise" first, then each baseline.
         next_change: [A, h] forecast of the next row's change, on the working scale, from each row
-            of the window in turn, by the network fitted before the window.
+            of the window in turn, by the network fitted before the window; [A, 1] from the origin
+            alone, if no more was asked for.
         epochs: best epoch of the fit.
         fitted_before: time of the first row that the fit was not given.
+        replaced: model -> what stood in for it -> for how many of the A series.
     """
 
     fold: Fold
@@ -76,6 +67,7 @@ class FoldForecast:
     next_change: Array
     epochs: int
     fitted_before: Any
+    replaced: dict[str, dict[str, int]]
 
 
 class NoFoldFitsError(TableError):
@@ -125,7 +117,11 @@ def rolling_origins(panel: Panel, config: Config, folds: int | None, step: int) 
 
 
 def forecast_folds(
-    config: Config, panel: Panel, group: Sequence[Fold], benchmark: Benchmark | None = None
+    config: Config,
+    panel: Panel,
+    group: Sequence[Fold],
+    baseline: Baseline | None = None,
+    each_row: bool = False,
 ) -> list[FoldForecast]:
     """Fit on the rows before the first fold of a group, and forecast each of its folds.
 
@@ -136,28 +132,35 @@ def forecast_folds(
         config: of the forecaster; every fit starts from fresh weights.
         panel: the whole table.
         group: folds that share a fit.
-        benchmark: scale and season of the baselines; None (default) leaves them out.
+        baseline: scale and seasons of the baselines; None (default) leaves them out.
+        each_row: forecast the next change from each row of a window, not from its origin alone.
+            Takes h times as many forecasts.
 
     Raises:
         TableError: a fold has no series with rows on both sides of its origin.
     """
     h = config.prediction_length
+    rows = h if each_row else 1
     before = panel.before(group[0].cuts)
     fitted = fit_panel(config, before)
     active = [_active(panel, fold) for fold in group]
-    every = _from_each_row(fitted, panel, group, active)  # one pass of the networks for all folds
+    every = _from_rows(fitted, panel, group, active, rows)  # one pass of the networks for all folds
     quantiles: list[dict[str, Array]] = [{MODEL: part[:, 0]} for part in every]
-    if benchmark is not None:
-        rows_of = fit_encoder(before, benchmark.unit).encode(panel)
+    replaced: list[dict[str, dict[str, int]]] = [{} for _ in group]
+    if baseline is not None:
+        rows_of = fit_encoder(before, baseline.unit).encode(panel)
         for i in sorted(set().union(*active)):
             mine = [f for f, series in enumerate(active) if i in series]
             cuts = [group[f].cuts[i] for f in mine]
-            for name, made in _baselines(config, rows_of, i, cuts, benchmark).items():
-                for f, values in zip(mine, made, strict=True):
+            for name, made in _baselines(config, rows_of, i, cuts, baseline).items():
+                for f, values, other in zip(mine, made.quantiles, made.replaced, strict=True):
                     empty = np.empty((len(active[f]), h, len(config.probabilities)))
                     quantiles[f].setdefault(name, empty)[active[f].index(i)] = values
+                    if other:
+                        counts = replaced[f].setdefault(name, {})
+                        counts[made.by] = counts.get(made.by, 0) + 1
     middle = config.probabilities.index(0.5)
-    kind = "none" if benchmark is None else benchmark.unit
+    kind = "none" if baseline is None else baseline.unit
     last = [forward_fill(to_working(s.target, kind)) for s in panel.series]
     return [
         FoldForecast(
@@ -165,13 +168,16 @@ def forecast_folds(
             series,
             values,
             to_working(part[:, :, 0, middle], kind)
-            - np.array([last[i][end - 1] for i, end in _rows(panel, fold, series, h)]).reshape(
-                -1, h
+            - np.array([last[i][end - 1] for i, end in _rows(panel, fold, series, rows)]).reshape(
+                -1, rows
             ),
             fitted.training.best,
             group[0].start,
+            others,
         )
-        for fold, series, values, part in zip(group, active, quantiles, every, strict=True)
+        for fold, series, values, part, others in zip(
+            group, active, quantiles, every, replaced, strict=True
+        )
     ]
 
 
@@ -190,42 +196,48 @@ def _active(panel: Panel, fold: Fold) -> tuple[int, ...]:
     return series
 
 
-def _rows(panel: Panel, fold: Fold, series: Sequence[int], h: int) -> list[tuple[int, int]]:
-    """Each row of a window in turn, as (series, rows known); A times h of them."""
-    return [(i, min(fold.cuts[i] + j, len(panel.series[i]))) for i in series for j in range(h)]
+def _rows(panel: Panel, fold: Fold, series: Sequence[int], count: int) -> list[tuple[int, int]]:
+    """The first rows of a window in turn, as (series, rows known); A times `count` of them."""
+    return [(i, min(fold.cuts[i] + j, len(panel.series[i]))) for i in series for j in range(count)]
 
 
-def _from_each_row(
-    fitted: Fitted, panel: Panel, group: Sequence[Fold], active: Sequence[tuple[int, ...]]
+def _from_rows(
+    fitted: Fitted,
+    panel: Panel,
+    group: Sequence[Fold],
+    active: Sequence[tuple[int, ...]],
+    count: int,
 ) -> list[Array]:
-    """For each fold [A, h, h, Q]: from each row of its window, quantiles of the h rows after it."""
-    h = fitted.config.prediction_length
+    """For each fold [A, count, h, Q]: from the first rows of its window, the h rows after each."""
     where = [
         row
         for fold, series in zip(group, active, strict=True)
-        for row in _rows(panel, fold, series, h)
+        for row in _rows(panel, fold, series, count)
     ]
     every = forecast_at(fitted, panel, *zip(*where, strict=True))
-    every = every.reshape(-1, h, *every.shape[1:])
+    every = every.reshape(-1, count, *every.shape[1:])
     return np.split(every, np.cumsum([len(series) for series in active])[:-1])
 
 
 def _baselines(
-    config: Config, rows_of: Encoded, i: int, cuts: Sequence[int], benchmark: Benchmark
-) -> dict[str, Array]:
-    """Name -> [F, h, Q] in the target's own unit: what each baseline says of series i."""
+    config: Config, rows_of: Encoded, i: int, cuts: Sequence[int], baseline: Baseline
+) -> dict[str, Made]:
+    """What each baseline says of series i, in the target's own unit."""
     rows = slice(rows_of.first[i], rows_of.stop[i])
     working, centred = rows_of.working[rows], bool(rows_of.centred[0])
     h, probabilities = config.prediction_length, config.probabilities
-    made = baselines.univariate(working, cuts, h, benchmark.season, probabilities, centred=centred)
-    made[baselines.LINEAR] = baselines.linear(
+    made = baselines.univariate(working, cuts, h, baseline.seasons, probabilities, centred=centred)
+    made[LINEAR] = linear(
         rows_of.inputs[rows],
         working,
         cuts,
         centred=centred,
         future=rows_of.future,
-        season=benchmark.season,
+        season=baseline.season,
         prediction_length=h,
         probabilities=probabilities,
     )
-    return {name: from_working(values, benchmark.unit) for name, values in made.items()}
+    return {
+        name: replace(one, quantiles=from_working(one.quantiles, baseline.unit))
+        for name, one in made.items()
+    }

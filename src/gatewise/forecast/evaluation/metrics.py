@@ -80,13 +80,16 @@ def naive_scale(history: Float[Array, " n"], season: int) -> float:
         history: [n] values before the first origin, NaN where missing.
         season: rows per season; 1 if the series is shorter.
 
+    Returns:
+        NaN for a history without two values or without a change: it has no such unit.
+
     >>> naive_scale(np.array([1.0, 2.0, 4.0]), 1)
     1.5
     """
     lag = season if len(history) > season else 1
     change = np.abs(history[lag:] - history[:-lag])
     change = change[np.isfinite(change)]
-    return float(change.mean()) if len(change) and change.mean() > 0 else 1.0
+    return float(change.mean()) if len(change) and change.mean() > 0 else float("nan")
 
 
 def pinball(

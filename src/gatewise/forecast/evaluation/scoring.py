@@ -6,24 +6,20 @@ one of the cumulative log-return since the origin.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import TableError
+from gatewise.errors import TableError, shown
 from gatewise.forecast.config import INNER, Config
 from gatewise.forecast.data.panel import Array, Panel
-from gatewise.forecast.data.table import write_table
-from gatewise.forecast.data.timestamps import render
 from gatewise.forecast.evaluation import metrics
-from gatewise.forecast.evaluation.baselines import LAST_VALUE, naive_names
+from gatewise.forecast.evaluation.baselines import LAST_VALUE, Baseline, naive_names
 from gatewise.forecast.evaluation.folds import MODEL, Fold, FoldForecast
 from gatewise.forecast.evaluation.significance import DieboldMariano, diebold_mariano, holm
 from gatewise.forecast.features.transform import to_working
-from gatewise.forecast.forecaster import quantile_columns
-from gatewise.forecast.uncertainty.conformal import adaptive_intervals
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +35,8 @@ class Rows:
         actual: [R] the same on the working scale.
         quantiles: model -> [R, Q] on the working scale.
         quantiles_level: model -> [R, Q] in the target's own unit.
-        next_forecast: [R] forecast of this row's change from the row before, made there.
+        next_forecast: [R] forecast of this row's change from the row before, made there; NaN where
+            none was asked for.
         next_actual: [R] what it was.
         next_previous: [R] the change before it.
     """
@@ -94,7 +91,7 @@ def collect(config: Config, panel: Panel, made: list[FoldForecast], unit: str) -
     }
     # A fold that chose another transform may forecast a value that has no log.
     floor = 0.01 * np.nanmin(level) if unit == "log-return" else -np.inf
-    next_change = np.concatenate([m.next_change.ravel() for m in made])
+    next_change = np.concatenate([_padded(m.next_change, h).ravel() for m in made])
     return Rows(
         fold[keep],
         series[keep],
@@ -110,6 +107,19 @@ def collect(config: Config, panel: Panel, made: list[FoldForecast], unit: str) -
     )
 
 
+def _padded(next_change: Array, h: int) -> Array:
+    """[A, h]: NaN after the rows that were asked for."""
+    return np.pad(next_change, ((0, 0), (0, h - next_change.shape[1])), constant_values=np.nan)
+
+
+def latest(rows: Rows) -> NDArray[np.intp]:
+    """Number each row of each series once: as the latest origin before it was forecast from."""
+    order = np.lexsort((-rows.fold, rows.row, rows.series))
+    keys = np.stack([rows.series, rows.row])[:, order]
+    first = np.append(True, (np.diff(keys) != 0).any(axis=0))
+    return np.sort(order[first])
+
+
 def _last_two(working: Array, row: int) -> tuple[float, float]:
     seen = working[max(row - 60, 0) : row]
     seen = seen[~np.isnan(seen)]
@@ -117,14 +127,35 @@ def _last_two(working: Array, row: int) -> tuple[float, float]:
     return (seen[-1] if len(seen) else nan, seen[-2] if len(seen) > 1 else nan)
 
 
-def scales_of(panel: Panel, first: Fold, unit: str, season: int) -> Array:
-    """Unit of each series' scaled error, from the rows before the first origin."""
-    return np.array(
-        [
-            metrics.naive_scale(to_working(s.target, unit)[: cut if cut > 2 else None], season)
-            for s, cut in zip(panel.series, first.cuts, strict=True)
-        ]
-    )
+def scales_of(
+    panel: Panel, rows: Rows, folds: Sequence[Fold], baseline: Baseline
+) -> tuple[Array, list[str]]:
+    """Unit of each row's scaled error: one for each series, from rows before an origin.
+
+    That origin is the first one before which the series changes; its rows of earlier windows, and
+    a series that never changes, have no unit.
+
+    Returns:
+        [R], NaN where there is none; 1 everywhere if no row has one. And notes for people.
+    """
+    units, first = np.full(len(panel.series), np.nan), np.zeros(len(panel.series), np.intp)
+    for i, s in enumerate(panel.series):
+        working = to_working(s.target, baseline.unit)
+        for fold in folds:
+            units[i] = metrics.naive_scale(working[: fold.cuts[i]], baseline.season)
+            first[i] = fold.index
+            if np.isfinite(units[i]):
+                break
+    size = np.where(rows.fold >= first[rows.series], units[rows.series], np.nan)
+    if not np.isfinite(size).any():
+        return np.ones(len(size)), ["No series changes before an origin: errors are not scaled."]
+    lost = [panel.series[i].name for i in np.unique(rows.series[np.isnan(size)])]
+    if not lost:
+        return size, []
+    return size, [
+        f"Left out of MASE and of the tests, where no change was seen before: {len(lost)} series, "
+        f"such as {shown(lost[0])}."
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +181,17 @@ class Standing:
     cone: str
 
 
-def standing_of(config: Config, rows: Rows, scales: Array, unit: str, lag: int) -> Standing:
+def standing_of(config: Config, rows: Rows, size: Array, unit: str, lag: int) -> Standing:
     """Test the network against each baseline.
 
     Args:
         config: of the forecaster.
         rows: what was forecast and what came.
-        scales: [S] unit of each series' scaled error.
+        size: [R] unit of each row's scaled error; see `scales_of`.
         unit: transform whose working scale losses are measured on.
         lag: origins whose windows share rows, less 1; see docs/decisions/0004.
     """
     middle = config.probabilities.index(0.5)
-    size = scales[rows.series]
     losses = {
         name: _per_origin(rows, np.abs(rows.actual - quantiles[:, middle]) / size)
         for name, quantiles in rows.quantiles.items()
@@ -177,9 +207,10 @@ def standing_of(config: Config, rows: Rows, scales: Array, unit: str, lag: int) 
 
 
 def _per_origin(rows: Rows, loss: Array) -> Array:
-    """[F] mean loss of each origin that has rows, in order."""
-    count = np.bincount(rows.fold)
-    return (np.bincount(rows.fold, loss) / np.maximum(count, 1))[count > 0]
+    """[F] mean loss of each origin that has rows with a loss, in order."""
+    seen = np.isfinite(loss)
+    count = np.bincount(rows.fold[seen])
+    return (np.bincount(rows.fold[seen], loss[seen]) / np.maximum(count, 1))[count > 0]
 
 
 def _crps(config: Config, rows: Rows, name: str) -> Array:
@@ -188,18 +219,19 @@ def _crps(config: Config, rows: Rows, name: str) -> Array:
 
 
 def scores_of(
-    config: Config, rows: Rows, scales: Array, standing: Standing
+    config: Config, rows: Rows, size: Array, standing: Standing
 ) -> dict[str, dict[str, float]]:
     """Every score of every model, `metrics.DEFINITIONS` says what they are.
 
     Args:
         config: of the forecaster.
         rows: what was forecast and what came.
-        scales: [S] unit of each series' scaled error.
+        size: [R] unit of each row's scaled error; NaN leaves the row out.
         standing: the tests whose p-values stand in the baselines' rows; the network's own row
             repeats the best baseline's.
     """
     middle = config.probabilities.index(0.5)
+    scaled = np.isfinite(size)
     naive = metrics.mse(rows.quantiles[standing.naive][:, middle], rows.actual)
     scores = {}
     for name, quantiles in rows.quantiles.items():
@@ -209,7 +241,7 @@ def scores_of(
             "mae": metrics.mae(point, rows.actual),
             "mse": mse,
             "rmse": mse**0.5,
-            "mase": metrics.mase(point, rows.actual, scales[rows.series]),
+            "mase": metrics.mase(point[scaled], rows.actual[scaled], size[scaled]),
             "smape": metrics.smape(level, rows.level),
             "mape": metrics.mape(level, rows.level),
             "mae-level": metrics.mae(level, rows.level),
@@ -229,90 +261,3 @@ def scores_of(
         made |= {"dm_p": test.p_value, "dm_p_holm": test.p_adjusted}
         scores[name] = made
     return scores
-
-
-def adapted_of(config: Config, rows: Rows, lag: int) -> list[dict[str, Any]]:
-    """One dict per level: coverage before and after adaptive conformal inference.
-
-    Returns:
-        level, rows (judged: those whose interval had something to adapt to), before and after
-        (coverage of those), width (after / before), and per origin with such rows fold,
-        covered_before and covered_after; empty if there are no such rows.
-    """
-    made = []
-    quantiles = rows.quantiles[MODEL]
-    for level in config.levels:
-        low, high = (quantiles[:, edge] for edge in config.interval(level))
-        new = adaptive_intervals(low, high, rows.actual, rows.fold, level, lag=lag + 1)
-        seen = new.usable
-        if not seen.any():
-            continue
-        before, after = (
-            ((a <= rows.actual) & (rows.actual <= b))[seen].astype(float)
-            for a, b in ((low, high), (new.low, new.high))
-        )
-        count = np.bincount(rows.fold[seen])
-        shares = [
-            np.bincount(rows.fold[seen], x)[count > 0] / count[count > 0] for x in (before, after)
-        ]
-        made.append(
-            {
-                "level": level,
-                "rows": int(seen.sum()),
-                "before": float(before.mean()),
-                "after": float(after.mean()),
-                "width": float((new.high - new.low)[seen].sum() / (high - low)[seen].sum()),
-                "fold": np.flatnonzero(count).tolist(),
-                "covered_before": shares[0].tolist(),
-                "covered_after": shares[1].tolist(),
-            }
-        )
-    return made
-
-
-def metric_columns(scores: dict[str, dict[str, float]]) -> dict[str, list[Any]]:
-    """The scores as columns of a table, one row per model."""
-    names = list(next(iter(scores.values())))
-    return {"model": list(scores)} | {n: [v[n] for v in scores.values()] for n in names}
-
-
-def long_table(config: Config, panel: Panel, rows: Rows) -> Any:
-    """Every forecast row beside its actual value; see `Backtest.forecasts`."""
-    columns, middle = panel.columns, config.probabilities.index(0.5)
-    time = np.array([panel.series[i].time[r] for i, r in zip(rows.series, rows.row, strict=True)])
-    first = rows.row - rows.step + 1
-    origin = np.array([panel.series[i].time[r] for i, r in zip(rows.series, first, strict=True)])
-    data: dict[str, Any] = {}
-    if columns.series is not None:
-        data[columns.series] = [panel.series[i].name for i in rows.series]
-    data[columns.time] = render(time, panel.style, columns.time, panel.kind)
-    data["origin"] = render(origin, panel.style, "origin", panel.kind)
-    data |= {"fold": rows.fold, "step": rows.step, "actual": rows.level}
-    data |= quantile_columns(rows.quantiles_level[MODEL], config)
-    for name, quantiles in rows.quantiles_level.items():
-        if name != MODEL:
-            data[name] = quantiles[:, middle]
-    return write_table(data, panel.kind)
-
-
-def fold_summaries(made: list[FoldForecast], rows: Rows) -> list[dict[str, Any]]:
-    """One dict per origin; see `Backtest.folds`."""
-    folds = []
-    for run in made:
-        mine = rows.fold == run.fold.index
-        errors = {
-            name: float(np.mean(np.abs(rows.actual[mine] - q[mine, q.shape[1] // 2])))
-            for name, q in rows.quantiles.items()
-            if mine.any()
-        }
-        folds.append(
-            {
-                "fold": run.fold.index,
-                "start": str(run.fold.start),
-                "fitted_before": str(run.fitted_before),
-                "rows": int(mine.sum()),
-                "best_epoch": run.epochs,
-                "mae": errors,
-            }
-        )
-    return folds

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from gatewise.forecast.data.panel import Array
@@ -50,7 +50,7 @@ def diebold_mariano(
 
     Diebold & Mariano 1995, with the small-sample correction of Harvey, Leybourne & Newbold 1997
     (equation 9) and Student's t with n - 1 degrees of freedom. The long-run variance has a uniform
-    kernel up to `lag` (statsmodels); where that is not positive, Bartlett's.
+    kernel up to `lag`; where that is not positive, Bartlett's (Newey & West 1987).
 
     Args:
         loss_a: [n] losses per origin, in order.
@@ -62,8 +62,6 @@ def diebold_mariano(
     >>> diebold_mariano(b - 0.5 + rng.normal(size=40) / 10, b).p_value < 0.001
     True
     """
-    from statsmodels.regression.linear_model import OLS
-
     keep = np.isfinite(loss_a) & np.isfinite(loss_b)
     d = (loss_a - loss_b)[keep]
     n = len(d)
@@ -72,15 +70,9 @@ def diebold_mariano(
         mean = float(d.mean()) if n else 0.0
         return DieboldMariano(0.0, 1.0, n, lag, difference=mean, low=mean, high=mean)
     usable = min(lag, n - 2)
-    variance = 0.0
-    for kernel in ("uniform", "bartlett"):
-        options = {"maxlags": usable, "kernel": kernel, "use_correction": False}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # the root of a negative variance
-            fit = OLS(d, np.ones(n)).fit(cov_type="HAC", cov_kwds=options)
-            variance = float(fit.cov_params()[0, 0])
-        if variance > 0:
-            break
+    variance = _long_run_variance(d, np.ones(usable)) / n
+    if variance <= 0:
+        variance = _long_run_variance(d, 1 - np.arange(1, usable + 1) / (usable + 1)) / n
     h = usable + 1
     correction = max(n + 1 - 2 * h + h * (h - 1) / n, 1.0) / n
     mean, error = float(np.mean(d)), float(np.sqrt(variance / correction))
@@ -89,6 +81,13 @@ def diebold_mariano(
     return DieboldMariano(
         statistic, p, n, lag, p_worse, p, p_worse, mean, mean - reach, mean + reach
     )
+
+
+def _long_run_variance(d: Float[Array, " n"], weights: Float[Array, " lags"]) -> float:
+    """Variance of the values plus twice their weighted autocovariances at lag 1, 2, ..."""
+    rest = d - d.mean()
+    covariances = [rest[k:] @ rest[: len(d) - k] for k in range(len(weights) + 1)]
+    return float(covariances[0] + 2 * np.dot(weights, covariances[1:])) / len(d)
 
 
 def holm(tests: Mapping[str, DieboldMariano]) -> dict[str, DieboldMariano]:
@@ -101,12 +100,8 @@ def holm(tests: Mapping[str, DieboldMariano]) -> dict[str, DieboldMariano]:
     >>> {name: test.p_adjusted for name, test in holm(made).items()}
     {'a': 0.02, 'b': 0.03}
     """
-    from statsmodels.stats.multitest import multipletests
-
-    if not tests:
-        return {}
     better, worse = (
-        np.asarray(multipletests(p, method="holm")[1])
+        _step_down(np.array(p))
         for p in ([t.p_value for t in tests.values()], [t.p_worse for t in tests.values()])
     )
     return {
@@ -115,12 +110,22 @@ def holm(tests: Mapping[str, DieboldMariano]) -> dict[str, DieboldMariano]:
     }
 
 
+def _step_down(p: Float[Array, " n"]) -> Float[Array, " n"]:
+    """Holm's corrected values: the k-th smallest times n - k, no less than those below it."""
+    order = np.argsort(p)
+    made = np.empty_like(p)
+    made[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(made, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Direction:
     """How often the sign of the next row's change was right.
 
     Attributes:
         hits, calls: right ones, and all in which both the forecast and the truth had a sign.
+        effective: so many independent calls tell as much: series that rise and fall together count
+            as few (Kish 1965).
         hit_rate: hits / calls; NaN without a call.
         low, high: 95 % Wilson interval of the hit rate.
         majority_rate: what always naming the more frequent sign would have scored.
@@ -129,6 +134,7 @@ class Direction:
 
     hits: int
     calls: int
+    effective: int
     hit_rate: float
     low: float
     high: float
@@ -136,22 +142,48 @@ class Direction:
     p_value: float
 
 
-def direction(forecast: Float[Array, " n"], actual: Float[Array, " n"]) -> Direction:
+def direction(
+    forecast: Float[Array, " n"], actual: Float[Array, " n"], time: NDArray[Any] | None = None
+) -> Direction:
     """Compare the signs of forecast and actual changes, against the majority class.
+
+    Args:
+        forecast: [n] changes, each of a row of its own.
+        actual: [n] what they were.
+        time: [n] when; calls of one time depend on each other. None: each has its own.
 
     >>> direction(np.array([1.0, 1, -1, 1]), np.array([2.0, 1, -3, -1])).hit_rate
     0.75
     """
     keep = np.isfinite(forecast) & np.isfinite(actual) & (actual != 0) & (forecast != 0)
     up, said_up = actual[keep] > 0, forecast[keep] > 0
-    calls, hits = int(keep.sum()), int((up == said_up).sum())
+    hit = up == said_up
+    calls, hits = int(keep.sum()), int(hit.sum())
     if not calls:
         nan = float("nan")
-        return Direction(0, 0, nan, nan, nan, nan, 1.0)
+        return Direction(0, 0, 0, nan, nan, nan, nan, 1.0)
+    effective = calls
+    if time is not None:
+        effective = max(1, int(calls / _design_effect(hit.astype(float), time[keep])))
+    scaled = round(hits * effective / calls)
     majority = max(float(up.mean()), 1 - float(up.mean()))
-    test = stats.binomtest(hits, calls, min(majority, 1 - 1e-12), alternative="greater")
-    interval = stats.binomtest(hits, calls).proportion_ci(method="wilson")
+    test = stats.binomtest(scaled, effective, min(majority, 1 - 1e-12), alternative="greater")
+    interval = stats.binomtest(scaled, effective).proportion_ci(method="wilson")
     return Direction(
-        hits, calls, hits / calls, float(interval.low), float(interval.high), majority,
+        hits, calls, effective, hits / calls, float(interval.low), float(interval.high), majority,
         float(test.pvalue),
     )  # fmt: skip
+
+
+def _design_effect(values: Float[Array, " n"], cluster: NDArray[Any]) -> float:
+    """Variance of a mean of clustered values over that of independent ones; at least 1."""
+    code = np.unique(cluster, return_inverse=True)[1]
+    count = int(code.max()) + 1
+    if count == len(values):
+        return 1.0
+    rest = values - values.mean()
+    alone = float((rest**2).sum())
+    if count == 1 or alone == 0:  # nothing to see it by: each cluster counts once
+        return len(values) / count
+    together = float((np.bincount(code, rest) ** 2).sum()) * count / (count - 1)
+    return max(together / alone, 1.0)

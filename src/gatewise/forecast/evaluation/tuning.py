@@ -21,10 +21,10 @@ from gatewise.forecast.config import INNER, Config, Progress
 from gatewise.forecast.data.panel import Panel
 from gatewise.forecast.data.table import DEFAULT_SERIES, choose_columns, read_panel, write_table
 from gatewise.forecast.evaluation import metrics, scoring
+from gatewise.forecast.evaluation.baselines import Baseline
 from gatewise.forecast.evaluation.folds import Fold, forecast_folds, rolling_origins
-from gatewise.forecast.features import season as seasons
 from gatewise.forecast.forecaster import Forecaster
-from gatewise.forecast.models.window.encoder import fit_encoder
+from gatewise.forecast.models.fit import model_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -37,19 +37,29 @@ MARGIN: Final = 1e-12
 """A trial must be better than the default by more than rounding; ties go to the default."""
 
 
-def search_space() -> dict[str, BaseDistribution]:
-    """What is searched: each option of `Config` and where its values come from."""
+def search_space(model: str = "window") -> dict[str, BaseDistribution]:
+    """What is searched: the options of `Config` that a model reads, and where values come from.
+
+    Args:
+        model: "window", "residual" or "pretrained"; the last has nothing to search.
+
+    >>> sorted(set(search_space("window")) - set(search_space("residual")))
+    ['context_length', 'transform']
+    """
     from optuna.distributions import CategoricalDistribution as OneOf
 
-    return {  # None: what suits the model that the table asks for
+    shared = {  # None: the model's own default
         "hidden_size": OneOf((None, 16, 32, 48, 64)),
         "num_layers": OneOf((None, 1, 2, 3)),
         "dropout": OneOf((None, 0.0, 0.1, 0.2, 0.3, 0.4)),
         "learning_rate": OneOf((None, 1e-3, 2e-3, 4e-3, 8e-3)),
         "max_epochs": OneOf((10, 20, 30, 60)),
+    }
+    own = {
         "context_length": OneOf((None, 24, 48, 96, 192)),
         "transform": OneOf(("auto", "none", "difference", "log-return")),
     }
+    return {"window": shared | own, "residual": shared, "pretrained": {}}[model]
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,19 +174,22 @@ def tune(
             )
         panel = panel.before(panel.cuts(timeline[-holdout]))
     judge = _Judge(f.config, panel, folds)
+    space = search_space(model_of(replace(f.config, season=judge.baseline.season), panel))
+    if not space:
+        raise ConfigError("A pretrained model has no options to search: expected another model.")
     deadline = None if timeout_s is None else clock.monotonic() + timeout_s
     rows: list[dict[str, Any]] = []
     while len(rows) < trials:
         if rows and deadline is not None and clock.monotonic() > deadline:
             break
-        rows.append(_trial(study, judge, f.config, len(rows)))
+        rows.append(_trial(study, judge, f.config, space, len(rows)))
         if progress is not None:
             progress("tune", len(rows), trials)
     best = rows[0]
     for row in rows[1:]:
         if row["state"] == "complete" and row["score"] < best["score"] * (1 - MARGIN):
             best = row
-    options = {name: best[name] for name in search_space()}
+    options = {name: best[name] for name in space}
     chosen = asdict(replace(f.config, **options))
     return Tuned(
         Forecaster(**chosen),
@@ -199,29 +212,30 @@ class _Judge:
         self.origins = rolling_origins(panel, config, folds, h)
         if folds is None:
             self.origins = self.origins[-FOLDS:]
-        known = panel.before(self.origins[0].cuts)
-        before = fit_encoder(known, config.transform, config.season or seasons.find(known))
         # One scale for all trials, whatever transform they try.
-        self.unit = before.target_transform
-        if self.unit == "log-return" and not all(np.nanmin(s.target) > 0 for s in panel.series):
-            self.unit = "difference"
-        self.scales = scoring.scales_of(panel, self.origins[0], self.unit, before.season)
+        self.baseline = Baseline.of(panel.before(self.origins[0].cuts), config, panel)
 
     def loss(self, config: Config, fold: Fold) -> float:
         """CRPS of one fold in units of the naive error."""
         made = forecast_folds(config, self.panel, [fold])
-        rows = scoring.collect(config, self.panel, made, self.unit)
+        rows = scoring.collect(config, self.panel, made, self.baseline.unit)
+        size, _ = scoring.scales_of(self.panel, rows, self.origins, self.baseline)
         inner = [config.probabilities.index(p) for p in INNER]
-        loss = metrics.crps(rows.quantiles[scoring.MODEL][:, inner], rows.actual, INNER)
-        return float(np.mean(loss / self.scales[rows.series]))
+        loss = metrics.crps(rows.quantiles[scoring.MODEL][:, inner], rows.actual, INNER) / size
+        return float(np.nanmean(loss))
 
 
-def _trial(study: Study, judge: _Judge, config: Config, number: int) -> dict[str, Any]:
+def _trial(
+    study: Study,
+    judge: _Judge,
+    config: Config,
+    space: dict[str, BaseDistribution],
+    number: int,
+) -> dict[str, Any]:
     """Run one trial: its row of the table. Trial 0 is the configuration as it is."""
     from optuna.trial import TrialState
 
     started = clock.perf_counter()
-    space = search_space()
     asked = {name: getattr(config, name) for name in space}
     trial = study.ask(space) if number else study.ask()
     if number:

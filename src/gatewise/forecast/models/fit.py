@@ -46,7 +46,7 @@ def fit_panel(
     season = config.season or seasons.find(ordered)
     longer = seasons.beside(ordered, season, config.long_season)
     chosen = replace(config, season=season, long_season=longer)
-    if _kind(chosen, ordered) != "window":
+    if model_of(chosen, ordered) != "window":
         model = residual.fit(chosen, ordered, progress, related)
     elif related:
         raise ConfigError(
@@ -67,8 +67,12 @@ def fit_panel(
     )
 
 
-def _kind(config: Config, panel: Panel) -> str:
-    """Which model suits a panel, if the options leave it open."""
+def model_of(config: Config, panel: Panel) -> str:
+    """Return the name of the model that is fitted: the one asked for, or which suits the panel.
+
+    Raises:
+        ConfigError: the one asked for takes no drivers, and there are some.
+    """
     drivers = [*panel.columns.past, *panel.columns.future]
     if config.model in ("residual", "pretrained") and drivers:
         raise ConfigError(
