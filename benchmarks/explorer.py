@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import tempfile
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -158,13 +157,10 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         found, version = measure(browser, program, playwright, path), browser.version
         browser.close()
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
     told = {
         "command": "python -m benchmarks.explorer", "machine": describe(), "chromium": version,
         "versions": {name: installed(name) for name in ("gatewise", "torch", "numpy")},
-        "commit": commit, "figures": found,
+        "figures": found,
     }  # fmt: skip
     text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
     (ROOT / "benchmarks" / "results" / "explorer.json").write_text(text, "utf-8")

@@ -49,7 +49,16 @@ def draw(result: dict[str, Any], path: Path, source: str) -> None:
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False)
     figure.supxlabel("peer's time ÷ gatewise's: right of 1, gatewise is faster", fontsize=10)
+    mark_commit(figure, result)
     figure.savefig(path, dpi=110, facecolor="white", metadata={"Source": source})
+
+
+def mark_commit(figure: Figure, result: dict[str, Any]) -> None:
+    """Write the commit that was measured into a corner."""
+    if told := result["machine"].get("commit"):
+        figure.text(
+            0.995, 0.005, f"commit {told}", ha="right", va="bottom", fontsize=7, color="#666"
+        )
 
 
 def _panel(ax: Axes, rows: list[s.Row], limits: tuple[float, float], labelled: bool) -> None:

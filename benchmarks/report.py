@@ -86,6 +86,11 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def commit(where: dict[str, Any]) -> str:
+    """Return the commit of a machine's description, to stand before a command."""
+    return f"commit {where['commit']}, " if where.get("commit") else ""
+
+
 def machine(result: dict[str, Any]) -> str:
     """Return what it ran on, its limits, the peers' versions and who was left out."""
     where, peaks = result["machine"], result["peaks"]
@@ -93,7 +98,7 @@ def machine(result: dict[str, Any]) -> str:
     lines = [
         f"{where['processor']}, {where['cores']} cores, {where['isa']}; {where['system']}, "
         f"Python {where['python']}, {', '.join(versions)}; {result['date']}, "
-        f"`{result['command']}`."
+        f"{commit(where)}`{result['command']}`."
     ]
     if where.get("load") is not None:
         lines.append(f"Load of the machine before the run: {where['load']}.")

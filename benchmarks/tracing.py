@@ -107,7 +107,6 @@ def main() -> None:
         print(f"{name:32} {middle:8.2f} ms ({low:.2f} to {high:.2f}) {ratios[name]:6.2f} x forward")
     result = {
         "machine": describe(),
-        "commit": commit(),
         "sizes": {"T": 500, "B": 8, "I": 64, "H": 64, "edits": "B 1"},
         "quartiles_ms": quartiles,
         "of_forward": {k: ratios[k] for k in rows if k.startswith("record")},
@@ -115,12 +114,6 @@ def main() -> None:
     }
     path = ROOT / "benchmarks" / "results" / "tracing.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
-
-
-def commit() -> str:
-    """The commit that is measured."""
-    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def read(recorded: trace.Trace) -> None:

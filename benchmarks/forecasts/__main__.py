@@ -104,6 +104,7 @@ def renewed(result: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     again = {(row["set"], row["peer"]): row for row in part["rows"]}
     rows = [again.pop((row["set"], row["peer"]), row) for row in result["rows"]]
     told = {name: part[name] for name in ("command", "date")}
+    told["commit"] = part["machine"].get("commit")
     return result | {
         "rows": [*rows, *again.values()],
         "versions": sorted({*result["versions"], *part["versions"]}),

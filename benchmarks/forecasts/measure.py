@@ -97,9 +97,12 @@ def timed(task: Task, peer: Peer, options: dict[str, Any]) -> dict[str, Any]:
         fit_s += fitted - start
         parts.append(found.with_columns(pl.col("step") + k * task.prediction_length))
     peak = peak_mb()
-    scores = score(task, pl.concat(parts, how="diagonal_relaxed"))
+    forecasts = pl.concat(parts, how="diagonal_relaxed")
+    scores = {"scores": score(task, forecasts)}
+    if task.origins > 1:
+        scores["last_origin"] = score(task.last(), forecasts)
     return {
-        "scores": {name: round(value, 6) for name, value in scores.items()},
+        **{key: {n: round(v, 6) for n, v in values.items()} for key, values in scores.items()},
         "fit_s": round(fit_s, 3),
         "predict_s": round(predict_s, 3),
         "peak_mb": peak,

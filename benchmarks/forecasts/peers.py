@@ -24,7 +24,7 @@ EDGES: Final = ("lo-95", "lo-80", "lo-50", "forecast", "hi-50", "hi-80", "hi-95"
 """Columns of the quantiles, ascending."""
 
 HELD_OUT: Final = Path("build/pretrained")
-"""Networks trained without the set in the file's name: `make pretrained-held-out`."""
+"""Networks trained without the source in the file's name: `make pretrained-held-out`."""
 
 Predict = Callable[[pl.DataFrame | None, pl.DataFrame | None], pl.DataFrame]
 """Called with rows up to a later origin (None: those that were fitted) and the drivers ahead."""
@@ -84,9 +84,10 @@ def _gatewise(task: Task, table: pl.DataFrame, asked: dict[str, Any]) -> Predict
 
 def _joint(task: Task, table: pl.DataFrame, asked: dict[str, Any]) -> Predict:
     from gatewise.forecast import Forecaster, datasets
-    from gatewise.forecast.models.residual.pretraining import SETS
+    from gatewise.forecast.models.residual.pretraining import SETS, source_of
 
-    others = [datasets.load(name).table for name in SETS if name != task.name]
+    own = source_of(task.name)
+    others = [datasets.load(name).table for name in SETS if source_of(name) != own]
     fitted = Forecaster(**known_options(task, asked)).fit(table, related=others)
     return lambda history, ahead: numbered(fitted.predict(future=ahead, history=history))
 
@@ -94,11 +95,11 @@ def _joint(task: Task, table: pl.DataFrame, asked: dict[str, Any]) -> Predict:
 def _pretrained(task: Task, table: pl.DataFrame, _: dict[str, Any]) -> Predict:
     """The package's networks; on the sets they learnt from, ones that did not."""
     from gatewise.forecast import Forecaster
-    from gatewise.forecast.models.residual.pretraining import SETS
+    from gatewise.forecast.models.residual.pretraining import SETS, source_of
 
     options = known_options(task, {})
     if task.name in SETS:
-        options["networks"] = HELD_OUT / f"{task.name}.safetensors"
+        options["networks"] = HELD_OUT / f"without-{source_of(task.name)}.safetensors"
     fitted = Forecaster.pretrained(**options).fit(table)
     return lambda history, ahead: numbered(fitted.predict(future=ahead, history=history))
 

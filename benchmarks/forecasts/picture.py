@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.forecasts.report import seconds
 from benchmarks.forecasts.sets import COMPETITIONS, GENERAL
+from benchmarks.picture import mark_commit
 
 COLOURS: Final = {
     "gatewise": "#2f9e44",
@@ -40,6 +41,7 @@ def draw(result: dict[str, Any], path: Path, source: str) -> None:
     figure.legend(
         found.values(), found.keys(), loc="outside upper center", ncols=len(found), frameon=False
     )
+    mark_commit(figure, result)
     figure.savefig(path, dpi=110, facecolor="white", metadata={"Source": source})
 
 

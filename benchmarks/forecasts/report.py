@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from benchmarks.forecasts import seen
 from benchmarks.forecasts.peers import PEERS
-from benchmarks.forecasts.sets import EARLIER, PARTS
-from benchmarks.report import grid
+from benchmarks.forecasts.sets import DEVELOPMENT, EARLIER, PARTS
+from benchmarks.report import commit, grid
 from gatewise.bench.summary import digits
 
 Row = dict[str, Any]
@@ -29,7 +29,7 @@ def block(result: dict[str, Any], source: str, log: list[seen.Entry]) -> str:
     """Return what stands between the marks of docs/benchmarks/forecasts.md."""
     origin = f"Generated from [`{source}`](../../{source}); not edited by hand."
     image = f"{IMAGE}(../images/forecasts.png)"
-    return "\n\n".join([origin, image, tables(result), *_seen(log)])
+    return "\n\n".join([origin, image, tables(result), *_designs(result, log), *_seen(log)])
 
 
 def tables(result: dict[str, Any]) -> str:
@@ -37,8 +37,13 @@ def tables(result: dict[str, Any]) -> str:
     parts = [_where(result)]
     for part, title in _TITLES.items():
         rows = [row for row in result["rows"] if row["set"] in PARTS[part]]
+        tests = [row for row in rows if row["set"] not in DEVELOPMENT]
+        tried = [row for row in rows if row["set"] in DEVELOPMENT]
         if rows:
-            parts += [f"## {title}", _errors(rows), *_details(rows)]
+            parts += [f"## {title}", *_errors(tests)]
+        if tried:
+            parts += ["### Development sets: the week was tried on their rows", *_errors(tried)]
+        parts += _details(rows)
     parts += _intervals(result) + _neural(result) + _memory(result)
     return "\n\n".join(parts)
 
@@ -58,7 +63,7 @@ def _where(result: dict[str, Any]) -> str:
     lines = [
         f"{where['processor']}, one core of {where['cores']}; {where['system']}, Python "
         f"{where['python']}, {', '.join(result['versions'])}; {result['date']}, "
-        f"`{result['command']}`."
+        f"{commit(where)}`{result['command']}`."
     ]
     if where.get("load") is not None:
         lines.append(f"Load of the machine before the run: {where['load']}.")
@@ -70,8 +75,16 @@ def _where(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _errors(rows: list[Row]) -> str:
-    """MASE of everyone on every set; the lowest of a set is bold."""
+def _errors(rows: list[Row]) -> list[str]:
+    """MASE of everyone on every set; the lowest of a set is bold. Then of the last origins."""
+    if not rows:
+        return []
+    several = [row | {"scores": row["last_origin"]} for row in rows if "last_origin" in row]
+    last = ["The last origin alone:", _mases(several)] if several else []
+    return [_mases(rows), *last]
+
+
+def _mases(rows: list[Row]) -> str:
     names = [name for name in PEERS if any(row["peer"] == name for row in rows)]
     lines = []
     for key, found in _by(rows, "set"):
@@ -152,12 +165,7 @@ def _neural(result: dict[str, Any]) -> list[str]:
             "gatewise on the same series, trained as long as its options say:",
             grid(["networks x epochs", "seconds", "MASE", "sMAPE", "MAE"], lines),
             f"It ends at a MASE of {last['scores']['mase']:.3f} after {digits(theirs)} s, "
-            "forecasting included; gatewise "
-            + (
-                f"is there after {digits(reached)} s: {theirs / reached:.1f} times sooner."
-                if reached
-                else "does not get there."
-            ),
+            f"forecasting included. {_race(result, last, reached)}",
         ]
     if "window_us" in result.get("windows", {}):
         by, found = result["windows"]["step_ms"], result["windows"]["window_us"]
@@ -167,6 +175,24 @@ def _neural(result: dict[str, Any]) -> list[str]:
             f"({by['torch']:.0f} and {by['gatewise']:.0f} ms a step)."
         )
     return parts
+
+
+def _race(result: dict[str, Any], last: Row, reached: float | None) -> str:
+    """How soon ours is there, if there is somewhere: ahead of the seasonal naive."""
+    of_naive = [
+        row["scores"]["mase"]
+        for row in result["rows"]
+        if (row["set"], row["peer"]) == (result["neural"]["set"], "seasonal naive")
+    ]
+    if of_naive and last["scores"]["mase"] >= of_naive[0]:
+        return (
+            f"The seasonal naive's is {of_naive[0]:.3f}, which it does not reach: how soon another "
+            "is as far would say nothing."
+        )
+    if reached is None:
+        return "gatewise does not get there."
+    sooner = f"{seconds(last) / reached:.1f} times sooner"
+    return f"gatewise is there after {digits(reached)} s: {sooner}."
 
 
 def _memory(result: dict[str, Any]) -> list[str]:
@@ -191,14 +217,37 @@ def _seen(log: list[seen.Entry]) -> list[str]:
         dates = " to ".join(dict.fromkeys((entry["date"], entry["last"])))
         lines.append(
             [
-                entry["set"], entry["peer"], options, entry.get("series", ""), entry["runs"], dates,
+                entry["set"], entry["peer"], options, entry.get("series", ""),
+                entry.get("origins", ""), entry["runs"], dates, entry.get("commit") or "",
                 span, entry.get("note", ""),
             ]
         )  # fmt: skip
     if not lines:
         return []
-    head = ["set", "forecaster", "options", "series", "runs", "dates", "MASE", "note"]
+    head = ["set", "forecaster", "options", "series", "origins", "runs", "dates", "commit", "MASE",
+            "note"]  # fmt: skip
     return ["## Every configuration whose test score was seen", grid(head, lines)]
+
+
+def _designs(result: dict[str, Any], log: list[seen.Entry]) -> list[str]:
+    """The best error of the designs of least squares that were looked at, beside the one kept."""
+    maes = {(row["set"], row["peer"]): row["scores"]["mae"] for row in result["rows"]}
+    lines = [
+        [
+            entry["set"], entry["designs"], digits(entry["best_mae"]),
+            digits(maes[entry["set"], "least squares"]), digits(maes[entry["set"], "gatewise"]),
+        ]
+        for entry in log
+        if "best_mae" in entry and (entry["set"], "least squares") in maes
+    ]  # fmt: skip
+    if not lines:
+        return []
+    head = ["MAE", "designs looked at", "best of them", "least squares, as measured", "gatewise"]
+    told = (
+        "Many designs of least squares were scored on the test parts by hand. The best of them is "
+        "chosen by the test part, which the one that is measured is not:"
+    )
+    return ["## Least squares: every design that was looked at", told, grid(head, lines)]
 
 
 def _beside_neural(result: dict[str, Any]) -> list[Row]:

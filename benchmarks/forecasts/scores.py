@@ -23,7 +23,8 @@ def score(task: Task, forecasts: pl.DataFrame) -> dict[str, float]:
 
     Returns:
         mase, smape, mae; with intervals also coverage-80, coverage-95 and crps, in units of MASE:
-        the mean absolute change over a season of each series' training part.
+        the mean absolute change over a season of each series' training part. A series without a
+        change has no such unit, and is left out of mase and crps.
 
     Raises:
         BenchmarkError: a row has no forecast, or one that is no number.
@@ -41,7 +42,7 @@ def score(task: Task, forecasts: pl.DataFrame) -> dict[str, float]:
         _of_series(values, history[name][:, 0], task.season)
         for name, values in _by_series(rows, ["y", *(EDGES if with_intervals else ["forecast"])])
     ]
-    made = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+    made = {name: float(np.nanmean([each[name] for each in found])) for name in found[0]}
     for level in (80, 95) if with_intervals else ():
         low, high, actual = (rows[c].to_numpy() for c in (f"lo-{level}", f"hi-{level}", "y"))
         made[f"coverage-{level}"] = metrics.coverage(low, high, actual)

@@ -17,7 +17,11 @@ def append(path: Path, result: dict[str, Any]) -> None:
     """Add a line for each row of a result."""
     found = [{"steps": point["steps"]} | _entry(row, point) for row, point in _neural(result)]
     found += [_entry(row, row) for row in [*result["rows"], *result.get("little", [])]]
-    head = {"date": result["date"], "command": result["command"]}
+    head = {
+        "date": result["date"],
+        "command": result["command"],
+        "commit": result["machine"].get("commit"),
+    }
     with path.open("a") as file:
         file.writelines(json.dumps(head | entry) + "\n" for entry in found)
 
@@ -28,7 +32,10 @@ def read(path: Path) -> list[Entry]:
 
 
 def counted(entries: Iterable[Entry]) -> list[Entry]:
-    """Return one entry for each configuration and set, with its runs and the span of its scores.
+    """Return one entry for each configuration, set, number of origins and commit.
+
+    With the number of its runs and the span of its scores. Entries of before commits were noted
+    have none.
 
     >>> entry = {"date": "d", "set": "s", "series": 1, "peer": "p", "options": {}}
     >>> (found,) = counted(entry | {"scores": {"mase": m}} for m in (1.5, 1.0))
@@ -37,7 +44,7 @@ def counted(entries: Iterable[Entry]) -> list[Entry]:
     """
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
-        keys = ("set", "series", "peer", "options", "note")
+        keys = ("set", "series", "peer", "options", "origins", "note", "commit")
         groups.setdefault(json.dumps([entry.get(key) for key in keys]), []).append(entry)
     made = []
     for group in groups.values():

@@ -17,6 +17,9 @@ GENERAL: Final = (
     "us-employment", "aus-retail", "aus-arrivals", "us-gasoline", "pedestrian", "vic-electricity",
     "bank-calls",
 )  # fmt: skip
+DEVELOPMENT: Final = ("pedestrian", "vic-electricity", "bank-calls")
+"""General sets on whose rows the week beside the day was tried: no test of it."""
+
 DRIVERS: Final = ("nordpool", "epf-fr", "epf-be")
 
 PARTS: Final = {"competitions": COMPETITIONS, "general": GENERAL, "drivers": DRIVERS}
@@ -86,6 +89,11 @@ class Task:
         step = pl.int_range(1, pl.len() + 1).over("unique_id")
         test = test.drop("left").with_columns(step=step)
         return replace(self, train=train, test=test, origins=1)
+
+    def last(self) -> Task:
+        """The same with the rows after the last origin alone, for their scores."""
+        begin = (self.origins - 1) * self.prediction_length
+        return replace(self, test=self.test.filter(pl.col("step") > begin))
 
     def few(self, series: int | None, origins: int | None) -> Task:
         """So many series, evenly spaced, and the first origins: for quick looks."""

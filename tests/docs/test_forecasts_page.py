@@ -34,7 +34,7 @@ def result(bench):
         if row["peer"] == "gatewise" and row["set"] in bench.sets.COMPETITIONS
     ]  # fmt: skip
     where = {"processor": "P", "cores": 2, "isa": "avx512", "system": "S", "python": "3",
-             "load": 0.5}  # fmt: skip
+             "load": 0.5, "commit": "c0ffee"}  # fmt: skip
     return {
         "machine": where, "command": "c", "date": "d", "versions": ["p 1"],
         "missing": {"gatewise, pretrained": "none"},
@@ -98,6 +98,10 @@ def test_the_lowest_error_of_a_set_is_bold(bench, result):
 
 def test_the_time_to_their_final_error_is_ours_only_if_we_reach_it(bench, result):
     assert bench.report.reached_s(result) == 3.0
+    assert "The seasonal naive's is 1.000, which it does not reach" in bench.report.tables(result)
+    for row in result["rows"]:
+        if row["peer"] == "seasonal naive":
+            row["scores"] = row["scores"] | {"mase": 1.1}
     assert "10.3 times sooner" in bench.report.tables(result)
     little = result["rows"][0] | {"fit_s": 0.5, "options": {"ensemble_size": 1, "max_epochs": 3}}
     assert bench.report.reached_s(result | {"little": [little]}) == 1.5
@@ -131,8 +135,8 @@ def test_the_block_lists_what_was_seen_ours_first(bench, result, tmp_path):
     text = bench.report.block(result, SOURCE, entries)
     listed = text.split("## Every configuration")[1].split("\n|---")[1].splitlines()[1:]
     assert len(listed) == len(result["rows"]) + 1
-    assert "| m3-monthly | gatewise |  | 9 | 2 | d to e | 0.900 |" in listed[0]
-    assert any("steps 1000 | 9 | 4 | d to e | 1.040 to 1.200 |" in line for line in listed)
+    assert "| m3-monthly | gatewise |  | 9 | 1 | 2 | d to e | c0ffee | 0.900 |" in listed[0]
+    assert any("steps 1000 | 9 |  | 4 | d to e | c0ffee | 1.040 to 1.200 |" in line for line in listed)
 
 
 def test_a_run_keeps_rows_and_notes_the_rest(bench, result):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import subprocess
 import time
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ _READ_BYTES: Final = {"L2": 1 << 20, "L3": 1 << 23}
 
 
 def describe() -> dict[str, Any]:
-    """Processor, cores, instruction set, system, Python, and how busy others keep it now."""
+    """Processor, cores, instruction set, system, Python, how busy it is, and the commit."""
     return {
         "processor": _processor(),
         "cores": core_count(),
@@ -28,7 +29,18 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "commit": commit(),
     }
+
+
+def commit() -> str | None:
+    """Return the commit of the checkout that gatewise runs from; None outside of one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=10", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
 
 
 def core_count() -> int:
