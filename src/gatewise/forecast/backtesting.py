@@ -141,17 +141,17 @@ def backtest(
     size, unscaled = scoring.scales_of(panel, rows, origins, baseline)
     notes += [*told, *unscaled]
     lag = -(-config.prediction_length // step) - 1  # in origins; see docs/decisions/0004
-    standing = scoring.standing_of(config, rows, size, baseline.unit, lag)
-    scores = scoring.scores_of(config, rows, size, standing)
+    compared = scoring.compare(config, rows, size, baseline.unit, lag)
+    scores = scoring.scores_of(config, rows, size, compared)
     done: list[leaks.LeakCheck] = []
     if checks:
         done += leaks.run_experiments(config, panel, origins[folds // 2].cuts, progress)
         done += _inspect(panel, rows, scores, baseline.unit)
     sentence, skill = verdict(
         done,
-        standing.tests,
-        standing.naives,
-        standing.best,
+        compared.tests,
+        compared.naives,
+        compared.best,
         {n: s["mae"] for n, s in scores.items()},
     )
     return Backtest(
@@ -163,11 +163,11 @@ def backtest(
         direction=_direction(panel, rows),
         pit=metrics.pit(rows.quantiles[scoring.MODEL], rows.actual, config.probabilities),
         folds=tables.fold_summaries(made, rows),
-        tests=standing.tests,
-        naive=standing.naive,
-        best_baseline=standing.best,
-        intervals=standing.intervals,
-        cone=standing.cone,
+        tests=compared.tests,
+        naive=compared.naive,
+        best_baseline=compared.best,
+        intervals=compared.intervals,
+        cone=compared.cone,
         adaptive=tables.adapted_of(config, rows, lag),
         unit=unit_of(baseline.unit),
         prediction_length=config.prediction_length,
@@ -193,7 +193,10 @@ def _inspect(
     """The leak checks that look at the finished forecasts."""
     with_drivers = (scoring.MODEL, LINEAR)
     own = min(v["mse_ratio"] for name, v in scores.items() if name not in with_drivers)
+    once = scoring.latest(rows)
     return [
-        plausibility.yesterdays_value(rows.next_forecast, rows.next_actual, rows.next_previous),
+        plausibility.yesterdays_value(
+            rows.next_forecast[once], rows.next_actual[once], rows.next_previous[once]
+        ),
         plausibility.too_good(panel, scores[scoring.MODEL]["mse_ratio"], own, unit),
     ]

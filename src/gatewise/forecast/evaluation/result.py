@@ -153,14 +153,14 @@ def verdict(
     size = _size(errors["gatewise"], errors[hardest])
     if test.p_adjusted >= _LEVEL:
         over = _CALLED.get(hardest, f"the {hardest}")
-        worse = _standing(tests[best], best) if best not in naives else ""
+        worse = _relative_to_best(tests[best], best) if best not in naives else ""
         return (
             f"No evidence of skill over {over} {evidence}: the absolute error is {size} than the "
             f"{hardest}'s.{worse if worse.startswith(' Worse') else ''}",
             False,
         )
     beaten = " and the ".join(naives)
-    also = _standing(tests[best], best) if best not in naives else " No baseline is better."
+    also = _relative_to_best(tests[best], best) if best not in naives else " No baseline is better."
     unchecked = "" if checks else " The leak checks were not run."
     return (
         f"Skill: better than the {beaten} {evidence}; the absolute error is {size} than the "
@@ -169,7 +169,7 @@ def verdict(
     )
 
 
-def _standing(test: DieboldMariano, best: str) -> str:
+def _relative_to_best(test: DieboldMariano, best: str) -> str:
     if test.p_adjusted < _LEVEL:
         return f" Better than the best baseline, {best} (adjusted p {_p(test.p_adjusted)})."
     if test.p_worse_adjusted < _LEVEL:

@@ -159,8 +159,8 @@ def scales_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How the network stands to the baselines.
+class Comparison:
+    """The network and the baselines, compared.
 
     Attributes:
         tests: Diebold-Mariano against each baseline on scaled absolute losses per origin, each
@@ -181,7 +181,7 @@ class Standing:
     cone: str
 
 
-def standing_of(config: Config, rows: Rows, size: Array, unit: str, lag: int) -> Standing:
+def compare(config: Config, rows: Rows, size: Array, unit: str, lag: int) -> Comparison:
     """Test the network against each baseline.
 
     Args:
@@ -203,7 +203,7 @@ def standing_of(config: Config, rows: Rows, size: Array, unit: str, lag: int) ->
     cone = naive if unit == "none" else LAST_VALUE
     ours, theirs = (_per_origin(rows, _crps(config, rows, name) / size) for name in (MODEL, cone))
     best = min(losses, key=lambda name: losses[name].mean())
-    return Standing(tests, naive, naives, best, diebold_mariano(ours, theirs, lag), cone)
+    return Comparison(tests, naive, naives, best, diebold_mariano(ours, theirs, lag), cone)
 
 
 def _per_origin(rows: Rows, loss: Array) -> Array:
@@ -219,7 +219,7 @@ def _crps(config: Config, rows: Rows, name: str) -> Array:
 
 
 def scores_of(
-    config: Config, rows: Rows, size: Array, standing: Standing
+    config: Config, rows: Rows, size: Array, comparison: Comparison
 ) -> dict[str, dict[str, float]]:
     """Every score of every model, `metrics.DEFINITIONS` says what they are.
 
@@ -227,12 +227,12 @@ def scores_of(
         config: of the forecaster.
         rows: what was forecast and what came.
         size: [R] unit of each row's scaled error; NaN leaves the row out.
-        standing: the tests whose p-values stand in the baselines' rows; the network's own row
+        comparison: the tests whose p-values stand in the baselines' rows; the network's own row
             repeats the best baseline's.
     """
     middle = config.probabilities.index(0.5)
     scaled = np.isfinite(size)
-    naive = metrics.mse(rows.quantiles[standing.naive][:, middle], rows.actual)
+    naive = metrics.mse(rows.quantiles[comparison.naive][:, middle], rows.actual)
     scores = {}
     for name, quantiles in rows.quantiles.items():
         point, level = quantiles[:, middle], rows.quantiles_level[name][:, middle]
@@ -256,7 +256,7 @@ def scores_of(
                 metrics.winkler(low, high, rows.actual, asked).mean()
             )
         made["wis"] = float(metrics.weighted_interval_score(point, intervals, rows.actual).mean())
-        test = standing.tests[standing.best if name == MODEL else name]
+        test = comparison.tests[comparison.best if name == MODEL else name]
         made["mse_ratio"] = mse / naive if naive > 0 else float("nan")
         made |= {"dm_p": test.p_value, "dm_p_holm": test.p_adjusted}
         scores[name] = made
