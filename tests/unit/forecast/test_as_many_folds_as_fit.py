@@ -61,11 +61,12 @@ def test_a_backtest_takes_what_fits_and_says_so(tmp_path):
     made = backtest(f, months(44), checks=False)
     assert len(made.folds) == 3
     note = "3 folds fit into the table, not 8: the backtest has so many."
-    assert made.notes == [note]
+    short = "The history is too short for linear: mean stands in the table."
+    assert made.notes == [note, short]
     made.to_html(tmp_path / "page.html")
     assert f"Note: {note}" in (tmp_path / "page.html").read_text()
     asked = backtest(f, months(44), 3, checks=False)
-    assert asked.notes == []
+    assert asked.notes == [short]
     assert asked.forecasts.equals(made.forecasts)
 
 

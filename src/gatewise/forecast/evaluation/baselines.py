@@ -97,7 +97,7 @@ class Baseline:
         return cls(unit, tuple(m for m in (season, longer) if m > 1))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Made:
     """What one baseline forecast of one series.
 
