@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gatewise.trace.trace import Trace
+from gatewise.trace.recorded import Recorded
 
 
-def html_of(trace: Trace) -> str:
+def html_of(trace: Recorded) -> str:
     """Return the findings, the gates of the first row of the last layer, and the Dataset, as HTML.
 
     Without matplotlib, or of a trace that has not kept all, the Dataset alone.

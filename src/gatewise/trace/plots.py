@@ -15,7 +15,7 @@ import numpy as np
 from gatewise.arguments import index, names
 from gatewise.errors import ConfigError, MissingExtraError
 from gatewise.trace.measures import forget_path, site_input, variable
-from gatewise.trace.trace import Trace
+from gatewise.trace.recorded import Recorded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ CURVE: Final = "#3b82c4"
 
 
 def plot_gates(
-    trace: Trace,
+    trace: Recorded,
     *,
     layer: int = 0,
     direction: int = 0,
@@ -86,7 +86,7 @@ def plot_gates(
 
 
 def plot_operating_points(
-    trace: Trace, *, layer: int = 0, direction: int = 0, labels: Sequence[str] | None = None
+    trace: Recorded, *, layer: int = 0, direction: int = 0, labels: Sequence[str] | None = None
 ) -> Figure:
     """Draw where the units stand on their two squashing curves, and what passes beside them.
 
@@ -168,14 +168,14 @@ def select(trace: Any, *needed: str, **indices: int) -> Any:
     """
     for name in needed:
         variable(trace, name)
-    data = trace.data if isinstance(trace, Trace) else trace
+    data = trace.data if hasattr(trace, "cell") else trace
     for axis in ("time", "batch", "hidden"):
         if not data.sizes.get(axis, 1):
             raise ConfigError(f"The trace is empty: expected at least one {axis} to draw.")
     return data.isel({axis: index(at, axis, data.sizes[axis]) for axis, at in indices.items()})
 
 
-def points(trace: Trace, site: str, *, layer: int, direction: int) -> tuple[Any, Any]:
+def points(trace: Recorded, site: str, *, layer: int, direction: int) -> tuple[Any, Any]:
     """Return input and output of a site at all finite steps: none where it has no input.
 
     Raises:
