@@ -174,6 +174,7 @@ def backtest(
         seed=config.seed,
         notes=notes,
         scores=scores,
+        target=columns.target,
     )
 
 

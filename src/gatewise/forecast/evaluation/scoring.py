@@ -18,9 +18,9 @@ from gatewise.forecast.data.panel import Array, Panel
 from gatewise.forecast.data.table import write_table
 from gatewise.forecast.data.timestamps import render
 from gatewise.forecast.evaluation import metrics
-from gatewise.forecast.evaluation.baselines import LAST_VALUE, naive_names
+from gatewise.forecast.evaluation.baselines import naive_names
 from gatewise.forecast.evaluation.folds import MODEL, Fold, FoldForecast
-from gatewise.forecast.evaluation.significance import DieboldMariano, diebold_mariano, holm
+from gatewise.forecast.evaluation.significance import DieboldMariano, diebold_mariano, hardest, holm
 from gatewise.forecast.features.transform import to_working
 from gatewise.forecast.forecaster import quantile_columns
 from gatewise.forecast.uncertainty.conformal import adaptive_intervals
@@ -134,12 +134,11 @@ class Standing:
     Attributes:
         tests: Diebold-Mariano against each baseline on scaled absolute losses per origin, each
             with its value corrected for their number (Holm).
-        naive: the better of the two forecasts that know nothing.
+        naive: of the two forecasts that know nothing the one that is hardest to beat.
         naives: both of them.
         best: the baseline with the lowest absolute loss.
-        intervals: Diebold-Mariano of the CRPS against that of the naive forecast's intervals; for
-            a target in changes they are the last value's, the historical-volatility cone.
-        cone: whose intervals those are.
+        intervals: Diebold-Mariano of the CRPS against that of the naive forecast's intervals.
+        cone: whose intervals those are: the naive forecast's.
     """
 
     tests: dict[str, DieboldMariano]
@@ -169,11 +168,10 @@ def standing_of(config: Config, rows: Rows, scales: Array, unit: str, lag: int) 
     mine = losses.pop(MODEL)
     tests = holm({name: diebold_mariano(mine, theirs, lag) for name, theirs in losses.items()})
     naives = naive_names(unit)
-    naive = min(naives, key=lambda name: losses[name].mean())
-    cone = naive if unit == "none" else LAST_VALUE
-    ours, theirs = (_per_origin(rows, _crps(config, rows, name) / size) for name in (MODEL, cone))
+    naive = hardest(naives, tests, {name: float(losses[name].mean()) for name in naives})
+    ours, theirs = (_per_origin(rows, _crps(config, rows, name) / size) for name in (MODEL, naive))
     best = min(losses, key=lambda name: losses[name].mean())
-    return Standing(tests, naive, naives, best, diebold_mariano(ours, theirs, lag), cone)
+    return Standing(tests, naive, naives, best, diebold_mariano(ours, theirs, lag), naive)
 
 
 def _per_origin(rows: Rows, loss: Array) -> Array:
@@ -235,33 +233,30 @@ def adapted_of(config: Config, rows: Rows, lag: int) -> list[dict[str, Any]]:
     """One dict per level: coverage before and after adaptive conformal inference.
 
     Returns:
-        level, rows (judged: those whose interval had something to adapt to), before and after
-        (coverage of those), width (after / before), and per origin with such rows fold,
-        covered_before and covered_after; empty if there are no such rows.
+        level, rows, before and after (coverage of all rows; `before` is that of `metrics`), width
+        (after / before), and per origin fold, covered_before and covered_after. The first origins
+        have nothing to adapt to and stay as they are; empty if that holds of all.
     """
     made = []
     quantiles = rows.quantiles[MODEL]
     for level in config.levels:
         low, high = (quantiles[:, edge] for edge in config.interval(level))
         new = adaptive_intervals(low, high, rows.actual, rows.fold, level, lag=lag + 1)
-        seen = new.usable
-        if not seen.any():
+        if not new.usable.any():
             continue
         before, after = (
-            ((a <= rows.actual) & (rows.actual <= b))[seen].astype(float)
+            ((a <= rows.actual) & (rows.actual <= b)).astype(float)
             for a, b in ((low, high), (new.low, new.high))
         )
-        count = np.bincount(rows.fold[seen])
-        shares = [
-            np.bincount(rows.fold[seen], x)[count > 0] / count[count > 0] for x in (before, after)
-        ]
+        count = np.bincount(rows.fold)
+        shares = [np.bincount(rows.fold, x)[count > 0] / count[count > 0] for x in (before, after)]
         made.append(
             {
                 "level": level,
-                "rows": int(seen.sum()),
+                "rows": len(before),
                 "before": float(before.mean()),
                 "after": float(after.mean()),
-                "width": float((new.high - new.low)[seen].sum() / (high - low)[seen].sum()),
+                "width": float((new.high - new.low).sum() / (high - low).sum()),
                 "fold": np.flatnonzero(count).tolist(),
                 "covered_before": shares[0].tolist(),
                 "covered_after": shares[1].tolist(),

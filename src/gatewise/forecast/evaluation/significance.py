@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -113,6 +113,23 @@ def holm(tests: Mapping[str, DieboldMariano]) -> dict[str, DieboldMariano]:
         name: replace(test, p_adjusted=float(b), p_worse_adjusted=float(w))
         for (name, test), b, w in zip(tests.items(), better, worse, strict=True)
     }
+
+
+def hardest(
+    names: Sequence[str], tests: Mapping[str, DieboldMariano], errors: Mapping[str, float]
+) -> str:
+    """Return the baseline that is hardest to beat: of the largest p-value, then the lowest error.
+
+    Args:
+        names: of the baselines to choose from.
+        tests: Diebold-Mariano against each, corrected for their number.
+        errors: mean absolute error of each.
+
+    >>> tests = {"mean": DieboldMariano(0.3, 0.61, 24), "drift": DieboldMariano(0.3, 0.01, 24)}
+    >>> hardest(["mean", "drift"], tests, {"mean": 1.0, "drift": 0.9})
+    'mean'
+    """
+    return max(names, key=lambda name: (tests[name].p_adjusted, -errors[name]))
 
 
 @dataclass(frozen=True, slots=True)
