@@ -7,6 +7,7 @@ A table goes through these packages in order, and imports go the other way only:
     features     transform, season, static
     uncertainty  conformal, paths, shrinkage
     models       base, window | residual, fit (chooses one), io (files)
+    predicting   what a fitted model says of the rows ahead
     forecaster   fit, predict, save
     evaluation   folds, baselines, scoring, metrics, significance, leaks, result, checkpoints,
                  tuning

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -30,10 +30,52 @@ from gatewise.forecast.features import season as seasons
 from gatewise.forecast.features.transform import unit_of
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.models.window.encoder import fit_encoder
+from gatewise.forecast.notebook import html_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+_VIEWS: Final = {
+    "forecasts": "windows_chart",
+    "baselines": "standing_chart",
+    "origins": "backtest_chart",
+    "calibration": "calibration_chart",
+}
 
 
 class Backtest(Result):
     """A finished backtest; see `gatewise.forecast.evaluation.result.Result`."""
+
+    def plot(self, view: str = "forecasts") -> Figure:
+        """Draw one picture of the report.
+
+        Args:
+            view: "forecasts" (default): the forecasts from the latest origins and the actual values
+                of the first series, in the target's unit. "baselines": the absolute error relative
+                to each baseline's, in percent. "origins": the absolute error at each origin.
+                "calibration": where the actual values lie in the forecast distribution.
+
+        Returns:
+            A matplotlib figure of one panel.
+
+        Raises:
+            ConfigError: there is no such view.
+            MissingExtraError: matplotlib is not installed.
+        """
+        if view not in _VIEWS:
+            raise ConfigError(f"view is {shown(view)}: expected one of {', '.join(_VIEWS)}.")
+        from gatewise.forecast.report import figures
+
+        return getattr(figures, _VIEWS[view])(self)
+
+    def _repr_html_(self) -> str:
+        """Show the verdict and how the model stands to the baselines, in a notebook."""
+        mine = self.scores["gatewise"]
+        covered = [(f"inside the {v:g} %", f"{mine[f'coverage-{v:g}']:.1%}") for v in self.levels]
+        facts = [("origins", len(self.folds)), ("rival", self.naive), *covered]
+        caption = "The absolute error relative to each baseline's, with 95 % intervals."
+        return html_of("Backtest", self.verdict, facts, lambda: self.plot("baselines"), caption)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write one self-contained HTML page.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gatewise.errors import TableError
 from gatewise.forecast.config import INNER, Config
 from gatewise.forecast.data.panel import Array, Panel
+from gatewise.forecast.data.results import quantile_columns
 from gatewise.forecast.data.table import write_table
 from gatewise.forecast.data.timestamps import render
 from gatewise.forecast.evaluation import metrics
@@ -22,7 +23,6 @@ from gatewise.forecast.evaluation.baselines import naive_names
 from gatewise.forecast.evaluation.folds import MODEL, Fold, FoldForecast
 from gatewise.forecast.evaluation.significance import DieboldMariano, diebold_mariano, hardest, holm
 from gatewise.forecast.features.transform import to_working
-from gatewise.forecast.forecaster import quantile_columns
 from gatewise.forecast.uncertainty.conformal import adaptive_intervals
 
 

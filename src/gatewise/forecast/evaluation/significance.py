@@ -125,7 +125,8 @@ def hardest(
         tests: Diebold-Mariano against each, corrected for their number.
         errors: mean absolute error of each.
 
-    >>> tests = {"mean": DieboldMariano(0.3, 0.61, 24), "drift": DieboldMariano(0.3, 0.01, 24)}
+    >>> mean, drift = DieboldMariano(0.3, 0.61, 24), DieboldMariano(0.3, 0.01, 24)
+    >>> tests = holm({"mean": mean, "drift": drift})
     >>> hardest(["mean", "drift"], tests, {"mean": 1.0, "drift": 0.9})
     'mean'
     """
