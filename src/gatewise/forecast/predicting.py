@@ -17,7 +17,6 @@ from gatewise.forecast.data.panel import Array, Panel, Series
 from gatewise.forecast.data.results import quantile_columns, row_names
 from gatewise.forecast.data.table import read_panel, write_table
 from gatewise.forecast.models.base import Fitted, forecast_next
-from gatewise.forecast.uncertainty.paths import sample_paths
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,6 +54,8 @@ def forecast_parts(fitted: Fitted, future: Any, history: Any) -> Iterator[Any]:
 
 def sample(fitted: Fitted, count: int, future: Any, history: Any, seed: int | None) -> Any:
     """Return paths of the rows ahead as a table; see `Forecaster.sample`."""
+    from gatewise.forecast.uncertainty.paths import sample_paths  # with scipy.stats, slow to load
+
     if count < 1:
         raise ConfigError(f"count is {count}: expected at least 1.")
     config, panel = fitted.config, _start(fitted, history)
