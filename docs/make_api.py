@@ -35,11 +35,22 @@ def names_of(package: str) -> list[str]:
     )
 
 
+def bases_of(package: str) -> list[str]:
+    """Classes of gatewise that exported ones extend, and that have no entry of their own."""
+    module = import_module(package)
+    exported = [getattr(module, name) for name in names_of(package)]
+    bases = [b for e in exported if inspect.isclass(e) for b in e.__mro__[1:]]
+    own = [b for b in bases if b.__module__.startswith("gatewise.") and b not in exported]
+    return list(dict.fromkeys(f"{b.__module__}.{b.__qualname__}" for b in own))
+
+
 def page_of(package: str) -> str:
     """The page of one package: its docstring's first paragraph, then each name."""
     told = (import_module(package).__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
     parts = [f"# {package}\n", TOLD, f"{told.rstrip('.:')}.\n"]
     parts += [f"::: {package}.{name}\n" for name in names_of(package)]
+    if package not in (CORE, "gatewise.errors"):
+        parts += [f"::: {name}\n" for name in bases_of(package) if "errors" not in name]
     return "\n".join(parts)
 
 
