@@ -106,7 +106,7 @@ def backtest(
     resume: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Backtest:
-    """Backtest a forecaster's options on a table, beside the baselines that usually win.
+    """Backtest a forecaster's options on a table, and compare it with baselines that usually win.
 
     Args:
         f: a forecaster; only its options are used, each fit starts from fresh weights.
@@ -119,8 +119,8 @@ def backtest(
         past: drivers known up to the present.
         future: drivers known ahead.
         static: constant columns.
-        refit_every: fit anew at every k-th origin; the network and what the baselines search or
-            fit alike. Every origin reads all rows before it. Default 1.
+        refit_every: k, to fit again at every k-th origin: the network, and the baselines that have
+            something to fit. Every origin reads all rows before it. Default 1.
         step: rows between origins; None (default) takes prediction_length, so that windows do not
             overlap.
         checks: run the leak checks. Default True; without them no skill is claimed.

@@ -99,7 +99,7 @@ def plot_operating_points(
     labels: Sequence[str] | None = None,
     width: float = WIDE,
 ) -> Figure:
-    """Draw where the units stand on their two squashing curves, and what passes beside them.
+    """Draw where the units stand on their two squashing curves, and the product of forget gates.
 
     The curves are the candidate's φ and the cell's ψ. One dot per unit and step stands on each; the
     histogram below shows how many stand where. On the flat ends of φ a step writes little that is
