@@ -83,7 +83,10 @@ def plot_gates(
         axis.set_title(label, loc="left", fontsize=10)
         axis.set_yticks([])
         figure.colorbar(image, ax=axis, fraction=0.05, pad=0.02)
-    label_time(axes[-1], ticks, *((2, 7) if is_narrow(width) else ()))
+    if is_narrow(width):
+        label_time(axes[-1], ticks, most=2, size=7, apart=0.65)
+    else:
+        label_time(axes[-1], ticks)
     for axis in axes[:-1].flat:
         axis.set_xticks([])
     for axis in axes[:, 0]:
@@ -232,7 +235,7 @@ def plain(text: Any) -> str:
     return str(text).encode("utf-8", "replace").decode().replace("$", r"\$")
 
 
-def label_time(axes: Any, labels: Any, most: int = 3, size: int = 8) -> None:
+def label_time(axes: Any, labels: Any, most: int = 3, size: int = 8, apart: float = 0.0) -> None:
     """Label the steps: times at the starts of months or other periods, others at equal distances.
 
     Args:
@@ -240,10 +243,13 @@ def label_time(axes: Any, labels: Any, most: int = 3, size: int = 8) -> None:
         labels: [T] of the steps.
         most: labels at most. Default 3.
         size: of their text, in points. Default 8.
+        apart: least distance of two labels, as a share of the axis; nearer ones are left out.
     """
     if not len(labels):
         return
     at, texts = row_ticks(labels, most)
+    kept = [k for k in range(len(at)) if not k or at[k] - at[0] >= apart * (len(labels) - 1)]
+    at, texts = [at[k] for k in kept], [texts[k] for k in kept]
     edges = {0: "left", len(labels) - 1: "right"}  # so that neighbours do not run together
     for axis in axes:
         axis.set_xticks(at, [plain(text) for text in texts], fontsize=size)
