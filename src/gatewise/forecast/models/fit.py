@@ -16,7 +16,7 @@ from gatewise.forecast.data.panel import Panel
 from gatewise.forecast.features import season as seasons
 from gatewise.forecast.models.base import Fitted
 from gatewise.forecast.models.residual import model as residual
-from gatewise.forecast.models.residual.unseen import MANY
+from gatewise.forecast.models.residual.calibration import MANY
 from gatewise.forecast.models.window import model as windowed
 
 

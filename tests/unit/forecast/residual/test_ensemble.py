@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gatewise.forecast.models.residual import ensemble as en
+from gatewise.forecast.models.residual.calibration import unit_of
 from gatewise.forecast.models.residual.histories import flatten
 from gatewise.forecast.models.residual.members import forecasts
-from gatewise.forecast.models.residual.unseen import unit_of
 
 from .panels import panel, plan
 
@@ -59,7 +59,7 @@ def test_untrained_members_forecast_about_the_baseline():
     given = panel()
     made = en.fit(given, plan(members=1, steps=0))
     at = np.arange(24)
-    zero = forecasts(made.members, given, at, given.rows, trust=0.0)[0]
+    zero = forecasts(made.members, given, at, given.rows, shrinkage=0.0)[0]
     np.testing.assert_allclose(made.points(given, at, given.rows), zero, rtol=0.1)
 
 
@@ -105,5 +105,5 @@ def test_usual_changes_are_over_the_longest_season_that_there_are_two_of():
 def test_errors_come_from_rows_with_labels(count):
     made = en.fit(panel(count), plan(members=4))
     assert np.isfinite(made.errors.values).all()
-    assert 0 <= made.errors.trust <= 1
-    assert count == 1 or made.errors.trust == 1
+    assert 0 <= made.errors.shrinkage <= 1
+    assert count == 1 or made.errors.shrinkage == 1

@@ -21,6 +21,7 @@ from gatewise.forecast.models.products import tensor
 from gatewise.forecast.models.residual import ensemble as en
 from gatewise.forecast.models.residual import pretrained
 from gatewise.forecast.models.residual.baseline import window_rows
+from gatewise.forecast.models.residual.calibration import unit_of, unit_rows
 from gatewise.forecast.models.residual.distribution import Distribution
 from gatewise.forecast.models.residual.histories import (
     Histories,
@@ -32,9 +33,8 @@ from gatewise.forecast.models.residual.histories import (
 from gatewise.forecast.models.residual.joint import Seasonal
 from gatewise.forecast.models.residual.members import DECAYS, Plan
 from gatewise.forecast.models.residual.network import Network
-from gatewise.forecast.models.residual.positions import describe_origins
+from gatewise.forecast.models.residual.origin_features import describe_origins
 from gatewise.forecast.models.residual.training import CROP, Recipe
-from gatewise.forecast.models.residual.unseen import unit_of, unit_rows
 from gatewise.forecast.uncertainty.conformal import residual_quantiles
 from gatewise.forecast.uncertainty.paths import step_correlation
 
@@ -165,8 +165,8 @@ class ResidualModel:
             f"{len(self.networks)} networks forecast what a baseline leaves of "
             f"{shown(self.target)} (its {scale}, {season})."
         ]
-        if self.ensemble.errors.trust < 1:
-            share = f"{self.ensemble.errors.trust:.0%}".replace("%", " %")
+        if self.ensemble.errors.shrinkage < 1:
+            share = f"{self.ensemble.errors.shrinkage:.0%}".replace("%", " %")
             notes.append(f"On rows they had not seen, {share} of what the networks add was best.")
         return notes
 

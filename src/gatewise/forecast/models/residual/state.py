@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from gatewise.forecast.models.arrays import Arrays, codes, loaded, weights
+from gatewise.forecast.models.residual.calibration import Errors
 from gatewise.forecast.models.residual.ensemble import Ensemble
 from gatewise.forecast.models.residual.members import Member, Plan
 from gatewise.forecast.models.residual.model import ResidualModel
 from gatewise.forecast.models.residual.network import Network, Shape
-from gatewise.forecast.models.residual.positions import Reading
+from gatewise.forecast.models.residual.origin_features import Reading
 from gatewise.forecast.models.residual.training import Recipe
-from gatewise.forecast.models.residual.unseen import Errors
 
 
 def describe(model: ResidualModel) -> tuple[dict[str, Any], Arrays]:
@@ -32,7 +32,7 @@ def describe(model: ResidualModel) -> tuple[dict[str, Any], Arrays]:
             }
             for member in ensemble.members
         ],
-        "trust": ensemble.errors.trust,
+        "shrinkage": ensemble.errors.shrinkage,
         "target": model.target,
         "probabilities": list(model.probabilities),
         "positive": model.positive,
@@ -58,7 +58,7 @@ def restore(header: dict[str, Any], arrays: Arrays) -> ResidualModel:
         network = loaded(network, arrays, f"network.{i}.")
         members.append(Member(Reading(**member["reading"]), network, tuple(member["losses"])))
     plan = header["plan"] | {"recipe": Recipe(**header["plan"]["recipe"])}
-    errors = Errors(arrays["errors"].astype(np.float64), header["trust"])
+    errors = Errors(arrays["errors"].astype(np.float64), header["shrinkage"])
     return ResidualModel(
         Ensemble(Plan(**plan), tuple(members), errors),
         header["target"],

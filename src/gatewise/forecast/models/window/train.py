@@ -24,7 +24,7 @@ from gatewise.forecast.models.window.network import Network, Shape, outputs, ten
 from gatewise.forecast.models.window.ridge import Ridge, fit_ridge
 from gatewise.forecast.models.window.windows import Split, Windows, assemble, reach, split
 from gatewise.forecast.uncertainty.conformal import stretched, stretches
-from gatewise.forecast.uncertainty.shrinkage import TRUST, least
+from gatewise.forecast.uncertainty.shrinkage import WEIGHTS, least
 
 _EPOCH = 6144
 """Windows per epoch at most; a longer table is sampled anew in each."""
@@ -192,13 +192,13 @@ def _judge(
         losses = torch.stack(
             [
                 pinball(forecast - (1 - c) * median, labels, weights, levels, per_step=True)
-                for c in TRUST
+                for c in WEIGHTS
             ]
         )
         chosen = torch.from_numpy(least(losses.numpy()))
         observed = weights.sum(0)
         score = (losses.gather(0, chosen[None])[0] * observed).sum() / observed.sum().clamp_min(1.0)
-        return float(score), torch.tensor(TRUST)[chosen]
+        return float(score), torch.tensor(WEIGHTS)[chosen]
 
 
 def _copy(network: torch.nn.Module, confidence: Tensor) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gatewise.forecast.data.panel import Array
 from gatewise.forecast.models.residual.histories import Histories
 from gatewise.forecast.models.residual.members import CHUNK, DECAYS, Member, Plan, forecasts
-from gatewise.forecast.uncertainty.shrinkage import TRUST, least
+from gatewise.forecast.uncertainty.shrinkage import WEIGHTS, least
 
 MANY: Final = 20
 """From so many series on there is enough to learn from without a season, too, and networks are
@@ -24,7 +24,7 @@ blind to some of the series; else to the last rows."""
 
 _FOLDS: Final = 4
 
-_UNSEEN: Final = 0.25
+_HELD_OUT: Final = 0.25
 """Share of the last rows of a series that networks are blind to, at most, if there are few."""
 
 _ERRORS: Final = 1600
@@ -50,12 +50,12 @@ class Errors:
 
     Attributes:
         values: [R, h] actual minus forecast, over `unit_of`; NaN where no value came.
-        trust: weight of the networks beside the baseline: 1 with many series; with few, what was
-            best in these forecasts.
+        shrinkage: weight of the networks beside the baseline: 1 with many series; with few, what
+            was best in these forecasts.
     """
 
     values: Array
-    trust: float
+    shrinkage: float
 
 
 def limits_of(histories: Histories, plan: Plan, number: int) -> NDArray[np.intp]:
@@ -66,12 +66,12 @@ def limits_of(histories: Histories, plan: Plan, number: int) -> NDArray[np.intp]
         return np.where(series % _FOLDS == fold, 0, rows)
     if number % 4 in (0, 3):
         return rows
-    held = np.maximum(plan.prediction_length, (_UNSEEN * rows).astype(np.intp))
+    held = np.maximum(plan.prediction_length, (_HELD_OUT * rows).astype(np.intp))
     least = plan.reading(DECAYS[0]).least
     return np.where(rows - held > least, rows - held, rows)
 
 
-def unseen_errors(
+def calibration_errors(
     members: Sequence[Member],
     limits: Sequence[NDArray[np.intp]],
     histories: Histories,
@@ -82,22 +82,22 @@ def unseen_errors(
     series, ends = _past_origins(histories, plan, np.min(limits, axis=0))
     unit = unit_of(histories, plan, series, ends)[:, None]
     actual = _actual(histories, series, ends, h)
-    trusts = (1.0,) if len(histories.rows) >= MANY else TRUST
-    values = {trust: np.full((len(series), h), np.nan) for trust in trusts}
+    shrinkages = (1.0,) if len(histories.rows) >= MANY else WEIGHTS
+    values = {shrinkage: np.full((len(series), h), np.nan) for shrinkage in shrinkages}
     blind = np.array([limit[series] <= ends for limit in limits])  # [M, R]
     for pattern in np.unique(blind, axis=1).T:
         at = np.flatnonzero((blind == pattern[:, None]).all(0))
         honest = [member for member, is_blind in zip(members, pattern, strict=True) if is_blind]
         if not honest:
             continue
-        for trust in trusts:
-            made = np.median(forecasts(honest, histories, series[at], ends[at], trust), 0)
-            values[trust][at] = (actual[at] - made) / unit[at]
-    if len(trusts) == 1 or not np.isfinite(values[trusts[0]]).any():
-        return Errors(values[trusts[-1]], trusts[-1])
+        for shrinkage in shrinkages:
+            made = np.median(forecasts(honest, histories, series[at], ends[at], shrinkage), 0)
+            values[shrinkage][at] = (actual[at] - made) / unit[at]
+    if len(shrinkages) == 1 or not np.isfinite(values[shrinkages[0]]).any():
+        return Errors(values[shrinkages[-1]], shrinkages[-1])
     sizes = np.array([float(np.nanmean(np.abs(missed))) for missed in values.values()])
-    trust = trusts[int(least(sizes))]
-    return Errors(values[trust], trust)
+    shrinkage = shrinkages[int(least(sizes))]
+    return Errors(values[shrinkage], shrinkage)
 
 
 def _past_origins(
