@@ -12,8 +12,9 @@ import numpy as np
 from gatewise.errors import ConfigError
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.data.calendar import observe_all
-from gatewise.forecast.data.panel import Panel
+from gatewise.forecast.data.panel import Panel, Series
 from gatewise.forecast.features import season as seasons
+from gatewise.forecast.features.floor import floor_note
 from gatewise.forecast.models.base import Fitted
 from gatewise.forecast.models.residual import model as residual
 from gatewise.forecast.models.residual.calibration import MANY
@@ -42,7 +43,8 @@ def fit_panel(
             long season is no multiple of the season found.
     """
     started = time.perf_counter()
-    ordered = replace(panel, series=tuple(sorted(panel.series, key=lambda s: _key(s.name))))
+    ordered = sorted(map(_trimmed, panel.series), key=lambda s: _key(s.name))
+    ordered = replace(panel, series=tuple(ordered))
     season = config.season or seasons.find(ordered)
     longer = seasons.beside(ordered, season, config.long_season)
     chosen = replace(config, season=season, long_season=longer)
@@ -63,7 +65,12 @@ def fit_panel(
         panel,
         sum(len(s) for s in panel.series),
         time.perf_counter() - started,
-        (*panel.notes, *model.notes(panel), *_notes(panel)),
+        (
+            *panel.notes,
+            *model.notes(panel),
+            *floor_note(model.lowest, config.lower),
+            *_notes(panel),
+        ),
     )
 
 
@@ -82,6 +89,12 @@ def _kind(config: Config, panel: Panel) -> str:
     short = max(len(s) for s in panel.series) < windowed.least_rows(config.prediction_length)
     suits = short or len(panel.series) >= MANY
     return "residual" if suits or seasons.shows(panel, config.season or 1) else "window"
+
+
+def _trimmed(series: Series) -> Series:
+    """A series without the empty rows before its first value: they say nothing."""
+    known = ~np.isnan(series.target)
+    return series.rows(int(known.argmax()), len(series)) if known.any() else series
 
 
 def _key(name: Any) -> tuple[str, Any]:

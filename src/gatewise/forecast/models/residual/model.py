@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Final, cast
 
 import numpy as np
@@ -15,11 +14,13 @@ from gatewise.errors import TableError, shown
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.data.panel import Array, Panel, Series
 from gatewise.forecast.features import season as seasons
+from gatewise.forecast.features.floor import find_floor
 from gatewise.forecast.features.static import StaticCode, encode_static, static_codes
 from gatewise.forecast.models.base import Epoch, Training
 from gatewise.forecast.models.products import tensor
 from gatewise.forecast.models.residual import ensemble as en
 from gatewise.forecast.models.residual import pretrained
+from gatewise.forecast.models.residual.bands import error_bands
 from gatewise.forecast.models.residual.baseline import window_rows
 from gatewise.forecast.models.residual.calibration import unit_of, unit_rows
 from gatewise.forecast.models.residual.distribution import Distribution
@@ -35,13 +36,9 @@ from gatewise.forecast.models.residual.members import DECAYS, Plan
 from gatewise.forecast.models.residual.network import Network
 from gatewise.forecast.models.residual.origin_features import describe_origins
 from gatewise.forecast.models.residual.training import CROP, Recipe
-from gatewise.forecast.uncertainty.conformal import residual_quantiles
 from gatewise.forecast.uncertainty.paths import step_correlation
 
 STEPS_PER_EPOCH: Final = 10
-
-_PER_CHANGE: Final = 1.25
-"""Standard deviation of normal changes per mean absolute change."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +51,7 @@ class ResidualModel:
         probabilities: [Q] quantiles to forecast, 0.5 among them.
         bands: [h, Q] what each quantile is away from the forecast, in units of the series' usual
             change over a season; 0 at 0.5.
-        positive: whether the target is never negative.
+        lowest: what no forecast is below; -inf for anything.
         origins: how many the networks learnt from.
         static: how each static column is coded.
     """
@@ -63,7 +60,7 @@ class ResidualModel:
     target: str
     probabilities: tuple[float, ...]
     bands: Array
-    positive: bool
+    lowest: float
     origins: int
     static: tuple[StaticCode, ...] = ()
 
@@ -106,11 +103,6 @@ class ResidualModel:
     def step_correlation(self) -> Array:
         """[h, h] how the errors of steps go together."""
         return step_correlation(self.ensemble.errors.values)
-
-    @property
-    def lowest(self) -> float:
-        """What the target cannot be below: 0 if it never was."""
-        return 0.0 if self.positive else -np.inf
 
     def forecast(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Array:
         """Quantiles [B, h, Q] in the target's unit; NaN where a series has no value yet."""
@@ -253,10 +245,10 @@ def _model(
     origins: int,
     codes: tuple[StaticCode, ...],
 ) -> ResidualModel:
-    positive = all((t[~np.isnan(t)] >= 0).all() for t in targets)
-    bands = _bands(made, config.probabilities)
+    floor = find_floor(targets, config.lower, panel.columns.target)
+    bands = error_bands(made.errors, made.plan.longest_season, config.probabilities)
     target = panel.columns.target
-    return ResidualModel(made, target, config.probabilities, bands, positive, origins, codes)
+    return ResidualModel(made, target, config.probabilities, bands, floor, origins, codes)
 
 
 def _seasonal(panel: Panel) -> Seasonal:
@@ -272,22 +264,6 @@ def _seasonal(panel: Panel) -> Seasonal:
             "positive values. Leave that table out."
         )
     return flatten(targets, season), season, seasons.find_longer(panel, season)
-
-
-def _bands(ensemble: en.Ensemble, probabilities: tuple[float, ...]) -> Array:
-    """[h, Q] quantiles of the errors; those below the median not above 0, those above not below.
-
-    Errors too few for the outermost quantile may widen the intervals of a random walk of usual
-    changes, but do not narrow them.
-    """
-    errors, p = ensemble.errors.values, np.array(probabilities)
-    bands = residual_quantiles(errors, probabilities)
-    if np.isfinite(errors).sum() < round(1 / min(p.min(), 1 - p.max())) - 1:
-        seasons = -(-np.arange(1, errors.shape[1] + 1) // ensemble.plan.longest_season)
-        normal = np.array([NormalDist().inv_cdf(q) for q in probabilities])
-        walk = _PER_CHANGE * np.sqrt(seasons)[:, None] * normal
-        bands = np.where(p < 0.5, np.minimum(bands, walk), np.maximum(bands, walk))
-    return np.where(p < 0.5, np.minimum(bands, 0.0), np.where(p > 0.5, np.maximum(bands, 0.0), 0.0))
 
 
 def _histories(

@@ -38,6 +38,8 @@ class Encoded:
         phases: [N, K] calendar features, known ahead.
         static: [S, D] codes.
         first, stop: [S] each series' rows are first <= row < stop.
+        begin: [S] first row with a target; what is before it counts as before the series.
+        stale: [N] rows since the last one with a target, 0 if the row has one.
         centred: [C] whether the column is centred in a window (transform "none").
         future: how many of the last columns are known ahead.
         seasons: rows per season of each season, ascending; empty without one.
@@ -50,6 +52,8 @@ class Encoded:
     static: Array
     first: NDArray[np.intp]
     stop: NDArray[np.intp]
+    begin: NDArray[np.intp]
+    stale: NDArray[np.intp]
     centred: NDArray[np.bool_]
     future: int
     seasons: tuple[int, ...]
@@ -108,14 +112,18 @@ class Encoder:
             )
             phases.append(self._phases(s.time))
         lengths = np.array([len(s) for s in panel.series])
+        first = np.cumsum(lengths) - lengths
+        gaps = [_stale(y) for y in working]
         return Encoded(
             np.concatenate(working),
             np.concatenate(levels),
             np.concatenate(inputs),
             np.concatenate(phases),
             encode_static(self.static, panel.series),
-            np.cumsum(lengths) - lengths,
+            first,
             np.cumsum(lengths),
+            first + np.array([int((gap < 0).sum()) for gap in gaps], dtype=np.intp),
+            np.maximum(np.concatenate(gaps), 0),
             np.array([kind == "none" for _, kind in names]),
             len(panel.columns.future),
             self.seasons,
@@ -156,6 +164,13 @@ def fit_encoder(
     tame = tame and wanted == "auto" and transforms[c.target] == "none"
     spikes = tf.find_spikes(target) if tame else None
     return Encoder(transforms, static_codes(panel), season, seasons, spikes)
+
+
+def _stale(values: Array) -> NDArray[np.intp]:
+    """[n] rows since the last value, 0 where there is one; -1 before the first."""
+    rows = np.arange(len(values))
+    last = np.maximum.accumulate(np.where(np.isnan(values), -1, rows))
+    return np.where(last < 0, -1, rows - last)
 
 
 def _harmonics(season: int) -> int:

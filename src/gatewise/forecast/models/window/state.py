@@ -9,7 +9,7 @@ import torch
 
 from gatewise.forecast.config import Config
 from gatewise.forecast.features.transform import Spikes
-from gatewise.forecast.models.arrays import Arrays, codes, loaded, tuples, weights
+from gatewise.forecast.models.arrays import Arrays, bounded, codes, floor, loaded, tuples, weights
 from gatewise.forecast.models.base import Epoch, Training
 from gatewise.forecast.models.window.encoder import Encoder
 from gatewise.forecast.models.window.model import WindowModel
@@ -29,6 +29,7 @@ def describe(model: WindowModel) -> tuple[dict[str, Any], Arrays]:
         "seasons": list(model.encoder.seasons),
         "spikes": model.encoder.spikes and asdict(model.encoder.spikes),
         "context_length": model.context_length,
+        "lowest": bounded(model.lowest),
         "training": asdict(model.training),
     }
     ridge = model.learnt.ridge
@@ -59,5 +60,6 @@ def restore(header: dict[str, Any], arrays: Arrays, config: Config) -> WindowMod
         Ridge(arrays["ridge.weights"], arrays["ridge.error"], network.shape.values),
         arrays["stretch"],
         Training(history, training["best"], tuples(training["windows"])),
+        encoder.target_transform != "none",
     )
-    return WindowModel(config, learnt, encoder, header["context_length"])
+    return WindowModel(config, learnt, encoder, header["context_length"], floor(header["lowest"]))
