@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import ConfigError
+from gatewise.errors import ConfigError, shown
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.data.calendar import observe_all
-from gatewise.forecast.data.panel import Panel, Series
+from gatewise.forecast.data.panel import Array, Panel, Series
 from gatewise.forecast.features import season as seasons
 from gatewise.forecast.features.floor import floor_note
+from gatewise.forecast.features.outliers import find_usual
 from gatewise.forecast.models.base import Fitted
 from gatewise.forecast.models.residual import model as residual
 from gatewise.forecast.models.residual.calibration import MANY
@@ -69,7 +70,7 @@ def fit_panel(
             *panel.notes,
             *model.notes(panel),
             *floor_note(model.lowest, config.lower),
-            *_notes(panel),
+            *_notes(panel, season),
         ),
     )
 
@@ -102,14 +103,28 @@ def _key(name: Any) -> tuple[str, Any]:
     return ("number", name) if isinstance(name, (int, float)) else ("text", str(name))
 
 
-def _notes(panel: Panel) -> list[str]:
+def _notes(panel: Panel, season: int) -> list[str]:
     notes = []
     missing = sum(int(np.isnan(s.target).sum()) for s in panel.series)
     if missing:
         notes.append(
             f"The target is missing in {missing} rows: they stay, and are not learnt from."
         )
+    far = next(filter(None, (_far(s.target, season) for s in panel.series)), None)
+    if far is not None:
+        notes.append(
+            f"{shown(panel.columns.target)} holds {far:g}, far outside of all other values: it "
+            "counts as missing."
+        )
     stale = [s.name for s in panel.series if np.isnan(s.target).all()]
     if stale:
         notes.append(f"Series without any value: {stale}.")
     return notes
+
+
+def _far(target: Array, season: int) -> float | None:
+    """The first value of a series that is an error of the data, if there is one."""
+    usual = find_usual([target], season)
+    if usual is None:
+        return None
+    return float(target[(target < usual.low) | (target > usual.high)][0])

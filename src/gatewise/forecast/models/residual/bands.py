@@ -11,8 +11,10 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.forecast.data.panel import Array
+from gatewise.forecast.features.outliers import without_errors
 from gatewise.forecast.models.residual.calibration import Errors
 from gatewise.forecast.uncertainty.pooling import (
     error_scale,
@@ -46,10 +48,10 @@ def error_bands(errors: Errors, season: int, probabilities: Sequence[float]) -> 
     Returns:
         [h, Q], ascending along Q; 0 at 0.5.
     """
-    values, p = errors.values, np.array(probabilities)
+    values, p = without_errors(errors.values), np.array(probabilities)
     least = round(1 / min(p.min(), 1 - p.max())) - 1
     seen = np.isfinite(values)
-    sizes = np.abs(np.where(seen, values, 0.0)).sum(0) / np.maximum(seen.sum(0), 1)
+    sizes = np.where(seen, np.abs(values), 0.0).sum(0) / np.maximum(seen.sum(0), 1)
     scale = error_scale(np.where(seen.any(0), sizes**2, np.nan))
     scores = values / np.where(scale > 0, scale, 1.0)
     count = independent_errors(
@@ -77,6 +79,26 @@ def error_bands(errors: Errors, season: int, probabilities: Sequence[float]) -> 
     bands[:, middle::-1] = np.minimum.accumulate(bands[:, middle::-1], axis=1)
     bands[:, middle:] = np.maximum.accumulate(bands[:, middle:], axis=1)
     return bands
+
+
+def aged(bands: Float[Array, "h Q"], stale: NDArray[np.intp]) -> Float[Array, "n h Q"]:
+    """Bands of forecasts whose series have no value in the last rows: those of so many steps more.
+
+    Beyond the last step the squares go on as they grew on average.
+
+    Args:
+        bands: of series with a value in the last row.
+        stale: [n] rows since the last value.
+
+    >>> aged(np.array([[1.0], [2.0]]), np.array([0, 1])).round(2).tolist()
+    [[[1.0], [2.0]], [[2.0], [2.65]]]
+    """
+    h, squares = len(bands), bands**2
+    slope = (squares[-1] - squares[0]) / (h - 1) if h > 1 else squares[0]
+    at = np.arange(h) + stale[:, None]
+    inside = np.minimum(at, h - 1)
+    grown = squares[inside] + slope * (at - inside)[:, :, None]
+    return np.sign(bands[inside]) * np.sqrt(grown)
 
 
 def _by_time(errors: Errors, scores: Array) -> Array:

@@ -19,6 +19,7 @@ from scipy.ndimage import correlate1d
 from scipy.signal import lfilter
 
 from gatewise.forecast.data.panel import Array
+from gatewise.forecast.features.outliers import cut_outliers
 from gatewise.forecast.models.residual.histories import Scale
 
 ALPHAS: Final = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
@@ -125,6 +126,7 @@ def describe(
     array([[100., 110., 120., 130.]])
     """
     L = windows.shape[1]
+    windows = cut_outliers(windows, season)
     last = windows[:, -max(season, 3) :]
     if scale == "log":
         level = np.maximum(np.abs(last).mean(1), 1e-3 * np.abs(windows).mean(1))

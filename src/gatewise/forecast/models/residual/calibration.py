@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.forecast.data.panel import Array
+from gatewise.forecast.features.outliers import cut_outliers
 from gatewise.forecast.models.residual.histories import Histories
 from gatewise.forecast.models.residual.members import CHUNK, DECAYS, Member, Plan, forecasts
 from gatewise.forecast.uncertainty.shrinkage import WEIGHTS, least
@@ -96,6 +97,9 @@ def calibration_errors(
     if len(late):
         members, seen = [members[int(number)] for number in late], seen[late]
     series, ends = _past_origins(histories, plan, seen)
+    known = histories.observed[histories.first[series] + ends - 1]
+    if known.any():  # after a gap more is to be missed: `bands.aged` tells of that
+        series, ends = series[known], ends[known]
     unit = unit_of(histories, plan, series, ends)[:, None]
     actual = _actual(histories, series, ends, h)
     shrinkages = (1.0,) if len(histories.rows) >= MANY else WEIGHTS
@@ -162,7 +166,7 @@ def unit_of(
     for length in np.unique(lengths):
         for at in _chunks(np.flatnonzero(lengths == length)):
             rows = (histories.first[series[at]] + ends[at])[:, None] + np.arange(-length, 0)
-            values = histories.values[rows]
+            values = cut_outliers(histories.values[rows], plan.season)
             lag = plan.season if length > plan.season + 1 else 1
             if plan.long_season > 1 and length >= 2 * plan.long_season:
                 lag = plan.long_season

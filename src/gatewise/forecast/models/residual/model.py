@@ -20,7 +20,7 @@ from gatewise.forecast.models.base import Epoch, Training
 from gatewise.forecast.models.products import tensor
 from gatewise.forecast.models.residual import ensemble as en
 from gatewise.forecast.models.residual import pretrained
-from gatewise.forecast.models.residual.bands import error_bands
+from gatewise.forecast.models.residual.bands import aged, error_bands
 from gatewise.forecast.models.residual.baseline import window_rows
 from gatewise.forecast.models.residual.calibration import unit_of, unit_rows
 from gatewise.forecast.models.residual.distribution import Distribution
@@ -118,7 +118,8 @@ class ResidualModel:
         if self.ensemble.plan.distribution == "empirical":
             unit = unit_of(histories, self.ensemble.plan, at, end)
             point = self.ensemble.points(histories, at, end)
-            quantiles = point[:, :, None] + self.bands * unit[:, None, None]
+            bands = aged(self.bands, histories.stale(at, end))
+            quantiles = point[:, :, None] + bands * unit[:, None, None]
         else:
             quantiles = self.ensemble.quantiles(histories, at, end, self.probabilities)
         made[ready] = np.maximum(quantiles * histories.size[at, None, None], self.lowest)
@@ -143,7 +144,7 @@ class ResidualModel:
         return x, ends + first - 1, [f"unit {i + 1}" for i in range(x.shape[2])]
 
     def tail(self, panel: Panel) -> Panel:
-        """The rows of each series that its next forecast reads, gaps filled."""
+        """The rows of each series that its next forecast reads; gaps are filled, but for a last."""
         tails = tuple(_tail(s, self.context_length, self.season) for s in panel.series)
         return replace(panel, series=tails, notes=())
 
@@ -287,5 +288,10 @@ def _tail(series: Series, count: int, season: int) -> Series:
     first = _first(series)
     if first == len(series):
         return series.rows(len(series) - 1, len(series))
-    filled = replace(series.rows(first, len(series)), target=fill(series.target[first:], season))
+    values = fill(series.target[first:], season)
+    last = int(np.flatnonzero(~np.isnan(series.target[first:]))[-1])
+    cut = len(values) - count
+    if cut <= 0 or last - season >= cut:  # else the rows to fill it from are not in the tail
+        values = np.where(np.arange(len(values)) > last, np.nan, values)
+    filled = replace(series.rows(first, len(series)), target=values)
     return filled.rows(len(filled) - count, len(filled))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gatewise.forecast.data.calendar import observe, phase
 from gatewise.forecast.data.panel import Array, Panel, forward_fill
 from gatewise.forecast.features import transform as tf
+from gatewise.forecast.features.outliers import Usual, find_usual
 from gatewise.forecast.features.static import StaticCode, encode_static, static_codes
 
 _TIMES: Final = 4
@@ -70,6 +71,7 @@ class Encoder:
         seasons: every season that the table is long enough for (an hour's day and week, say),
             ascending; empty without one.
         spikes: how the target's spikes are tamed; None if they are not.
+        usual: outside of which a value of the target counts as missing; None without bounds.
     """
 
     transforms: dict[str, str]
@@ -77,6 +79,7 @@ class Encoder:
     season: int
     seasons: tuple[int, ...] = ()
     spikes: tf.Spikes | None = None
+    usual: Usual | None = None
 
     @property
     def target_transform(self) -> str:
@@ -100,6 +103,8 @@ class Encoder:
         names = list(self.transforms.items())
         for s in panel.series:
             columns = [s.target, *s.past.T, *s.future.T]
+            if self.usual is not None:
+                columns[0] = self.usual.only(columns[0])
             if self.spikes is not None:
                 columns[0] = self.spikes.tame(columns[0])
             scaled = [tf.to_working(v, kind) for v, (_, kind) in zip(columns, names, strict=True)]
@@ -156,6 +161,8 @@ def fit_encoder(
     seasons = tuple(m for m in every if m == season or len(longest) >= _TIMES * m)
     long = next((m for m in seasons if m >= _SMOOTH and len(longest) >= _LONG * m), 1)
     target = [s.target for s in panel.series]
+    usual = find_usual(target, season)
+    target = target if usual is None else [usual.only(y) for y in target]
     transforms = {c.target: tf.choose(target, wanted, c.target, long)}
     for i, name in enumerate(c.past):
         transforms[name] = tf.choose([s.past[:, i] for s in panel.series], name=name, season=long)
@@ -163,7 +170,7 @@ def fit_encoder(
         transforms[name] = tf.choose([s.future[:, i] for s in panel.series], name=name, season=long)
     tame = tame and wanted == "auto" and transforms[c.target] == "none"
     spikes = tf.find_spikes(target) if tame else None
-    return Encoder(transforms, static_codes(panel), season, seasons, spikes)
+    return Encoder(transforms, static_codes(panel), season, seasons, spikes, usual)
 
 
 def _stale(values: Array) -> NDArray[np.intp]:
