@@ -107,15 +107,15 @@ class Encoder:
                 )
             )
             phases.append(self._phases(s.time))
-        lengths = np.array([len(s) for s in panel.series])
+        flat = panel.flat()
         return Encoded(
             np.concatenate(working),
             np.concatenate(levels),
             np.concatenate(inputs),
             np.concatenate(phases),
             encode_static(self.static, panel.series),
-            np.cumsum(lengths) - lengths,
-            np.cumsum(lengths),
+            flat.first,
+            flat.stop,
             np.array([kind == "none" for _, kind in names]),
             len(panel.columns.future),
             self.seasons,
