@@ -1,5 +1,6 @@
 """The explorer's WebAssembly module as a page calls it: NumPy in, NumPy out."""
 
+import abc
 import struct
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def check(status):
         raise RefusedError(status)
 
 
-class Module:
+class Module(abc.ABC):
     """One instance, whatever runs it: subclasses say how it is called, and reach its memory."""
 
     def __init__(self):
@@ -44,21 +45,21 @@ class Module:
         while address := self.call("function_name", len(self.functions)):
             self.functions.append(self._text(address))
 
+    @abc.abstractmethod
     def invoke(self, name, arguments):
         """Call an export with numbers of 32 bits, signed ones; what it gives, None if nothing."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def size(self):
         """Bytes of its memory as it is now."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def get(self, address, count):
         """Bytes of its memory."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def put(self, address, raw):
         """Write bytes to its memory."""
-        raise NotImplementedError
 
     def call(self, name, *arguments):
         # An i32 is signed where it is passed, an address is not.

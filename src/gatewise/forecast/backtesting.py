@@ -25,7 +25,7 @@ from gatewise.forecast.evaluation.baselines import Baseline, naive_names
 from gatewise.forecast.evaluation.checkpoints import open_checkpoints, resumed_folds
 from gatewise.forecast.evaluation.folds import FOLDS, FoldForecast, rolling_origins
 from gatewise.forecast.evaluation.linear import LINEAR
-from gatewise.forecast.evaluation.replaced import honest
+from gatewise.forecast.evaluation.replaced import renamed
 from gatewise.forecast.evaluation.result import Result, verdict
 from gatewise.forecast.evaluation.significance import Direction
 from gatewise.forecast.evaluation.significance import direction as direction_of
@@ -136,7 +136,7 @@ def backtest(
         made.extend(run)
         if progress is not None:
             progress("backtest", len(made), folds)
-    made, told = honest(made, naive_names(baseline.unit))
+    made, told = renamed(made, naive_names(baseline.unit))
     rows = scoring.collect(config, panel, made, baseline.unit)
     size, unscaled = scoring.scales_of(panel, rows, origins, baseline)
     notes += [*told, *unscaled]

@@ -67,6 +67,8 @@ def test_a_season_that_autoets_cannot_take_is_mstls():
     week = y + 5 * np.sin(2 * np.pi * t / 96)
     both = univariate(week[:552], 48, 48, 96)["MSTL with AutoETS"][:, 3]
     assert np.abs(both - week[552:]).mean() < 1.4
+    without = "MSTL with AutoETS without its longer season"
+    assert replaced(y[:150], 48, 96)["MSTL with AutoETS"] == without
 
 
 def test_each_baseline_is_what_it_says():
@@ -178,6 +180,22 @@ def test_least_squares_starts_from_the_last_value_for_changes():
     change = np.concatenate([[np.nan], np.diff(level)])
     made = linear(change[:, None], level, 100, centred=False)
     np.testing.assert_allclose(made[:, 3], [101, 102, 103])
+
+
+def test_least_squares_says_at_which_steps_it_is_the_mean():
+    y = np.random.default_rng(0).normal(size=60)
+
+    def by(rows):
+        given = {"centred": True, "future": 0, "season": 1, "probabilities": P}
+        found = least_squares.linear(
+            y[:rows, None], y[:rows], [rows], prediction_length=20, **given
+        )
+        assert found.replaced.all() == (found.by != "")
+        return found.by
+
+    assert [by(rows) for rows in (8, 20, 60)] == [
+        "mean", "linear, the mean for its last steps", ""
+    ]  # fmt: skip
 
 
 def test_least_squares_with_too_few_rows_takes_the_mean():

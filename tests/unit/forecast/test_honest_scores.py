@@ -8,7 +8,7 @@ from gatewise.forecast import Forecaster, backtest
 from gatewise.forecast.data.table import choose_columns, read_panel
 from gatewise.forecast.evaluation import folds, scoring
 from gatewise.forecast.evaluation.baselines import Baseline
-from gatewise.forecast.evaluation.replaced import honest
+from gatewise.forecast.evaluation.replaced import renamed
 from gatewise.forecast.evaluation.significance import direction
 
 from .simulated import random_walk, table
@@ -115,13 +115,13 @@ def test_a_baseline_that_is_another_takes_its_name_or_leaves():
         "linear": {"mean": 1},
         "drift": {"last value": 2},
     })  # fmt: skip
-    (made,), notes = honest([short], ("last value", "drift"))
+    (made,), notes = renamed([short], ("last value", "drift"))
     assert list(made.quantiles) == [
         "gatewise", "last value", "drift", "AutoETS without a season", "linear"
     ]  # fmt: skip
     assert len(notes) == 4
     assert any("linear: the history allowed it for 1 of 2 forecasts" in note for note in notes)
-    (made,), notes = honest([run({})], ("last value", "drift"))
+    (made,), notes = renamed([run({})], ("last value", "drift"))
     assert list(made.quantiles)[-2:] == ["AutoETS", "linear"]
     assert notes == []
 

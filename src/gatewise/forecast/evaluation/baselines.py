@@ -4,13 +4,14 @@ All work on the working scale of the target, and each reads every row before its
 univariate ones are statsforecast's (Nixtla); those whose form has to be searched are fitted as
 often as the network is. The one that reads drivers, too, stands in `linear`.
 
-A method that a history is too short for is replaced by a simpler one, and says so: see `Made`.
+A method that a history is too short for is replaced by a simpler one, and says so: see
+`BaselineForecast`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -98,7 +99,7 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Made:
+class BaselineForecast:
     """What one baseline forecast of one series.
 
     Attributes:
@@ -121,7 +122,7 @@ def univariate(
     probabilities: Sequence[float],
     *,
     centred: bool = False,
-) -> dict[str, Made]:
+) -> dict[str, BaselineForecast]:
     """Forecast one series from its own past, from several origins after one fit.
 
     `Naive`, `RandomWalkWithDrift`, `HistoricAverage`, `SeasonalNaive`, `AutoETS` and `MSTL` of
@@ -152,16 +153,20 @@ def univariate(
     known = [cut - first for cut in cuts]
     season = seasons[0] if seasons else 1
 
-    def at_each(model: Any, least: int = 1, rows: int | None = None) -> Made:
+    def at_each(model: Any, least: int = 1, rows: int | None = None) -> BaselineForecast:
         """Fit a model anew at each origin; too short a history leaves the last value."""
-        made = [
-            _fitted(model if n >= least else models.Naive(), y[:n][-(rows or n) :])(
-                prediction_length, probabilities
-            )
-            for n in known
-        ]
         short = np.array([n < least for n in known])
-        return Made(np.array(made), short, LAST_VALUE if short.any() else "")
+        made = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of one row, or one season: a spread of nothing
+            for n in known:
+                fitted, seen = (
+                    model if n >= least else models.Naive(),
+                    y[max(n - (rows or n), 0) : n],
+                )
+                found = fitted.forecast(seen, prediction_length, level=_levels(probabilities))
+                made.append(_columns(found, probabilities))
+        return BaselineForecast(np.array(made), short, LAST_VALUE if short.any() else "")
 
     made = {LAST_VALUE: at_each(models.Naive(), rows=_CONE_ROWS + 1)}
     if centred:
@@ -170,10 +175,10 @@ def univariate(
     if season > 1:
         made[SEASONAL] = at_each(models.SeasonalNaive(season), least=season)
 
-    def once(model: Any, rows: int = _ETS_ROWS, by: str = "") -> Made:
+    def once(model: Any, rows: int = _ETS_ROWS, by: str = "") -> BaselineForecast:
         """Fit a model at the first origin alone; `by` says that it stands in for another."""
         made = _run_on(model, y, known, rows, prediction_length, probabilities)
-        return Made(made, np.full(len(known), by != ""), by)
+        return BaselineForecast(made, np.full(len(known), by != ""), by)
 
     if known[0] < _ETS_LEAST:
         made[ETS] = at_each(models.Naive(), least=len(y) + 1)
@@ -186,7 +191,8 @@ def univariate(
         made[MSTL] = made[ETS]
         if taken and known[0] >= _ETS_LEAST:  # else AutoETS without a season stands in, or less
             model = models.MSTL(taken, trend_forecaster=models.AutoETS(model="ZZN"))
-            made[MSTL] = once(model, max(_ETS_ROWS, _MSTL_SEASONS * taken[-1]))
+            by = "" if len(taken) == len(seasons) else f"{MSTL} without its longer season"
+            made[MSTL] = once(model, max(_ETS_ROWS, _MSTL_SEASONS * taken[-1]), by)
     return made
 
 
@@ -196,20 +202,6 @@ def _models() -> Any:
     except ImportError:
         raise MissingExtraError("A backtest", "forecast") from None
     return models
-
-
-Forecast = Callable[[int, Sequence[float]], Array]
-
-
-def _fitted(model: Any, y: Array) -> Forecast:
-    """A function of horizon and probabilities: [h, Q]."""
-
-    def forecast(h: int, probabilities: Sequence[float]) -> Array:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of one row, or one season: a spread of nothing
-            return _columns(model.forecast(y, h, level=_levels(probabilities)), probabilities)
-
-    return forecast
 
 
 def _run_on(

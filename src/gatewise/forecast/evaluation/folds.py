@@ -13,7 +13,7 @@ from gatewise.errors import TableError
 from gatewise.forecast.config import Config
 from gatewise.forecast.data.panel import Array, Panel, forward_fill
 from gatewise.forecast.evaluation import baselines
-from gatewise.forecast.evaluation.baselines import Baseline, Made
+from gatewise.forecast.evaluation.baselines import Baseline, BaselineForecast
 from gatewise.forecast.evaluation.linear import LINEAR, linear
 from gatewise.forecast.features.transform import from_working, to_working
 from gatewise.forecast.models.base import Fitted, forecast_at
@@ -221,7 +221,7 @@ def _from_rows(
 
 def _baselines(
     config: Config, rows_of: Encoded, i: int, cuts: Sequence[int], baseline: Baseline
-) -> dict[str, Made]:
+) -> dict[str, BaselineForecast]:
     """What each baseline says of series i, in the target's own unit."""
     rows = slice(rows_of.first[i], rows_of.stop[i])
     working, centred = rows_of.working[rows], bool(rows_of.centred[0])

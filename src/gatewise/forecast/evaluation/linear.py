@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import norm
 
 from gatewise.forecast.data.panel import Array, forward_fill
-from gatewise.forecast.evaluation.baselines import MEAN, Made
+from gatewise.forecast.evaluation.baselines import MEAN, BaselineForecast
 
 LINEAR: Final = "linear"
 _ROWS: Final = 3000
@@ -26,7 +26,7 @@ def linear(
     future: int,
     season: int,
     probabilities: Sequence[float],
-) -> Made:
+) -> BaselineForecast:
     """Least squares per step on lags of the target and the drivers, and known-future drivers.
 
     Args:
@@ -60,7 +60,7 @@ def linear(
     start = np.zeros(len(origins)) if centred else last[origins - 1]
     totals = np.vstack([np.zeros(future), np.cumsum(ahead, axis=0)])
     z = norm.ppf(probabilities)
-    made, mean_alone = np.empty((len(ends), prediction_length, len(z))), False
+    made, mean_alone = np.empty((len(ends), prediction_length, len(z))), 0
     for k in range(prediction_length):
         features = base
         row = np.minimum(origins + k, len(x) - 1)
@@ -70,7 +70,7 @@ def linear(
         label = (working[row] - start)[learnt]
         usable = np.isfinite(label)
         if usable.sum() <= 2 * features.shape[1]:
-            features, mean_alone = features[:, :1], True
+            features, mean_alone = features[:, :1], mean_alone + 1
         fit, rest = features[learnt][usable], label[usable]
         if len(rest) < 2:
             made[:, k] = (np.zeros(len(ends)) if centred else start[count:])[:, None]
@@ -78,8 +78,10 @@ def linear(
         weights = _least_squares(fit, rest)
         spread = np.sqrt(((rest - fit @ weights) ** 2).sum() / max(len(rest) - fit.shape[1], 1))
         made[:, k] = (start[count:] + features[count:] @ weights)[:, None] + spread * z
-    by = "" if not mean_alone else MEAN if centred else "mean change"
-    return Made(made, np.full(len(ends), mean_alone), by)
+    by = MEAN if centred else "mean change"
+    if mean_alone < prediction_length:
+        by = f"{LINEAR}, the {by} for its last steps" if mean_alone else ""
+    return BaselineForecast(made, np.full(len(ends), mean_alone > 0), by)
 
 
 def _least_squares(features: Array, label: Array) -> Array:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from gatewise.forecast.evaluation.folds import MODEL, FoldForecast
 
 
-def honest(
+def renamed(
     made: Sequence[FoldForecast], kept: Sequence[str]
 ) -> tuple[list[FoldForecast], list[str]]:
     """Give baselines the names of what they are, and say what stood in for them.
@@ -46,8 +46,8 @@ def honest(
         notes.append(f"The history is too short for {name}: {what} stands in the table.")
     used = {old: new for old, new in names.items() if new}
     assert MODEL in used
-    renamed = [
+    under_true_names = [
         replace(run, quantiles={new: run.quantiles[old] for old, new in used.items()})
         for run in made
     ]
-    return renamed, notes
+    return under_true_names, notes
