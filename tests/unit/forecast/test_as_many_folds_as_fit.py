@@ -61,7 +61,7 @@ def test_a_backtest_takes_what_fits_and_says_so(tmp_path):
     made = backtest(f, months(44), checks=False)
     assert len(made.folds) == 3
     note = "3 folds fit into the table, not 8: the backtest has so many."
-    short = "The history is too short for linear: mean stands in the table."
+    short = "This table does not allow linear: mean stands in its place."
     assert made.notes == [note, short]
     made.to_html(tmp_path / "page.html")
     assert f"Note: {note}" in (tmp_path / "page.html").read_text()

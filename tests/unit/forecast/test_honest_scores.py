@@ -120,7 +120,7 @@ def test_a_baseline_that_is_another_takes_its_name_or_leaves():
         "gatewise", "last value", "drift", "AutoETS without a season", "linear"
     ]  # fmt: skip
     assert len(notes) == 4
-    assert any("linear: the history allowed it for 1 of 2 forecasts" in note for note in notes)
+    assert any("linear: the table allowed it for 1 of 2 forecasts" in note for note in notes)
     (made,), notes = renamed([run({})], ("last value", "drift"))
     assert list(made.quantiles)[-2:] == ["AutoETS", "linear"]
     assert notes == []

@@ -83,3 +83,11 @@ def test_both_directions_and_the_interval_belong_to_one_test():
     assert (made.low, made.high) == pytest.approx((interval.low, interval.high))
     assert made.difference == pytest.approx(np.mean(a - b))
     assert diebold_mariano(a, a).p_worse == 1.0
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-160, 1e60])
+def test_a_test_does_not_hang_on_the_unit_of_the_losses(unit):
+    a, b = np.random.default_rng(0).exponential(size=(2, 30))
+    one, other = diebold_mariano(a, b, 2), diebold_mariano(a * unit, b * unit, 2)
+    assert other.p_value == pytest.approx(one.p_value, rel=1e-9)
+    assert other.high == pytest.approx(one.high * unit, rel=1e-9)

@@ -37,13 +37,13 @@ def renamed(
         what = " and ".join(by)
         if by.total() < forecasts or name in kept or len(by) > 1:
             notes.append(
-                f"{name}: the history allowed it for {forecasts - by.total()} of {forecasts} "
+                f"{name}: the table allowed it for {forecasts - by.total()} of {forecasts} "
                 f"forecasts; {what} stood in for the others."
             )
             continue
         there = what in made[0].quantiles or what in names.values()
         names[name] = "" if there else what
-        notes.append(f"The history is too short for {name}: {what} stands in the table.")
+        notes.append(f"This table does not allow {name}: {what} stands in its place.")
     used = {old: new for old, new in names.items() if new}
     assert MODEL in used
     under_true_names = [

@@ -69,6 +69,8 @@ def diebold_mariano(
         # Too few origins, or the same loss at each: there is no evidence either way.
         mean = float(d.mean()) if n else 0.0
         return DieboldMariano(0.0, 1.0, n, lag, difference=mean, low=mean, high=mean)
+    unit = float(np.abs(d).max())  # squares of tiny losses would vanish
+    d = d / unit
     usable = min(lag, n - 2)
     variance = _long_run_variance(d, np.ones(usable)) / n
     if variance <= 0:
@@ -79,8 +81,9 @@ def diebold_mariano(
     statistic, reach = mean / error, float(stats.t.ppf(0.975, n - 1)) * error
     p, p_worse = (float(stats.t.cdf(side * statistic, n - 1)) for side in (1, -1))
     return DieboldMariano(
-        statistic, p, n, lag, p_worse, p, p_worse, mean, mean - reach, mean + reach
-    )
+        statistic, p, n, lag, p_worse, p, p_worse,
+        unit * mean, unit * (mean - reach), unit * (mean + reach),
+    )  # fmt: skip
 
 
 def _long_run_variance(d: Float[Array, " n"], weights: Float[Array, " lags"]) -> float:
