@@ -103,7 +103,8 @@ def main() -> None:
         "runs": [measure(threads) for threads in (1, 2)],
     }
     print(json.dumps(found["runs"], indent=1))
-    path = ROOT / "benchmarks" / "results" / "together.json"
+    name = f"together-{found['machine']['isa']}.json"
+    path = ROOT / "benchmarks" / "results" / name
     path.write_text(json.dumps(found, indent=1) + "\n")
 
 
