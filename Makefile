@@ -12,7 +12,8 @@ NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/ga
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
 .PHONY: install demo test check clean format stubs web web-check docs lab bench bench-cells \
-        bench-forecast test-exhaustive test-variants test-calibration test-leaks test-torch \
+        bench-forecast test-exhaustive test-variants test-calibration test-intervals \
+        test-leaks test-torch \
         test-sanitize test-valgrind test-neon test-machines fuzz example-c
 
 install: $(STAMP)  ## set up only
@@ -120,7 +121,11 @@ test-variants: install  ## two thousand random cells, shapes and kinds of noise 
 	$(BIN)/python -m pytest -n 2 -m slow tests/parity/test_native_variants.py
 
 test-calibration: install  ## false claims on random walks, signs of planted drivers; the demo's picture
-	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast tests/docs
+	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast tests/docs \
+	  --ignore tests/unit/forecast/test_intervals.py
+
+test-intervals: install  ## coverage and widths of intervals, 200 series of each family: half an hour
+	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast/test_intervals.py
 
 test-torch: install  ## PyTorch's own database of LSTM inputs, with ours in place
 	$(BIN)/python -m pytest -n 2 -m slow tests/pytorch

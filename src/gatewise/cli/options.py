@@ -111,6 +111,13 @@ class ModelOptions:
     transform: Annotated[
         str, typer.Option(help="Of the target: auto, none, log-return or difference.")
     ] = "auto"
+    lower: Annotated[
+        str,
+        typer.Option(
+            help="No forecast is below this: a number, or none. Default: 0 if the target was never "
+            "negative."
+        ),
+    ] = "auto"
     seed: Annotated[int, typer.Option(help="Of the weights and the batches.")] = 0
     options: Annotated[
         Path | None,
@@ -133,12 +140,22 @@ class ModelOptions:
             asked["model"] = "pretrained"
         if self.transform != "auto":
             asked["transform"] = self.transform
+        if self.lower != "auto":
+            asked["lower"] = _lower(self.lower)
         try:
             return Forecaster(self.horizon, s.split_levels(self.levels), self.seed, **asked)
         except TypeError as error:  # text where a number should be
             raise ConfigError(
                 f"An option in {shown(str(self.options))} has no such value: {shortened(error)}."
             ) from None
+
+
+def _lower(text: str) -> float | None:
+    """The number that a text names; None for "none"."""
+    try:
+        return None if text == "none" else float(text)
+    except ValueError:
+        raise typer.BadParameter(f"--lower is {text!r}: expected a number or none.") from None
 
 
 OWN = ("prediction_length", "levels", "seed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class Options(TypedDict, total=False):
     distribution: str
     context_length: int | None
     transform: str
+    lower: float | str | None
     hidden_size: int | None
     num_layers: int | None
     dropout: float | None
@@ -67,6 +69,8 @@ class Config:
             or twice the horizon, at least 32 and at most 96; and a week of hours.
         transform: of the target, in a window model: "auto" (default), "none", "log-return" or
             "difference".
+        lower: what forecasts of the target are not below, in its unit. "auto" (default): 0 if the
+            target was never negative, which a note tells, else nothing; None or -inf: nothing.
         hidden_size: units of the LSTM. Default 48 (window model: 24).
         num_layers: of the LSTM. Default 2 (1).
         dropout: on what each layer adds (on what the head reads). Default 0.2 (0.1).
@@ -94,6 +98,7 @@ class Config:
     distribution: str = "empirical"
     context_length: int | None = None
     transform: str = "auto"
+    lower: float | str | None = "auto"
     hidden_size: int | None = None
     num_layers: int | None = None
     dropout: float | None = None
@@ -123,6 +128,7 @@ class Config:
             raise ConfigError(
                 f"learning_rate is {shown(self.learning_rate)}: expected more than 0."
             )
+        object.__setattr__(self, "lower", _floor(self.lower))
         _one_of("transform", self.transform, TRANSFORMS)
         _one_of("model", self.model, MODELS)
         _one_of("distribution", self.distribution, DISTRIBUTIONS)
@@ -151,6 +157,15 @@ class Config:
 def _at_least(name: str, value: object, low: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise ConfigError(f"{name} is {shown(value)}: expected a whole number of at least {low}.")
+
+
+def _floor(value: object) -> float | str | None:
+    """The floor as it is kept: "auto", a finite number, or None for none."""
+    if value is None or value in ("auto", -math.inf):
+        return "auto" if value == "auto" else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ConfigError(f'lower is {shown(value)}: expected a number, "auto" or None.')
+    return float(value)
 
 
 def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:

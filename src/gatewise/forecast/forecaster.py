@@ -53,8 +53,8 @@ class Forecaster:
         levels: prediction intervals in percent. Default (80, 95).
         seed: of the weights and batches. Default 0.
         **options: season, long_season, model, ensemble_size, distribution, context_length,
-            transform, hidden_size, num_layers, dropout, max_epochs, learning_rate, batch_size,
-            threads; see `Config`.
+            transform, lower, hidden_size, num_layers, dropout, max_epochs, learning_rate,
+            batch_size, threads; see `Config`.
 
     Raises:
         ConfigError: an option is unknown or out of range.

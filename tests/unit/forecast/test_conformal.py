@@ -1,52 +1,53 @@
 import numpy as np
 import pytest
 
-from gatewise.forecast.uncertainty.conformal import (
-    adaptive_intervals,
-    residual_quantiles,
-    split_conformal,
-)
+from gatewise.forecast.uncertainty.conformal import adaptive_intervals, stretches, widening
 
 P = (0.025, 0.1, 0.5, 0.9, 0.975)
+NORMAL = np.array([-1.96, -1.2816, 0.0, 1.2816, 1.96])
 
 
-def test_a_new_residual_falls_below_each_quantile_as_often_as_promised():
+def walks(count, h=20, seed=0):
+    """Errors of overlapping windows of a random walk over their scale, and normal quantiles."""
+    changes = np.random.default_rng(seed).normal(size=count + h)
+    path = np.concatenate([[0.0], np.cumsum(changes)])
+    ahead = path[np.arange(count)[:, None] + np.arange(1, h + 1)] - path[:count, None]
+    return ahead / np.sqrt(np.arange(1, h + 1)), np.broadcast_to(NORMAL, (count, h, 5))
+
+
+def test_honest_quantiles_of_many_windows_stay():
+    scores, quantiles = walks(20_000)
+    np.testing.assert_allclose(stretches(quantiles, scores, P, 2000.0), 1, atol=0.05)
+
+
+def test_overlapping_windows_do_not_stretch_to_their_maximum():
+    made = [stretches(q, s, P, 60 / 10) for s, q in (walks(41, seed=i) for i in range(200))]
+    assert np.quantile(made, 0.95) < 1.6
+    assert np.median(made) == pytest.approx(1.1, abs=0.1)
+
+
+def test_each_side_has_its_own_stretch_where_there_are_errors_enough():
+    scores, quantiles = walks(4000, h=1)
+    skewed = np.where(scores > 0, 3 * scores, scores)
+    np.testing.assert_allclose(stretches(quantiles, skewed, P, 4000.0), [1, 1, 1, 3, 3], rtol=0.1)
+    shared = stretches(quantiles, skewed, P, 30.0)
+    np.testing.assert_array_equal(shared, shared[::-1])
+
+
+def test_without_errors_nothing_is_stretched():
+    scores, quantiles = walks(3)
+    assert stretches(quantiles, np.full_like(scores, np.nan), P, 1.0).tolist() == [1.0] * 5
+
+
+def test_widths_do_not_fall_with_the_step():
     rng = np.random.default_rng(0)
-    below = [
-        rng.exponential(size=(400, 1)) < residual_quantiles(rng.exponential(size=(39, 1)), P)
-        for _ in range(500)
-    ]
-    np.testing.assert_allclose(np.mean(below, axis=(0, 1)), P, atol=0.01)
-
-
-def test_each_side_has_its_own_reach():
-    skewed = np.random.default_rng(0).exponential(size=(4000, 1))
-    made = residual_quantiles(skewed, P)[0]
-    np.testing.assert_allclose(made, -np.log1p(-np.array(P)), rtol=0.1)
-
-
-def test_steps_with_few_residuals_borrow_from_their_neighbours():
-    residuals = np.arange(5.0)[None, :].repeat(13, 0)  # step k always misses by k
-    made = residual_quantiles(residuals, P)
-    assert made[2].tolist() == [1, 1, 2, 3, 3]  # 39 residuals: those of steps 1, 2 and 3
-    assert made[0].min() == 0
-    assert made[4].max() == 4
-    enough = residual_quantiles(residuals.repeat(3, 0), P)
-    np.testing.assert_array_equal(enough, np.arange(5.0)[:, None].repeat(5, 1))
-
-
-def test_missing_residuals_drop_out():
-    assert residual_quantiles(np.full((3, 2), np.nan), P).tolist() == [[0.0] * 5] * 2
-    residuals = np.random.default_rng(0).normal(size=(60, 1))
-    gaps = np.concatenate([residuals, np.full((9, 1), np.nan)])
-    np.testing.assert_array_equal(residual_quantiles(gaps, P), residual_quantiles(residuals, P))
-
-
-def test_the_scale_of_each_window_stretches_its_interval():
-    residuals = np.random.default_rng(0).normal(size=(99, 2))
-    made = split_conformal(np.array([[1.0, 2.0]]), np.array([[1.0, 3.0]]), residuals, P)
-    q = residual_quantiles(residuals, P)
-    np.testing.assert_allclose(made[0], [1 + q[0], 2 + 3 * q[1]])
+    quantiles = np.sort(rng.normal(size=(7, 12, 5)), axis=2)
+    unit = 1 + rng.random(12)
+    made = widening(quantiles, unit)
+    away = (made - made[:, :, 2:3]) * unit[:, None]
+    assert (np.diff(np.abs(away), axis=1) >= -1e-12).all()
+    assert (np.abs(away) >= np.abs(quantiles - quantiles[:, :, 2:3]) * unit[:, None] - 1e-12).all()
+    np.testing.assert_array_equal(made[:, :, 2], quantiles[:, :, 2])
 
 
 def covered(made, y, keep):

@@ -39,7 +39,7 @@ def test_no_label_of_a_fit_lies_in_a_window_that_uses_it(fits, refit_every, step
         start = np.datetime64(fold["start"])
         assert fold["fitted_before"] == made.folds[k - k % refit_every]["start"]
         encoded = features.fit_encoder(panel).encode(panel)
-        parts = split(encoded, H)
+        parts = split(encoded, H, 32)
         for part in (parts.train, parts.validation):
             windows = assemble(encoded, *part[:2], 4, H, limits=part[2])
             for s, end, weights in zip(*part[:2], windows.weights, strict=True):

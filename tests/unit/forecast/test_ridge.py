@@ -13,7 +13,7 @@ T, H = 32, 3
 def parts_of(data, **roles):
     panel = read_panel(data, choose_columns(data, **roles))
     rows_of = fit_encoder(panel).encode(panel)
-    parts = windows.split(rows_of, H)
+    parts = windows.split(rows_of, H, 16)
 
     def made(part):
         series, ends, limits = part

@@ -104,9 +104,9 @@ def test_an_altered_header_is_refused(saved):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda h: json.dumps(h | {"version": 99}), "format version 99: expected 6"),
+        (lambda h: json.dumps(h | {"version": 99}), "format version 99: expected 7"),
         (lambda h: "{", "damaged header"),
-        (lambda h: json.dumps({"version": 6}), "damaged header"),
+        (lambda h: json.dumps({"version": 7}), "damaged header"),
         (lambda h: "[]", "damaged header"),
     ],
 )

@@ -26,9 +26,9 @@ def test_the_working_scale_goes_both_ways(kind):
     np.testing.assert_allclose(tf.from_working(tf.to_working(values, kind), kind), values)
 
 
-def test_a_change_over_a_gap_is_taken_from_the_last_observed_value():
+def test_a_change_over_a_gap_counts_as_one_row_s():
     changes = tf.to_inputs(tf.to_working(np.array([1.0, np.nan, 8.0]), "log-return"), "log-return")
-    np.testing.assert_allclose(changes, [np.nan, np.nan, np.log(8)])
+    np.testing.assert_allclose(changes, [np.nan, np.nan, np.log(8) / np.sqrt(2)])
 
 
 def test_values_without_a_log_count_as_missing():

@@ -96,7 +96,7 @@ def test_series_do_not_run_into_each_other(shops):
 
 
 def test_training_labels_end_where_validation_labels_begin():
-    parts = windows.split(encoded(counting(100)), 5)
+    parts = windows.split(encoded(counting(100)), 5, 6)
     held = 15
     assert (parts.train[2] == 100 - held).all()
     assert parts.train[1].max() == 100 - held - 1
@@ -105,7 +105,7 @@ def test_training_labels_end_where_validation_labels_begin():
 
 
 def test_a_series_too_short_to_hold_out_is_only_learnt_from():
-    parts = windows.split(encoded(counting(13)), 5)
+    parts = windows.split(encoded(counting(13)), 5, 6)
     assert len(parts.validation[0]) == 0
     assert parts.train[1].tolist() == list(range(4, 13))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from gatewise.forecast.data.calendar import DAY_US, observe
 from gatewise.forecast.data.panel import Array, Panel, forward_fill
+from gatewise.forecast.features.outliers import cut_outliers
 
 _INTEGER: Final = (4, 7, 12, 24, 52)
 """Seasons looked for where time is a number: quarters, weekdays, months, hours, weeks."""
@@ -137,6 +138,7 @@ def autocorrelation(y: Array, season: int, inner: int = 1) -> float:
     >>> autocorrelation(y, 4) > 0.9, autocorrelation(y, 7) < 0.25
     (True, True)
     """
+    y = cut_outliers(y[None], season, last=True)[0]
     count = season // inner
     average = np.ones(count + 1 - count % 2)
     if count % 2 == 0:

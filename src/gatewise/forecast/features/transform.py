@@ -159,13 +159,19 @@ def from_working(values: Array, transform: str) -> Array:
 def to_inputs(working: Array, transform: str) -> Array:
     """What the network reads per row: changes since the last observed value, or the values.
 
-    >>> to_inputs(np.array([1.0, np.nan, 4.0, 5.0]), "difference")
-    array([nan, nan,  3.,  1.])
+    A change over several rows counts as one row's: it is divided by their root, as changes of a
+    random walk grow. So gaps do not make a series look wilder.
+
+    >>> to_inputs(np.array([1.0, np.nan, np.nan, np.nan, 4.0, 5.0]), "difference")
+    array([nan, nan, nan, nan, 1.5, 1. ])
     """
     if transform == "none":
         return working
     before = np.concatenate([working[:1] * np.nan, forward_fill(working)[:-1]])
-    return working - before
+    seen = np.flatnonzero(~np.isnan(working))
+    rows = np.ones(len(working))
+    rows[seen[1:]] = np.diff(seen)
+    return (working - before) / np.sqrt(rows)
 
 
 def unit_of(transform: str) -> str:

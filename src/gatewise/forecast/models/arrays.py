@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -17,6 +18,16 @@ def tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: tuples(v) for k, v in value.items()}
     return tuple(tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def bounded(floor: float) -> float | None:
+    """A floor as JSON has it: None for -inf."""
+    return floor if np.isfinite(floor) else None
+
+
+def floor(bounded: float | None) -> float:
+    """The inverse of `bounded`."""
+    return -np.inf if bounded is None else bounded
 
 
 def codes(coded: list[dict[str, Any]]) -> tuple[StaticCode, ...]:

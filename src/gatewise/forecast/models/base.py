@@ -73,7 +73,7 @@ class Model(Protocol):
 
     @property
     def lowest(self) -> float:
-        """What the target cannot be below."""
+        """What no forecast is below; -inf for anything."""
         ...
 
     def forecast(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Array:

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import ConfigError
+from gatewise.errors import ConfigError, shown
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.data.calendar import observe_all
-from gatewise.forecast.data.panel import Panel
+from gatewise.forecast.data.panel import Array, Panel, Series
 from gatewise.forecast.features import season as seasons
+from gatewise.forecast.features.floor import floor_note
+from gatewise.forecast.features.outliers import find_usual
 from gatewise.forecast.models.base import Fitted
 from gatewise.forecast.models.residual import model as residual
-from gatewise.forecast.models.residual.unseen import MANY
+from gatewise.forecast.models.residual.calibration import MANY
 from gatewise.forecast.models.window import model as windowed
 
 
@@ -42,7 +44,8 @@ def fit_panel(
             long season is no multiple of the season found.
     """
     started = time.perf_counter()
-    ordered = replace(panel, series=tuple(sorted(panel.series, key=lambda s: _key(s.name))))
+    ordered = sorted(map(_trimmed, panel.series), key=lambda s: _key(s.name))
+    ordered = replace(panel, series=tuple(ordered))
     season = config.season or seasons.find(ordered)
     longer = seasons.beside(ordered, season, config.long_season)
     chosen = replace(config, season=season, long_season=longer)
@@ -63,7 +66,12 @@ def fit_panel(
         panel,
         sum(len(s) for s in panel.series),
         time.perf_counter() - started,
-        (*panel.notes, *model.notes(panel), *_notes(panel)),
+        (
+            *panel.notes,
+            *model.notes(panel),
+            *floor_note(model.lowest, config.lower),
+            *_notes(panel, season),
+        ),
     )
 
 
@@ -88,19 +96,39 @@ def model_of(config: Config, panel: Panel) -> str:
     return "residual" if suits or seasons.shows(panel, config.season or 1) else "window"
 
 
+def _trimmed(series: Series) -> Series:
+    """A series without the empty rows before its first value: they say nothing."""
+    known = ~np.isnan(series.target)
+    return series.rows(int(known.argmax()), len(series)) if known.any() else series
+
+
 def _key(name: Any) -> tuple[str, Any]:
     """Names of one type by their values, of several by type."""
     return ("number", name) if isinstance(name, (int, float)) else ("text", str(name))
 
 
-def _notes(panel: Panel) -> list[str]:
+def _notes(panel: Panel, season: int) -> list[str]:
     notes = []
     missing = sum(int(np.isnan(s.target).sum()) for s in panel.series)
     if missing:
         notes.append(
             f"The target is missing in {missing} rows: they stay, and are not learnt from."
         )
+    far = next(filter(None, (_far(s.target, season) for s in panel.series)), None)
+    if far is not None:
+        notes.append(
+            f"{shown(panel.columns.target)} holds {far:g}, far outside of all other values: it "
+            "counts as missing."
+        )
     stale = [s.name for s in panel.series if np.isnan(s.target).all()]
     if stale:
         notes.append(f"Series without any value: {stale}.")
     return notes
+
+
+def _far(target: Array, season: int) -> float | None:
+    """The first value of a series that is an error of the data, if there is one."""
+    usual = find_usual([target], season)
+    if usual is None:
+        return None
+    return float(target[(target < usual.low) | (target > usual.high)][0])

@@ -29,7 +29,7 @@ from gatewise.forecast.models.window.model import WindowModel
 from gatewise.sealed import SealError, model_content, seal, unseal
 
 FORMAT: Final = "gatewise-forecaster"
-VERSION: Final = 6
+VERSION: Final = 7
 
 
 def save_fitted(fitted: Fitted, path: str | os.PathLike[str]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.forecast.data.panel import Array
+from gatewise.forecast.uncertainty.pooling import few_errors, pooled_quantile
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -24,107 +25,85 @@ GAMMA = 0.02
 """Step of the level per origin. Gibbs & Candès use .005 over thousands of steps; backtests have
 dozens."""
 
+_WIDER, _NARROWER = 4, 40
+"""Independent errors that the training rows' word is worth, beside held-out ones that say more or
+less."""
+
 _NARROWEST = 0.1
 """Held-out rows narrow no interval to less than this share of itself, and widen none as much."""
-
-
-def residual_quantiles(
-    residuals: Float[Array, "n h"], probabilities: Sequence[float]
-) -> Float[Array, "h Q"]:
-    """Quantiles of residuals at each step, each side on its own, for intervals around a forecast.
-
-    The p-quantile is the value at place p (n + 1) among the n sorted residuals, between neighbours
-    by interpolation: a new residual exchangeable with them falls below it with probability p
-    (Vovk, Gammerman & Shafer 2005; Lei et al. 2018). Beyond the first and the last residual there
-    is nothing to read, so the ends stop there. Where n + 1 < 1 / p for the outermost p, a step
-    takes in the residuals of its nearest neighbours until there are enough.
-
-    Args:
-        residuals: [n, h] actual minus forecast on held-out rows, in units of the scale that the
-            forecast will be multiplied by; NaN where not known.
-        probabilities: Q, ascending.
-
-    Returns:
-        [h, Q], ascending along Q; 0 where there is no residual at all.
-
-    >>> residual_quantiles(np.arange(-4.0, 5.0)[:, None], (0.1, 0.5, 0.9))
-    array([[-4.,  0.,  4.]])
-    """
-    p = np.asarray(probabilities, dtype=np.float64)
-    h = residuals.shape[1]
-    least = round(1 / min(p.min(), 1 - p.max())) - 1
-    made = np.zeros((h, len(p)))
-    for k in range(h):
-        near, reach = np.empty(0), 0
-        while len(near) < least and reach < h:
-            near = residuals[:, max(k - reach, 0) : k + reach + 1]
-            near = near[np.isfinite(near)]
-            reach += 1
-        if len(near):
-            made[k] = np.quantile(near, p, method="weibull")
-    return made
-
-
-def split_conformal(
-    point: Float[Array, "B h"],
-    scale: Float[Array, "B h"],
-    residuals: Float[Array, "n h"],
-    probabilities: Sequence[float],
-) -> Float[Array, "B h Q"]:
-    """Quantiles around a point forecast: point + scale × `residual_quantiles`.
-
-    >>> ones = np.ones((1, 1))
-    >>> split_conformal(5 * ones, 2 * ones, np.arange(-4.0, 5.0)[:, None], (0.1, 0.9))
-    array([[[-3., 13.]]])
-    """
-    return point[:, :, None] + scale[:, :, None] * residual_quantiles(residuals, probabilities)
 
 
 def stretches(
     quantiles: Float[Array, "n h Q"],
     actual: Float[Array, "n h"],
     probabilities: Sequence[float],
-) -> Float[Array, "h Q"]:
+    count: float,
+) -> Float[Array, " Q"]:
     """What each quantile's distance from the median must be multiplied by to cover as promised.
 
     Conformalised quantile regression (Romano, Patterson & Candès 2019), with distances in place of
-    differences, so that wide forecasts are stretched as calm ones are; each side on its own.
-    Windows that overlap are worth less than their number: at step k, of N windows a row apart
-    n = N / k do not. The rank is the one that n of them need, p (n + 1) / n, and the logarithm of
-    what so few say is shrunk by n / (n + 4).
+    differences, so that wide forecasts are stretched as calm ones are. The scores of all steps are
+    pooled: the network tells how uncertainty grows with the step, held-out rows how much of it
+    there is. Each side has scores of its own, if there are enough to tell the sides apart; else
+    both sides share theirs. The logarithm of what few scores say is shrunk by
+    count / (count + 4), and by count / (count + 40) where it would narrow the forecast: the
+    held-out rows have also chosen among networks, so that errors there are a little too small.
+    What is left to chance widens all quantiles (`pooling.few_errors`).
 
     Args:
         quantiles: forecasts from held-out rows, ascending along Q.
         actual: what came; NaN where not known.
         probabilities: Q, ascending, 0.5 among them.
+        count: independent errors that the held-out ones are worth; see
+            `pooling.independent_errors`.
+
+    Returns:
+        [Q], 1 at the median.
 
     >>> y = np.random.default_rng(0).normal(size=(4000, 1))  # the forecast believes in half of it
     >>> narrow = np.broadcast_to([-0.64, 0.0, 0.64], (4000, 1, 3))
-    >>> stretches(narrow, y, (0.1, 0.5, 0.9)).round(1).tolist()
-    [[2.0, 1.0, 2.0]]
+    >>> stretches(narrow, y, (0.1, 0.5, 0.9), 4000).round(1).tolist()
+    [2.0, 1.0, 2.0]
     """
-    middle = list(probabilities).index(0.5)
-    median = quantiles[:, :, middle]
-    made = np.ones(quantiles.shape[1:])
+    middle, least = list(probabilities).index(0.5), round(1 / min(*probabilities)) - 1
+    median = quantiles[:, :, middle : middle + 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = (actual[:, :, None] - median) / (quantiles - median)
+    made = np.ones(len(probabilities))
     for q, p in enumerate(probabilities):
         if q == middle:
             continue
-        ratio = (actual - median) / (quantiles[:, :, q] - median)
-        for k in range(len(made)):
-            seen = ratio[np.isfinite(ratio[:, k]), k]
-            if not len(seen):
-                continue
-            n = len(seen) / (k + 1)
-            share = min(max(p, 1 - p) * (1 + 1 / n), 1.0)
-            reach = np.quantile(seen, share * len(seen) / (len(seen) + 1), method="weibull")
-            made[k, q] = np.clip(reach, _NARROWEST, 1 / _NARROWEST) ** (n / (n + 4))
+        sides = [q] if count >= least else [q, len(probabilities) - 1 - q]
+        found = pooled_quantile(scores[:, :, sides].ravel(), max(p, 1 - p), count)
+        if np.isfinite(found):
+            prior = _WIDER if found > 1 else _NARROWER
+            ratio = np.clip(found, _NARROWEST, 1 / _NARROWEST) ** (count / (count + prior))
+            made[q] = ratio * few_errors(max(p, 1 - p), count + prior)
     return made
 
 
-def stretched(quantiles: Float[Array, "B h Q"], factors: Float[Array, "h Q"]) -> Array:
+def widening(quantiles: Float[Array, "B h Q"], unit: Float[Array, " h"]) -> Float[Array, "B h Q"]:
+    """Quantiles whose distances from the median, times `unit`, do not fall with the step.
+
+    For targets whose errors add up: what is not known of a step is not known of the next one. A
+    distance that would fall keeps that of the step before.
+
+    >>> falling = np.array([[[-2.0, 0.0, 1.0], [-1.0, 0.0, 3.0]]])
+    >>> widening(falling, np.ones(2)).tolist()
+    [[[-2.0, 0.0, 1.0], [-2.0, 0.0, 3.0]]]
+    """
+    middle = quantiles.shape[2] // 2  # the levels are central
+    median = quantiles[:, :, middle : middle + 1]
+    away = np.abs(quantiles - median) * unit[:, None]
+    away = np.maximum.accumulate(away, axis=1) / unit[:, None]
+    side = np.sign(np.arange(quantiles.shape[2]) - middle)
+    return median + side * away
+
+
+def stretched(quantiles: Float[Array, "B h Q"], factors: Float[Array, " Q"]) -> Array:
     """Quantiles whose distances from the median were multiplied; they do not cross.
 
-    >>> stretched(np.array([[[-2.0, -1.0, 0.0, 1.0, 2.0]]]), np.array([[1.0, 1, 1, 3, 1]]))
+    >>> stretched(np.array([[[-2.0, -1.0, 0.0, 1.0, 2.0]]]), np.array([1.0, 1, 1, 3, 1]))
     array([[[-2., -1.,  0.,  3.,  3.]]])
     """
     middle = quantiles.shape[2] // 2  # the levels are central

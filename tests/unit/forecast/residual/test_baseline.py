@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from gatewise.forecast.models.residual import baseline
+from gatewise.forecast.models.residual import seasonal
 from gatewise.forecast.models.residual.baseline import (
     describe,
     from_working,
-    seasonal_means,
     window_rows,
 )
+from gatewise.forecast.models.residual.seasonal import seasonal_means
 
 
 def ahead(windows, season, scale, h=8):
@@ -39,9 +39,9 @@ def test_a_week_of_days_goes_on():
 @pytest.mark.parametrize("boxes", [(12, 2), (13, 1), (4, 4), (7, 7), (48, 2)])
 def test_running_sums_are_those_of_the_weights(boxes, monkeypatch):
     z = np.random.default_rng(0).normal(size=(3, 60))
-    direct = baseline._moving(z, boxes)
-    monkeypatch.setattr(baseline, "_DIRECT", 0)
-    np.testing.assert_allclose(baseline._moving(z, boxes), direct, rtol=1e-12, atol=1e-13)
+    direct = seasonal.moving(z, boxes)
+    monkeypatch.setattr(seasonal, "_DIRECT", 0)
+    np.testing.assert_allclose(seasonal.moving(z, boxes), direct, rtol=1e-12, atol=1e-13)
 
 
 def test_the_unit_of_the_target_does_not_matter():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gatewise.forecast.models.residual import ensemble as en
+from gatewise.forecast.models.residual.calibration import unit_of
 from gatewise.forecast.models.residual.histories import flatten
 from gatewise.forecast.models.residual.members import forecasts
-from gatewise.forecast.models.residual.unseen import unit_of
 
 from .panels import panel, plan
 
@@ -43,6 +43,20 @@ def test_of_few_series_half_the_members_are_blind_to_the_last_rows():
     assert same == [False, True, True, False]
 
 
+def test_of_many_series_some_members_are_blind_to_the_last_rows_of_all():
+    """Shocks that series share are then not known from another one."""
+    given, wanted = panel(), plan(members=4)
+    others = np.setdiff1d(np.arange(24), np.arange(1, 24, 4))  # member 1 is blind to these wholly
+    made = en.fit(given, wanted)
+    late = en.fit(altered(given, others, start=36), wanted)
+    np.testing.assert_array_equal(weights(made.members[1]), weights(late.members[1]))
+    assert (weights(made.members[0]) != weights(late.members[0])).any()
+    errors = made.errors
+    judged = np.isfinite(errors.values).all(1)
+    assert set(errors.series[judged] % 4) == {1}
+    assert errors.age.max() <= 12
+
+
 def test_processes_do_not_change_the_numbers(monkeypatch):
     given, wanted = panel(), plan(members=2)
     alone = en.fit(given, wanted)
@@ -59,7 +73,7 @@ def test_untrained_members_forecast_about_the_baseline():
     given = panel()
     made = en.fit(given, plan(members=1, steps=0))
     at = np.arange(24)
-    zero = forecasts(made.members, given, at, given.rows, trust=0.0)[0]
+    zero = forecasts(made.members, given, at, given.rows, shrinkage=0.0)[0]
     np.testing.assert_allclose(made.points(given, at, given.rows), zero, rtol=0.1)
 
 
@@ -104,6 +118,8 @@ def test_usual_changes_are_over_the_longest_season_that_there_are_two_of():
 @pytest.mark.parametrize("count", [1, 30])
 def test_errors_come_from_rows_with_labels(count):
     made = en.fit(panel(count), plan(members=4))
-    assert np.isfinite(made.errors.values).all()
-    assert 0 <= made.errors.trust <= 1
-    assert count == 1 or made.errors.trust == 1
+    judged = np.isfinite(made.errors.values)
+    assert judged.any()
+    assert (judged.all(1) | ~judged.any(1)).all()
+    assert 0 <= made.errors.shrinkage <= 1
+    assert count == 1 or made.errors.shrinkage == 1

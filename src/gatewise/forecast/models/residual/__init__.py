@@ -6,14 +6,15 @@ series' own volatility. Several such networks make an ensemble; its intervals co
 it made on horizons that the networks had not seen.
 
     histories.py  a panel as flat arrays, gaps filled from the past; scale and season chosen
+    seasonal.py   windows -> season
     baseline.py   windows -> level, season, slope, volatility: the equations
-    positions.py  origins -> what the network reads, and what its output is added to
+    origin_features.py  origins -> what the network reads, and what its output is added to
     network.py    the LSTM and its two heads
     distribution.py  what a network may say of a row beside its location
     training.py   one network
-    synthetic.py, joint.py  made series; lessons from panels of any season
+    synthetic.py, joint.py  made series; training sets from panels of any season
     members.py    what a member is, and running some
-    unseen.py     what members are blind to, and by how much they miss it
+    calibration.py, bands.py  rows held out of training, and what is missed there; intervals
     ensemble.py   training many, in parallel; their forecasts
     model.py      a panel in, quantiles out
     pretrained.py, pretraining.py  networks that come with the package

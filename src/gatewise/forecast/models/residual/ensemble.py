@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from gatewise.forecast import workers
 from gatewise.forecast.data.panel import Array
 from gatewise.forecast.models.residual import distribution
+from gatewise.forecast.models.residual.calibration import Errors, calibration_errors, limits_of
 from gatewise.forecast.models.residual.distribution import PARAMETERS
 from gatewise.forecast.models.residual.histories import Histories
-from gatewise.forecast.models.residual.joint import Seasonal, joint_lessons
+from gatewise.forecast.models.residual.joint import Seasonal, joint_training_sets
 from gatewise.forecast.models.residual.members import (
     CHUNK,
     DECAYS,
@@ -31,9 +32,8 @@ from gatewise.forecast.models.residual.members import (
     run_chunk,
 )
 from gatewise.forecast.models.residual.network import Network, Shape
-from gatewise.forecast.models.residual.positions import Reading
-from gatewise.forecast.models.residual.training import Lesson, make_lesson, train
-from gatewise.forecast.models.residual.unseen import Errors, limits_of, unseen_errors
+from gatewise.forecast.models.residual.origin_features import Reading
+from gatewise.forecast.models.residual.training import TrainingSet, make_training_set, train
 
 _WORTH_PROCESSES: Final = 800
 """Steps of training, in all, that last longer than worker processes take to start."""
@@ -63,7 +63,7 @@ class Ensemble:
         self, histories: Histories, series: NDArray[np.intp], ends: NDArray[np.intp]
     ) -> Array:
         """Forecast [n, h] in the target's unit, from origins anywhere in a panel."""
-        return np.median(forecasts(self.members, histories, series, ends, self.errors.trust), 0)
+        return np.median(forecasts(self.members, histories, series, ends, self.errors.shrinkage), 0)
 
     def quantiles(
         self,
@@ -104,14 +104,14 @@ def fit(
         jobs: worker processes; the numbers do not depend on it.
         progress: called as progress(done, members).
     """
-    lessons = _lessons(histories, plan, related)
-    readings = _readings(plan, joint=any(reading.universal for reading in lessons))
+    training_sets = _training_sets(histories, plan, related)
+    readings = _readings(plan, joint=any(reading.universal for reading in training_sets))
     limits = [
         histories.rows if reading.universal else limits_of(histories, plan, number)
         for number, reading in enumerate(readings)
     ]
     calls = (
-        (_seen(lessons[reading], limits[number]), plan, reading, number)
+        (_seen(training_sets[reading], limits[number]), plan, reading, number)
         for number, reading in enumerate(readings)
     )
     members: list[Member] = []
@@ -119,28 +119,30 @@ def fit(
     for member in workers.run(_train_member, calls, min(jobs, plan.members) if worth_it else 1):
         members.append(member)
         progress(len(members), plan.members)
-    return Ensemble(plan, tuple(members), unseen_errors(members, limits, histories, plan))
+    return Ensemble(plan, tuple(members), calibration_errors(members, limits, histories, plan))
 
 
 def ready(networks: Sequence[Network], histories: Histories, plan: Plan) -> Ensemble:
     """Make an ensemble of universal networks that never saw the panel."""
     members = tuple(Member(plan.universal_reading, network, ()) for network in networks)
     blind = np.zeros_like(histories.rows)
-    return Ensemble(plan, members, unseen_errors(members, [blind] * len(members), histories, plan))
+    return Ensemble(
+        plan, members, calibration_errors(members, [blind] * len(members), histories, plan)
+    )
 
 
-def _lessons(
+def _training_sets(
     histories: Histories, plan: Plan, related: Sequence[Seasonal]
-) -> dict[Reading, list[Lesson]]:
-    """What is taught to those who read in each way, the panel's own lesson first."""
+) -> dict[Reading, list[TrainingSet]]:
+    """What is taught to those who read in each way, the panel's own set first."""
     decays = DECAYS if plan.season > 1 else DECAYS[:1]
     seed, found = plan.recipe.seed, {}
     for reading in map(plan.reading, decays):
-        own = make_lesson(histories, reading, plan.origins, seed)
+        own = make_training_set(histories, reading, plan.origins, seed)
         found[reading] = [own] if own else []
     if related and plan.scale == "log":
         panels = [(histories, plan.season, plan.long_season), *related]
-        taught = joint_lessons(panels, _longest_horizon(plan), plan.origins, seed)
+        taught = joint_training_sets(panels, _longest_horizon(plan), plan.origins, seed)
         found[plan.universal_reading] = taught
     return found
 
@@ -162,7 +164,9 @@ def _longest_horizon(plan: Plan) -> int:
     return max(plan.prediction_length, _FAR if plan.season == 1 else 1)
 
 
-def _train_member(lessons: Sequence[Lesson], plan: Plan, reading: Reading, number: int) -> Member:
+def _train_member(
+    training_sets: Sequence[TrainingSet], plan: Plan, reading: Reading, number: int
+) -> Member:
     shape = Shape(
         reading.inputs,
         reading.channels,
@@ -178,10 +182,10 @@ def _train_member(lessons: Sequence[Lesson], plan: Plan, reading: Reading, numbe
     if reading.universal:
         own_share = _OWN_SHARE if number % 2 else 0.0
         recipe = replace(recipe, steps=round(_JOINT_STEPS * recipe.steps), own_share=own_share)
-    network, losses = train(lessons, plan.scale, shape, recipe, plan.distribution)
+    network, losses = train(training_sets, plan.scale, shape, recipe, plan.distribution)
     return Member(reading, network, tuple(losses))
 
 
-def _seen(lessons: Sequence[Lesson], limits: NDArray[np.intp]) -> Sequence[Lesson]:
-    """Lessons with the panel's own, the first, as far as a member may see it."""
-    return (lessons[0].blind(limits), *lessons[1:]) if lessons else ()
+def _seen(training_sets: Sequence[TrainingSet], limits: NDArray[np.intp]) -> Sequence[TrainingSet]:
+    """Training sets with the panel's own, the first, as far as a member may see it."""
+    return (training_sets[0].before(limits), *training_sets[1:]) if training_sets else ()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.forecast.data.panel import Array, Panel, forward_fill
+from gatewise.forecast.features.outliers import capped
 
 Scale = Literal["log", "linear"]
 
@@ -45,6 +46,12 @@ class Histories:
     def rows(self) -> NDArray[np.intp]:
         """[S] number of rows of each series."""
         return self.stop - self.first
+
+    def stale(self, series: NDArray[np.intp], ends: NDArray[np.intp]) -> NDArray[np.intp]:
+        """[n] rows since the last value before each end, counted within the series; 0 for none."""
+        rows = np.arange(len(self.values))
+        last = np.maximum.accumulate(np.where(self.observed, rows, 0))  # a first row has a value
+        return self.first[series] + ends - 1 - last[self.first[series] + ends - 1]
 
 
 def flatten(
@@ -129,7 +136,7 @@ def _size(values: Array) -> float:
 
 def _unit(values: Array, season: int) -> float:
     lag = max(1, min(season, len(values) - 2))
-    change = np.abs(values[lag:] - values[:-lag])
+    change = capped(np.abs(values[lag:] - values[:-lag])[None])[0]
     floor = 1e-9 * max(float(np.abs(values).mean()), 1e-30)
     size = float(change.mean()) if len(change) > 1 else abs(float(values[0]))
     return max(size, floor)

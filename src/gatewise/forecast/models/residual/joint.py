@@ -1,4 +1,4 @@
-"""Lessons for universal networks: many panels, of any season, and series made of them.
+"""Training sets for universal networks: many panels, of any season, and series made of them.
 
 Months added up are quarters and years; mixtures of series are new ones. Trained on all of it, a
 network that reads the same features whatever the season learns shapes that one set does not hold.
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from gatewise.forecast.models.residual.histories import Histories, joined
-from gatewise.forecast.models.residual.positions import universal_reading
+from gatewise.forecast.models.residual.origin_features import universal_reading
 from gatewise.forecast.models.residual.synthetic import aggregate, synthesise
-from gatewise.forecast.models.residual.training import Lesson, make_lesson
+from gatewise.forecast.models.residual.training import TrainingSet, make_training_set
 
 _COARSER: Final = {12: (4, 1), 4: (1,)}
 """Seasons of the sums that a season's rows give."""
@@ -25,15 +25,15 @@ Seasonal = tuple[Histories, int, int]
 """A panel with its rows per season and per long season; 1 without one."""
 
 
-def joint_lessons(
+def joint_training_sets(
     panels: Sequence[Seasonal], prediction_length: int, origins: int, seed: int
-) -> list[Lesson]:
-    """Return what panels teach, the first one's lesson first.
+) -> list[TrainingSet]:
+    """Return what panels teach, the first one's training set first.
 
     Args:
         panels: of targets that are never negative.
         prediction_length: the longest horizon that is learnt.
-        origins: described per lesson, at most.
+        origins: described per training set, at most.
         seed: of what is made and drawn.
     """
     (own, own_season, own_longer), *others = panels
@@ -50,8 +50,8 @@ def joint_lessons(
         given = joined([own, *found] if (season, longer) == (own_season, own_longer) else found)
         made = synthesise(given, round(_SYNTHETIC * len(given.rows)), season, seed)
         everything.append((made, season, longer))
-    lessons = []
+    training_sets = []
     for panel, season, longer in everything:
         reading = universal_reading(season, prediction_length, long_season=longer)
-        lessons.append(make_lesson(panel, reading, origins, seed))
-    return [lesson for lesson in lessons if lesson is not None]
+        training_sets.append(make_training_set(panel, reading, origins, seed))
+    return [one for one in training_sets if one is not None]

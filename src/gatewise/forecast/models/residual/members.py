@@ -16,7 +16,11 @@ from gatewise.forecast.models.residual.baseline import from_working
 from gatewise.forecast.models.residual.distribution import Distribution
 from gatewise.forecast.models.residual.histories import Histories, Scale
 from gatewise.forecast.models.residual.network import Network
-from gatewise.forecast.models.residual.positions import Reading, describe_origins, universal_reading
+from gatewise.forecast.models.residual.origin_features import (
+    Reading,
+    describe_origins,
+    universal_reading,
+)
 from gatewise.forecast.models.residual.training import CROP, Recipe, run
 
 DECAYS: Final = (0.7, 0.9)
@@ -98,7 +102,7 @@ def forecasts(
     histories: Histories,
     series: NDArray[np.intp],
     ends: NDArray[np.intp],
-    trust: float,
+    shrinkage: float,
 ) -> Array:
     """[M, n, h] each member's forecast in the target's unit."""
     made = np.empty((len(members), len(series), members[0].reading.prediction_length))
@@ -106,7 +110,9 @@ def forecasts(
         part = slice(start, start + CHUNK)
         for reading in dict.fromkeys(member.reading for member in members):
             alike = [i for i, member in enumerate(members) if member.reading == reading]
-            ran = run_chunk([members[i] for i in alike], histories, series[part], ends[part], trust)
+            ran = run_chunk(
+                [members[i] for i in alike], histories, series[part], ends[part], shrinkage
+            )
             made[alike, part] = [point for point, _, _ in ran]
     return made
 
@@ -116,7 +122,7 @@ def run_chunk(
     histories: Histories,
     series: NDArray[np.intp],
     ends: NDArray[np.intp],
-    trust: float,
+    shrinkage: float,
 ) -> list[tuple[Array, Array, Array]]:
     """Run members that read alike over the origins before each end.
 
@@ -130,20 +136,20 @@ def run_chunk(
     code = series * (int(ends.max()) + 1) + of_crop
     unique, at = np.unique(code, return_inverse=True)
     which, when = np.divmod(unique, int(ends.max()) + 1)
-    positions = describe_origins(histories, reading, which, when)
+    features = describe_origins(histories, reading, which, when)
     at = at.reshape(of_crop.shape)
     last, E = at[-1], members[0].network.shape.parameters
-    base, centre, level = positions.base[last], positions.centre[last], positions.level[last]
+    base, centre, level = features.base[last], features.centre[last], features.level[last]
     made = []
     with one_thread(), torch.no_grad():
         for member in members:
             z, volatility = np.empty(base.shape), np.empty(base.shape)
             beside = np.empty((*base.shape, E))
             for part, numbers in tiles(len(ends)):
-                ran = run(member.network, positions, at[:, numbers])
+                ran = run(member.network, features, at[:, numbers])
                 here = back[part], np.arange(part.stop - part.start)
                 z[part], beside[part], volatility[part] = (v[here].numpy() for v in ran)
-            z = base + trust * (z - base)
+            z = base + shrinkage * (z - base)
             point = from_working(z, centre, level, reading.scale)
             made.append((point, level[:, None] * volatility, beside))
     return made

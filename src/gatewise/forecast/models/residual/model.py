@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Final, cast
 
 import numpy as np
@@ -15,12 +14,15 @@ from gatewise.errors import TableError, shown
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.data.panel import Array, Panel, Series
 from gatewise.forecast.features import season as seasons
+from gatewise.forecast.features.floor import find_floor
 from gatewise.forecast.features.static import StaticCode, encode_static, static_codes
 from gatewise.forecast.models.base import Epoch, Training
 from gatewise.forecast.models.products import tensor
 from gatewise.forecast.models.residual import ensemble as en
 from gatewise.forecast.models.residual import pretrained
+from gatewise.forecast.models.residual.bands import aged, error_bands
 from gatewise.forecast.models.residual.baseline import window_rows
+from gatewise.forecast.models.residual.calibration import unit_of, unit_rows
 from gatewise.forecast.models.residual.distribution import Distribution
 from gatewise.forecast.models.residual.histories import (
     Histories,
@@ -32,16 +34,11 @@ from gatewise.forecast.models.residual.histories import (
 from gatewise.forecast.models.residual.joint import Seasonal
 from gatewise.forecast.models.residual.members import DECAYS, Plan
 from gatewise.forecast.models.residual.network import Network
-from gatewise.forecast.models.residual.positions import describe_origins
+from gatewise.forecast.models.residual.origin_features import describe_origins
 from gatewise.forecast.models.residual.training import CROP, Recipe
-from gatewise.forecast.models.residual.unseen import unit_of, unit_rows
-from gatewise.forecast.uncertainty.conformal import residual_quantiles
 from gatewise.forecast.uncertainty.paths import step_correlation
 
 STEPS_PER_EPOCH: Final = 10
-
-_PER_CHANGE: Final = 1.25
-"""Standard deviation of normal changes per mean absolute change."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +51,7 @@ class ResidualModel:
         probabilities: [Q] quantiles to forecast, 0.5 among them.
         bands: [h, Q] what each quantile is away from the forecast, in units of the series' usual
             change over a season; 0 at 0.5.
-        positive: whether the target is never negative.
+        lowest: what no forecast is below; -inf for anything.
         origins: how many the networks learnt from.
         static: how each static column is coded.
     """
@@ -63,7 +60,7 @@ class ResidualModel:
     target: str
     probabilities: tuple[float, ...]
     bands: Array
-    positive: bool
+    lowest: float
     origins: int
     static: tuple[StaticCode, ...] = ()
 
@@ -107,11 +104,6 @@ class ResidualModel:
         """[h, h] how the errors of steps go together."""
         return step_correlation(self.ensemble.errors.values)
 
-    @property
-    def lowest(self) -> float:
-        """What the target cannot be below: 0 if it never was."""
-        return 0.0 if self.positive else -np.inf
-
     def forecast(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Array:
         """Quantiles [B, h, Q] in the target's unit; NaN where a series has no value yet."""
         which, when = np.asarray(series, np.intp), np.asarray(ends, np.intp)
@@ -126,7 +118,8 @@ class ResidualModel:
         if self.ensemble.plan.distribution == "empirical":
             unit = unit_of(histories, self.ensemble.plan, at, end)
             point = self.ensemble.points(histories, at, end)
-            quantiles = point[:, :, None] + self.bands * unit[:, None, None]
+            bands = aged(self.bands, histories.stale(at, end))
+            quantiles = point[:, :, None] + bands * unit[:, None, None]
         else:
             quantiles = self.ensemble.quantiles(histories, at, end, self.probabilities)
         made[ready] = np.maximum(quantiles * histories.size[at, None, None], self.lowest)
@@ -151,7 +144,7 @@ class ResidualModel:
         return x, ends + first - 1, [f"unit {i + 1}" for i in range(x.shape[2])]
 
     def tail(self, panel: Panel) -> Panel:
-        """The rows of each series that its next forecast reads, gaps filled."""
+        """The rows of each series that its next forecast reads; gaps are filled, but for a last."""
         tails = tuple(_tail(s, self.context_length, self.season) for s in panel.series)
         return replace(panel, series=tails, notes=())
 
@@ -165,8 +158,8 @@ class ResidualModel:
             f"{len(self.networks)} networks forecast what a baseline leaves of "
             f"{shown(self.target)} (its {scale}, {season})."
         ]
-        if self.ensemble.errors.trust < 1:
-            share = f"{self.ensemble.errors.trust:.0%}".replace("%", " %")
+        if self.ensemble.errors.shrinkage < 1:
+            share = f"{self.ensemble.errors.shrinkage:.0%}".replace("%", " %")
             notes.append(f"On rows they had not seen, {share} of what the networks add was best.")
         return notes
 
@@ -253,10 +246,10 @@ def _model(
     origins: int,
     codes: tuple[StaticCode, ...],
 ) -> ResidualModel:
-    positive = all((t[~np.isnan(t)] >= 0).all() for t in targets)
-    bands = _bands(made, config.probabilities)
+    floor = find_floor(targets, config.lower, panel.columns.target)
+    bands = error_bands(made.errors, made.plan.longest_season, config.probabilities)
     target = panel.columns.target
-    return ResidualModel(made, target, config.probabilities, bands, positive, origins, codes)
+    return ResidualModel(made, target, config.probabilities, bands, floor, origins, codes)
 
 
 def _seasonal(panel: Panel) -> Seasonal:
@@ -272,22 +265,6 @@ def _seasonal(panel: Panel) -> Seasonal:
             "positive values. Leave that table out."
         )
     return flatten(targets, season), season, seasons.find_longer(panel, season)
-
-
-def _bands(ensemble: en.Ensemble, probabilities: tuple[float, ...]) -> Array:
-    """[h, Q] quantiles of the errors; those below the median not above 0, those above not below.
-
-    Errors too few for the outermost quantile may widen the intervals of a random walk of usual
-    changes, but do not narrow them.
-    """
-    errors, p = ensemble.errors.values, np.array(probabilities)
-    bands = residual_quantiles(errors, probabilities)
-    if np.isfinite(errors).sum() < round(1 / min(p.min(), 1 - p.max())) - 1:
-        seasons = -(-np.arange(1, errors.shape[1] + 1) // ensemble.plan.longest_season)
-        normal = np.array([NormalDist().inv_cdf(q) for q in probabilities])
-        walk = _PER_CHANGE * np.sqrt(seasons)[:, None] * normal
-        bands = np.where(p < 0.5, np.minimum(bands, walk), np.maximum(bands, walk))
-    return np.where(p < 0.5, np.minimum(bands, 0.0), np.where(p > 0.5, np.maximum(bands, 0.0), 0.0))
 
 
 def _histories(
@@ -311,5 +288,10 @@ def _tail(series: Series, count: int, season: int) -> Series:
     first = _first(series)
     if first == len(series):
         return series.rows(len(series) - 1, len(series))
-    filled = replace(series.rows(first, len(series)), target=fill(series.target[first:], season))
+    values = fill(series.target[first:], season)
+    last = int(np.flatnonzero(~np.isnan(series.target[first:]))[-1])
+    cut = len(values) - count
+    if cut <= 0 or last - season >= cut:  # else the rows to fill it from are not in the tail
+        values = np.where(np.arange(len(values)) > last, np.nan, values)
+    filled = replace(series.rows(first, len(series)), target=values)
     return filled.rows(len(filled) - count, len(filled))

@@ -18,10 +18,10 @@ from gatewise.forecast import datasets, workers
 from gatewise.forecast.data.panel import Array
 from gatewise.forecast.models.residual import pretrained
 from gatewise.forecast.models.residual.histories import flatten
-from gatewise.forecast.models.residual.joint import joint_lessons
+from gatewise.forecast.models.residual.joint import joint_training_sets
 from gatewise.forecast.models.residual.network import Network, Shape
-from gatewise.forecast.models.residual.positions import universal_reading
-from gatewise.forecast.models.residual.training import Lesson, Recipe, train
+from gatewise.forecast.models.residual.origin_features import universal_reading
+from gatewise.forecast.models.residual.training import Recipe, TrainingSet, train
 
 SETS: Final = (
     "m1-monthly", "m1-quarterly", "m1-yearly", "m3-monthly", "m3-quarterly", "m3-yearly",
@@ -51,19 +51,19 @@ def source_of(name: str) -> str:
     return next(source for source, names in SOURCES.items() if name in names)
 
 
-def lessons(names: Sequence[str]) -> list[Lesson]:
+def training_sets(names: Sequence[str]) -> list[TrainingSet]:
     """Return what the training parts of data sets teach, and series made of them."""
     found = []
     for name in names:
         data = datasets.load(name)
         season = data.season or 1
         found.append((flatten(_targets(data), season), season, 1))
-    return joint_lessons(found, HORIZON, 200_000, SEED)
+    return joint_training_sets(found, HORIZON, 200_000, SEED)
 
 
 def pretrain(names: Sequence[str], jobs: int = 1) -> tuple[Network, ...]:
     """Train networks on data sets."""
-    taught = lessons(names)
+    taught = training_sets(names)
     reading = universal_reading(12, HORIZON)
     shape = Shape(reading.inputs, reading.channels, HORIZON, structured=True, universal=True)
     calls = ((taught, "log", shape, replace(_RECIPE, seed=SEED + i)) for i in range(_NETWORKS))

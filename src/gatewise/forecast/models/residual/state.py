@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from gatewise.forecast.models.arrays import Arrays, codes, loaded, weights
+from gatewise.forecast.models.arrays import Arrays, bounded, codes, floor, loaded, weights
+from gatewise.forecast.models.residual.calibration import Errors
 from gatewise.forecast.models.residual.ensemble import Ensemble
 from gatewise.forecast.models.residual.members import Member, Plan
 from gatewise.forecast.models.residual.model import ResidualModel
 from gatewise.forecast.models.residual.network import Network, Shape
-from gatewise.forecast.models.residual.positions import Reading
+from gatewise.forecast.models.residual.origin_features import Reading
 from gatewise.forecast.models.residual.training import Recipe
-from gatewise.forecast.models.residual.unseen import Errors
 
 
 def describe(model: ResidualModel) -> tuple[dict[str, Any], Arrays]:
@@ -32,14 +32,20 @@ def describe(model: ResidualModel) -> tuple[dict[str, Any], Arrays]:
             }
             for member in ensemble.members
         ],
-        "trust": ensemble.errors.trust,
+        "shrinkage": ensemble.errors.shrinkage,
         "target": model.target,
         "probabilities": list(model.probabilities),
-        "positive": model.positive,
+        "lowest": bounded(model.lowest),
         "static": [asdict(code) for code in model.static],
         "origins": model.origins,
     }
-    arrays: Arrays = {"errors": ensemble.errors.values.astype(np.float32), "bands": model.bands}
+    errors = ensemble.errors
+    arrays: Arrays = {
+        "errors": errors.values.astype(np.float32),
+        "errors.series": errors.series.astype(np.int64),
+        "errors.age": errors.age.astype(np.int64),
+        "bands": model.bands,
+    }
     for i, member in enumerate(ensemble.members):
         arrays |= weights(member.network, f"network.{i}.")
     return header, arrays
@@ -58,13 +64,18 @@ def restore(header: dict[str, Any], arrays: Arrays) -> ResidualModel:
         network = loaded(network, arrays, f"network.{i}.")
         members.append(Member(Reading(**member["reading"]), network, tuple(member["losses"])))
     plan = header["plan"] | {"recipe": Recipe(**header["plan"]["recipe"])}
-    errors = Errors(arrays["errors"].astype(np.float64), header["trust"])
+    errors = Errors(
+        arrays["errors"].astype(np.float64),
+        arrays["errors.series"].astype(np.intp),
+        arrays["errors.age"].astype(np.intp),
+        header["shrinkage"],
+    )
     return ResidualModel(
         Ensemble(Plan(**plan), tuple(members), errors),
         header["target"],
         tuple(header["probabilities"]),
         arrays["bands"],
-        header["positive"],
+        floor(header["lowest"]),
         header["origins"],
         codes(header["static"]),
     )

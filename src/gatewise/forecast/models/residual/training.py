@@ -23,7 +23,11 @@ from gatewise.forecast.models.residual import distribution
 from gatewise.forecast.models.residual.distribution import Distribution
 from gatewise.forecast.models.residual.histories import Histories, Scale
 from gatewise.forecast.models.residual.network import Network, Shape, spread
-from gatewise.forecast.models.residual.positions import Positions, Reading, describe_origins
+from gatewise.forecast.models.residual.origin_features import (
+    OriginFeatures,
+    Reading,
+    describe_origins,
+)
 
 CROP: Final = 48
 """Origins in a row that a network is run over."""
@@ -49,7 +53,7 @@ class Recipe:
         batch_size: crops per step.
         learning_rate: its peak.
         seed: of weights, crops and dropout.
-        own_share: of the steps that the first lesson takes at least.
+        own_share: of the steps that the first training set takes at least.
     """
 
     steps: int = 300
@@ -60,11 +64,11 @@ class Recipe:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TrainingSet:
     """The origins that a panel teaches by: segments of consecutive ones. n origins, M segments.
 
     Attributes:
-        positions: the described origins.
+        features: the described origins.
         series, ends: [n] the origins.
         labels: [n, h] float32, the target; 0 where `counts` is.
         counts: [n, h] float32: 1 where a label is there.
@@ -72,7 +76,7 @@ class Lesson:
         first, stop: [M] segments.
     """
 
-    positions: Positions
+    features: OriginFeatures
     series: NDArray[np.intp]
     ends: NDArray[np.intp]
     labels: NDArray[np.float32]
@@ -81,13 +85,15 @@ class Lesson:
     first: NDArray[np.intp]
     stop: NDArray[np.intp]
 
-    def blind(self, limits: NDArray[np.intp]) -> Lesson:
-        """Return the lesson without labels at or after a row per series, `limits` [S]."""
+    def before(self, limits: NDArray[np.intp]) -> TrainingSet:
+        """Return the set without labels at or after a row per series, `limits` [S]."""
         ahead = self.ends[:, None] + np.arange(self.labels.shape[1])
         return replace(self, counts=self.counts * (ahead < limits[self.series][:, None]))
 
 
-def make_lesson(histories: Histories, reading: Reading, origins: int, seed: int) -> Lesson | None:
+def make_training_set(
+    histories: Histories, reading: Reading, origins: int, seed: int
+) -> TrainingSet | None:
     """Describe the origins of a panel, or if there are more than `origins`, segments of it.
 
     Returns:
@@ -101,16 +107,16 @@ def make_lesson(histories: Histories, reading: Reading, origins: int, seed: int)
     which = np.repeat(series, rows)
     begins = np.cumsum(rows) - rows
     ends = np.arange(rows.sum()) - np.repeat(begins - first, rows)
-    positions = describe_origins(histories, reading, which, ends)
+    features = describe_origins(histories, reading, which, ends)
     labels, counts = _labels(histories, which, ends, reading.prediction_length)
-    smallest = _SMALLEST_UNIT * positions.volatility * positions.level
+    smallest = _SMALLEST_UNIT * features.volatility * features.level
     unit = np.maximum(histories.unit[which], smallest)
     unit = unit.astype(np.float32)
-    return Lesson(positions, which, ends, labels, counts, unit, begins, begins + rows)
+    return TrainingSet(features, which, ends, labels, counts, unit, begins, begins + rows)
 
 
 def train(
-    lessons: Sequence[Lesson],
+    training_sets: Sequence[TrainingSet],
     scale: Scale,
     shape: Shape,
     recipe: Recipe,
@@ -118,8 +124,8 @@ def train(
 ) -> tuple[Network, list[float]]:
     """Train a fresh network; return it with the loss of each step.
 
-    Each step takes one of the lessons, drawn by their numbers of segments; without a lesson there
-    are no steps.
+    Each step takes one of the training sets, drawn by their numbers of segments; without a set
+    there are no steps.
 
     The result depends on the arguments alone: one thread, everything drawn from `recipe.seed`.
     """
@@ -133,11 +139,11 @@ def train(
             network.parameters(), recipe.learning_rate, weight_decay=0.0, fused=True
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
-        shares = _shares(lessons, recipe.own_share)
-        for _ in range(recipe.steps if lessons else 0):
-            lesson = lessons[rng.choice(len(lessons), p=shares)]
-            at = _crops(lesson, recipe.batch_size, rng)
-            loss = _loss(network, lesson, at, scale, kind)
+        shares = _shares(training_sets, recipe.own_share)
+        for _ in range(recipe.steps if training_sets else 0):
+            training_set = training_sets[rng.choice(len(training_sets), p=shares)]
+            at = _crops(training_set, recipe.batch_size, rng)
+            loss = _loss(network, training_set, at, scale, kind)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -150,7 +156,7 @@ def train(
 
 
 def run(
-    network: Network, positions: Positions, at: NDArray[np.intp]
+    network: Network, features: OriginFeatures, at: NDArray[np.intp]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run a network over crops `at` [T, B] of described origins.
 
@@ -161,7 +167,7 @@ def run(
     base, inputs, channels, volatility = (
         tensor(values[at])
         for values in (
-            positions.base, positions.inputs, positions.channels, positions.volatility
+            features.base, features.inputs, features.channels, features.volatility
         )
     )  # fmt: skip
     rest, beside = network(inputs, channels, volatility)
@@ -169,14 +175,24 @@ def run(
 
 
 def _loss(
-    network: Network, lesson: Lesson, at: NDArray[np.intp], scale: Scale, kind: Distribution
+    network: Network,
+    training_set: TrainingSet,
+    at: NDArray[np.intp],
+    scale: Scale,
+    kind: Distribution,
 ) -> Tensor:
     """Mean loss of the rows with a label, in the target's own unit."""
-    p = lesson.positions
+    p = training_set.features
     made, beside, volatility = run(network, p, at)
     level, centre, unit, labels, counts = (
         tensor(values[at].astype(np.float32, copy=False))
-        for values in (p.level, p.centre, lesson.unit, lesson.labels, lesson.counts)
+        for values in (
+            p.level,
+            p.centre,
+            training_set.unit,
+            training_set.labels,
+            training_set.counts,
+        )
     )
     level, centre, unit = level[..., None], centre[..., None], unit[..., None]
     made = level * torch.exp(made.clamp(-6, 6)) if scale == "log" else centre + level * made
@@ -184,24 +200,26 @@ def _loss(
     return (losses * counts).sum() / counts.sum().clamp_min(1.0)
 
 
-def _crops(lesson: Lesson, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def _crops(training_set: TrainingSet, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """[T, B] numbers of origins: a crop ends at a random origin of a random segment.
 
     A crop that would begin before its segment begins with it; the last origin then fills the end.
     """
-    segments = rng.choice(len(lesson.first), min(count, len(lesson.first)), replace=False)
+    segments = rng.choice(
+        len(training_set.first), min(count, len(training_set.first)), replace=False
+    )
     if len(segments) < count:
-        segments = rng.choice(len(lesson.first), count)
-    first, stop = lesson.first[segments], lesson.stop[segments]
+        segments = rng.choice(len(training_set.first), count)
+    first, stop = training_set.first[segments], training_set.stop[segments]
     earliest = np.minimum(first + CROP // 2, stop - 1)
     last = rng.integers(earliest, stop)
     begin = np.maximum(last - CROP + 1, first)
     return np.minimum(begin + np.arange(CROP)[:, None], last)
 
 
-def _shares(lessons: Sequence[Lesson], own_share: float) -> Array:
-    """[lessons] share of the steps: by numbers of segments, but the first has its own at least."""
-    shares = np.array([len(lesson.first) for lesson in lessons], dtype=float)
+def _shares(training_sets: Sequence[TrainingSet], own_share: float) -> Array:
+    """[sets] share of the steps: by numbers of segments, but the first has its own at least."""
+    shares = np.array([len(training_set.first) for training_set in training_sets], dtype=float)
     shares /= max(shares.sum(), 1.0)
     if len(shares) > 1 and shares[0] < own_share:
         shares[1:] *= (1 - own_share) / shares[1:].sum()

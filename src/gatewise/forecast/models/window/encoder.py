@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gatewise.forecast.data.calendar import observe, phase
 from gatewise.forecast.data.panel import Array, Panel, forward_fill
 from gatewise.forecast.features import transform as tf
+from gatewise.forecast.features.outliers import Usual, find_usual
 from gatewise.forecast.features.static import StaticCode, encode_static, static_codes
 
 _TIMES: Final = 4
@@ -38,6 +39,8 @@ class Encoded:
         phases: [N, K] calendar features, known ahead.
         static: [S, D] codes.
         first, stop: [S] each series' rows are first <= row < stop.
+        begin: [S] first row with a target; what is before it counts as before the series.
+        stale: [N] rows since the last one with a target, 0 if the row has one.
         centred: [C] whether the column is centred in a window (transform "none").
         future: how many of the last columns are known ahead.
         seasons: rows per season of each season, ascending; empty without one.
@@ -50,6 +53,8 @@ class Encoded:
     static: Array
     first: NDArray[np.intp]
     stop: NDArray[np.intp]
+    begin: NDArray[np.intp]
+    stale: NDArray[np.intp]
     centred: NDArray[np.bool_]
     future: int
     seasons: tuple[int, ...]
@@ -66,6 +71,7 @@ class Encoder:
         seasons: every season that the table is long enough for (an hour's day and week, say),
             ascending; empty without one.
         spikes: how the target's spikes are tamed; None if they are not.
+        usual: outside of which a value of the target counts as missing; None without bounds.
     """
 
     transforms: dict[str, str]
@@ -73,6 +79,7 @@ class Encoder:
     season: int
     seasons: tuple[int, ...] = ()
     spikes: tf.Spikes | None = None
+    usual: Usual | None = None
 
     @property
     def target_transform(self) -> str:
@@ -96,6 +103,8 @@ class Encoder:
         names = list(self.transforms.items())
         for s in panel.series:
             columns = [s.target, *s.past.T, *s.future.T]
+            if self.usual is not None:
+                columns[0] = self.usual.only(columns[0])
             if self.spikes is not None:
                 columns[0] = self.spikes.tame(columns[0])
             scaled = [tf.to_working(v, kind) for v, (_, kind) in zip(columns, names, strict=True)]
@@ -108,14 +117,18 @@ class Encoder:
             )
             phases.append(self._phases(s.time))
         lengths = np.array([len(s) for s in panel.series])
+        first = np.cumsum(lengths) - lengths
+        gaps = [_stale(y) for y in working]
         return Encoded(
             np.concatenate(working),
             np.concatenate(levels),
             np.concatenate(inputs),
             np.concatenate(phases),
             encode_static(self.static, panel.series),
-            np.cumsum(lengths) - lengths,
+            first,
             np.cumsum(lengths),
+            first + np.array([int((gap < 0).sum()) for gap in gaps], dtype=np.intp),
+            np.maximum(np.concatenate(gaps), 0),
             np.array([kind == "none" for _, kind in names]),
             len(panel.columns.future),
             self.seasons,
@@ -148,6 +161,8 @@ def fit_encoder(
     seasons = tuple(m for m in every if m == season or len(longest) >= _TIMES * m)
     long = next((m for m in seasons if m >= _SMOOTH and len(longest) >= _LONG * m), 1)
     target = [s.target for s in panel.series]
+    usual = find_usual(target, season)
+    target = target if usual is None else [usual.only(y) for y in target]
     transforms = {c.target: tf.choose(target, wanted, c.target, long)}
     for i, name in enumerate(c.past):
         transforms[name] = tf.choose([s.past[:, i] for s in panel.series], name=name, season=long)
@@ -155,7 +170,14 @@ def fit_encoder(
         transforms[name] = tf.choose([s.future[:, i] for s in panel.series], name=name, season=long)
     tame = tame and wanted == "auto" and transforms[c.target] == "none"
     spikes = tf.find_spikes(target) if tame else None
-    return Encoder(transforms, static_codes(panel), season, seasons, spikes)
+    return Encoder(transforms, static_codes(panel), season, seasons, spikes, usual)
+
+
+def _stale(values: Array) -> NDArray[np.intp]:
+    """[n] rows since the last value, 0 where there is one; -1 before the first."""
+    rows = np.arange(len(values))
+    last = np.maximum.accumulate(np.where(np.isnan(values), -1, rows))
+    return np.where(last < 0, -1, rows - last)
 
 
 def _harmonics(season: int) -> int:

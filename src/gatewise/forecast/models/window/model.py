@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from gatewise.errors import TableError, shown
 from gatewise.forecast.config import Config, Progress
 from gatewise.forecast.data.panel import Array, Panel
+from gatewise.forecast.features.floor import find_floor
 from gatewise.forecast.features.transform import from_working
 from gatewise.forecast.models.base import Training
 from gatewise.forecast.models.window import network as model
 from gatewise.forecast.models.window.encoder import Encoder, fit_encoder
 from gatewise.forecast.models.window.train import Learnt, train
 from gatewise.forecast.models.window.windows import MIN_CONTEXT, Windows, assemble, reach
+from gatewise.forecast.uncertainty.conformal import widening
 from gatewise.forecast.uncertainty.paths import step_correlation
 
 _BATCH: Final = 4096
@@ -41,12 +43,14 @@ class WindowModel:
         learnt: the baseline, the network (its LSTM is `network.lstm`), how it was trained.
         encoder: transforms, codes of static columns, season.
         context_length: rows the network reads.
+        lowest: what no forecast is below; -inf for anything.
     """
 
     config: Config
     learnt: Learnt
     encoder: Encoder
     context_length: int
+    lowest: float
 
     @property
     def network(self) -> model.Network:
@@ -78,11 +82,6 @@ class WindowModel:
         """[h, h] that of a random walk: errors add up."""
         return step_correlation(np.empty((0, self.config.prediction_length)))
 
-    @property
-    def lowest(self) -> float:
-        """What the target cannot be below: 0 for log-returns."""
-        return 0.0 if self.encoder.target_transform == "log-return" else -np.inf
-
     def windows(self, panel: Panel, series: Sequence[int], ends: Sequence[int]) -> Windows:
         """Windows of a panel: series numbers, and for each the number of rows known, both [B]."""
         return assemble(
@@ -107,7 +106,10 @@ class WindowModel:
         Rows at or after `ends` are read for nothing but the known-future drivers.
         """
         made = from_working(self.working(panel, series, ends), self.encoder.target_transform)
-        return made if self.encoder.spikes is None else self.encoder.spikes.release(made)
+        if self.learnt.adds_up:
+            made = widening(made, np.ones(made.shape[1]))
+        made = made if self.encoder.spikes is None else self.encoder.spikes.release(made)
+        return np.maximum(made, self.lowest)
 
     def lstm_input(
         self, panel: Panel, series: int, end: int
@@ -176,7 +178,8 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Windo
         dropout=0.1 if config.dropout is None else config.dropout,
     )
     learnt = train(shape, rows_of, context_length, config, progress)
-    return WindowModel(config, learnt, encoder, context_length)
+    floor = find_floor([s.target for s in panel.series], config.lower, panel.columns.target)
+    return WindowModel(config, learnt, encoder, context_length, floor)
 
 
 def _context_length(encoder: Encoder, prediction_length: int) -> int:

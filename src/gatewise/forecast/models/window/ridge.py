@@ -17,7 +17,7 @@ import torch
 from gatewise.forecast.data.panel import Array
 from gatewise.forecast.models.products import tensor
 from gatewise.forecast.models.window.windows import Windows
-from gatewise.forecast.uncertainty.shrinkage import TRUST, least
+from gatewise.forecast.uncertainty.shrinkage import WEIGHTS, least
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -45,7 +45,7 @@ class Ridge:
     """A fitted linear baseline.
 
     Attributes:
-        weights: [h, P], the constant first, trust included.
+        weights: [h, P], the constant first, shrinkage included.
         error: [h] root mean square of what it leaves, in window units; positive.
         values: how many of the context's features are values of columns.
     """
@@ -146,13 +146,13 @@ def fit_ridge(
     totals = (losses.min(1) * counts).sum(1)
     best = int(np.argmax(totals <= (1 + _MILD) * totals.min()))
     none, whole = losses[best, 0], losses[best, -1]
-    trust = np.where(whole <= _PLAIN * none, 1.0, np.array(TRUST)[least(losses[best])]) * (
+    shrinkage = np.where(whole <= _PLAIN * none, 1.0, np.array(WEIGHTS)[least(losses[best])]) * (
         counts > 0
     )
     both = sums + _sums(held, values)
     # In one layout, also when read back from a file: sums over another have other last bits.
     weights = [
-        np.ascontiguousarray(trust[:, None] * w)
+        np.ascontiguousarray(shrinkage[:, None] * w)
         for w in (candidates[best], both.solve(PENALTIES[best]))
     ]
     error = sums.error(weights[0])
@@ -160,10 +160,10 @@ def fit_ridge(
 
 
 def _losses(guess: Array, held: Windows) -> Array:
-    """[trust, h] mean absolute error of a forecast that is trusted more and more."""
+    """[C, h] mean absolute error of a forecast with less and less shrinkage."""
     counts = np.maximum(held.weights.sum(0), 1.0)
     return np.stack(
-        [(np.abs(held.labels - c * guess) * held.weights).sum(0) / counts for c in TRUST]
+        [(np.abs(held.labels - c * guess) * held.weights).sum(0) / counts for c in WEIGHTS]
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from gatewise.forecast.config import Config
+from gatewise.forecast.features.outliers import Usual
 from gatewise.forecast.features.transform import Spikes
-from gatewise.forecast.models.arrays import Arrays, codes, loaded, tuples, weights
+from gatewise.forecast.models.arrays import Arrays, bounded, codes, floor, loaded, tuples, weights
 from gatewise.forecast.models.base import Epoch, Training
 from gatewise.forecast.models.window.encoder import Encoder
 from gatewise.forecast.models.window.model import WindowModel
@@ -28,7 +29,9 @@ def describe(model: WindowModel) -> tuple[dict[str, Any], Arrays]:
         "season": model.encoder.season,
         "seasons": list(model.encoder.seasons),
         "spikes": model.encoder.spikes and asdict(model.encoder.spikes),
+        "usual": model.encoder.usual and asdict(model.encoder.usual),
         "context_length": model.context_length,
+        "lowest": bounded(model.lowest),
         "training": asdict(model.training),
     }
     ridge = model.learnt.ridge
@@ -49,6 +52,7 @@ def restore(header: dict[str, Any], arrays: Arrays, config: Config) -> WindowMod
         header["season"],
         tuple(header["seasons"]),
         header["spikes"] and Spikes(**header["spikes"]),
+        header["usual"] and Usual(**header["usual"]),
     )
     training = header["training"]
     history = tuple(Epoch(**epoch) for epoch in training["history"])
@@ -59,5 +63,6 @@ def restore(header: dict[str, Any], arrays: Arrays, config: Config) -> WindowMod
         Ridge(arrays["ridge.weights"], arrays["ridge.error"], network.shape.values),
         arrays["stretch"],
         Training(history, training["best"], tuples(training["windows"])),
+        encoder.target_transform != "none",
     )
-    return WindowModel(config, learnt, encoder, header["context_length"])
+    return WindowModel(config, learnt, encoder, header["context_length"], floor(header["lowest"]))

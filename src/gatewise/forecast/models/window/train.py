@@ -7,7 +7,7 @@ trusted either, it is neutral.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +17,20 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gatewise.forecast.config import Config, Progress
+from gatewise.forecast.data.panel import Array
 from gatewise.forecast.models.base import Epoch, Training
 from gatewise.forecast.models.products import one_thread, tensor
 from gatewise.forecast.models.window.encoder import Encoded
 from gatewise.forecast.models.window.network import Network, Shape, outputs, tensors
 from gatewise.forecast.models.window.ridge import Ridge, fit_ridge
-from gatewise.forecast.models.window.windows import Split, Windows, assemble, reach, split
-from gatewise.forecast.uncertainty.conformal import stretched, stretches
-from gatewise.forecast.uncertainty.shrinkage import TRUST, least
+from gatewise.forecast.models.window.windows import Part, Split, Windows, assemble, reach, split
+from gatewise.forecast.uncertainty.conformal import stretched, stretches, widening
+from gatewise.forecast.uncertainty.pooling import (
+    error_scale,
+    independent_errors,
+    independent_series,
+)
+from gatewise.forecast.uncertainty.shrinkage import WEIGHTS, least
 
 _EPOCH = 6144
 """Windows per epoch at most; a longer table is sampled anew in each."""
@@ -45,18 +51,21 @@ class Learnt:
     Attributes:
         network: forecasts quantiles of what the baseline leaves, in units of its error.
         ridge: the linear baseline.
-        stretch: [h, Q] what the distance of each quantile from the median is multiplied by.
+        stretch: [Q] what the distance of each quantile from the median is multiplied by.
         training: how it went.
+        adds_up: whether errors add up from step to step, as those of changes do: intervals then do
+            not get narrower.
     """
 
     network: Network
     ridge: Ridge
     stretch: NDArray[np.float64]
     training: Training
+    adds_up: bool
 
     def outputs(self, windows: Windows) -> NDArray[np.float64]:
         """Quantiles [B, h, Q] in window units."""
-        made = stretched(outputs(self.network, windows), self.stretch)
+        made = stretched(_quantiles(self.network, windows, self.ridge, self.adds_up), self.stretch)
         return self.ridge(windows)[:, :, None] + self.ridge.error[:, None] * made
 
 
@@ -97,7 +106,7 @@ def train(
         progress: called after each epoch.
     """
     h = config.prediction_length
-    parts = _whole(split(rows_of, h), reach(rows_of.seasons, context_length))
+    parts = _whole(split(rows_of, h, context_length), reach(rows_of.seasons, context_length))
 
     def windows(part: tuple[np.ndarray, ...], chosen: np.ndarray) -> Windows:
         series, ends, limits = (a[chosen] for a in part)
@@ -155,10 +164,45 @@ def train(
             if epoch - best >= _PATIENCE:
                 break
         network.load_state_dict(kept)
-    seen = np.where(checked.weights > 0, held_labels.numpy(), np.nan)
-    stretch = stretches(outputs(network, checked), seen, shape.probabilities)
-    trained = Training(tuple(history), best, (count, held))
-    return Learnt(network, final, stretch, trained)
+    adds_up = not bool(rows_of.centred[0])
+    made = _quantiles(network, checked, ridge, adds_up)
+    stretch = _stretch(made, ridge, checked, parts, shape.probabilities)
+    return Learnt(network, final, stretch, Training(tuple(history), best, (count, held)), adds_up)
+
+
+def _stretch(
+    quantiles: Array, ridge: Ridge, checked: Windows, parts: Split, probabilities: Sequence[float]
+) -> Array:
+    """[Q] how far quantiles [B, h, Q] of held-out windows must be stretched."""
+    errors = np.where(checked.weights > 0, ridge.left(checked).numpy(), np.nan)
+    size = ridge.error * checked.spread.mean(0) if len(checked) else ridge.error
+    independent = _independent(errors, size, parts.validation)
+    return stretches(quantiles, errors, probabilities, independent)
+
+
+def _quantiles(network: Network, windows: Windows, ridge: Ridge, adds_up: bool) -> Array:
+    """[B, h, Q] the network's quantiles, in units of the baseline's error."""
+    made = outputs(network, windows)
+    h = made.shape[1]
+    return widening(made, ridge.error * np.sqrt(np.arange(1, h + 1))) if adds_up else made
+
+
+def _independent(errors: Array, size: Array, held: Part) -> float:
+    """Count the independent errors among those of held-out windows.
+
+    Args:
+        errors: [B, h] what the forecast missed by, over its usual error; NaN where not known.
+        size: [h] usual error.
+        held: the held-out windows, of which these are evenly spaced ones.
+    """
+    series, ends, limits = held
+    age, chosen = limits - ends, _spaced(len(series), _CHECKED)
+    _, row = np.unique(series[chosen], return_inverse=True)
+    _, column = np.unique(age[chosen], return_inverse=True)
+    scores = np.full((row.max(initial=0) + 1, column.max(initial=0) + 1, len(size)), np.nan)
+    scores[row, column] = errors
+    together = independent_series(scores.reshape(len(scores), -1))
+    return independent_errors(len(np.unique(age)) + len(size) - 1, error_scale(size**2), together)
 
 
 def _whole(parts: Split, rows: int) -> Split:
@@ -192,13 +236,13 @@ def _judge(
         losses = torch.stack(
             [
                 pinball(forecast - (1 - c) * median, labels, weights, levels, per_step=True)
-                for c in TRUST
+                for c in WEIGHTS
             ]
         )
         chosen = torch.from_numpy(least(losses.numpy()))
         observed = weights.sum(0)
         score = (losses.gather(0, chosen[None])[0] * observed).sum() / observed.sum().clamp_min(1.0)
-        return float(score), torch.tensor(TRUST)[chosen]
+        return float(score), torch.tensor(WEIGHTS)[chosen]
 
 
 def _copy(network: torch.nn.Module, confidence: Tensor) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from gatewise.forecast.models.window.encoder import Encoded
 Single = NDArray[np.float32]
 
 MIN_CONTEXT: Final = 4
-"""Rows that a series must have before a window of it is worth training on."""
+"""Values that a window must hold to be worth training on."""
 
 _CLIP: Final = 8.0
 """Inputs beyond this many window-sigmas are cut off: one outlier must not saturate the gates."""
@@ -124,10 +124,10 @@ def assemble(
             default the series' end.
     """
     first, stop = rows_of.first[series], rows_of.stop[series]
-    ends = ends + first
+    ends, begin = ends + first, rows_of.begin[series]
     limits = stop if limits is None else np.minimum(limits + first, stop)
     rows = context_rows(ends, context_length)
-    inside = (rows >= first[:, None]) & (rows < stop[:, None])
+    inside = (rows >= begin[:, None]) & (rows < stop[:, None])
     rows = np.clip(rows, 0, len(rows_of.working) - 1)
     location, scale = window_statistics(rows_of.inputs, rows, inside, rows_of.centred)
 
@@ -155,6 +155,8 @@ def assemble(
     reference = np.where(rows_of.centred, location, rows_of.levels[rows[:, -1]])
     growth = np.where(rows_of.centred, 1.0, np.sqrt(k)[:, None])
     units = scale[:, None] * growth
+    if not rows_of.centred[0]:  # the base is older than the last row, if that has no value
+        units[:, :, 0] = scale[:, :1] * np.sqrt(k + rows_of.stale[rows[:, -1]][:, None])
     base, spread = reference[:, 0], units[:, :, 0]
     actual = np.where(horizon < limits[:, None], rows_of.working[horizon], np.nan)
     labels = (actual - base[:, None]) / spread
@@ -163,7 +165,7 @@ def assemble(
         context,
         ahead.astype(np.float32),
         rows_of.static[series].astype(np.float32),
-        _lagged(rows_of, ends, first, reference, units).astype(np.float32),
+        _lagged(rows_of, ends, begin, reference, units).astype(np.float32),
         base,
         spread,
         np.where(counts, np.clip(labels, -30, 30), 0.0).astype(np.float32),
@@ -183,7 +185,7 @@ def reach(seasons: tuple[int, ...], context_length: int) -> int:
 def _lagged(
     rows_of: Encoded,
     ends: NDArray[np.intp],
-    first: NDArray[np.intp],
+    begin: NDArray[np.intp],
     reference: Array,
     units: Array,
 ) -> Array:
@@ -200,7 +202,7 @@ def _lagged(
     def levels(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
         """[B, R, columns] less the reference; 0 where there is none."""
         values = rows_of.levels[np.maximum(rows, 0)][:, :, columns] - reference[:, None, columns]
-        return np.where((rows >= first[:, None])[:, :, None] & ~np.isnan(values), values, 0.0)
+        return np.where((rows >= begin[:, None])[:, :, None] & ~np.isnan(values), values, 0.0)
 
     k = np.arange(1, h + 1)
     made: list[tuple[Array, NDArray[np.intp]]] = []
@@ -228,34 +230,50 @@ def _scaled(
     return np.where(seen, np.clip(scaled, -_CLIP, _CLIP), 0.0), seen.astype(np.float64)
 
 
+Part = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
+"""Windows: their series, ends and label limits, [B]."""
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Training and validation windows of an encoded panel: series, ends and label limits, [B]."""
+    """Training and validation windows of an encoded panel."""
 
-    train: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
-    validation: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
+    train: Part
+    validation: Part
 
 
-def split(rows_of: Encoded, prediction_length: int) -> Split:
+def split(rows_of: Encoded, prediction_length: int, context_length: int) -> Split:
     """Split windows so that no training label lies in a validation label's row or after it.
 
     Validation labels lie in the last rows of each series: the horizon, or 15 % of a long series.
     A series too short for both gives training windows only. Rows after the last observed target
-    hold no label, so they count for neither.
+    hold no label, so they count for neither; nor does a window of fewer than `MIN_CONTEXT` values,
+    for which there is no scale, unless all are such.
     """
     h = prediction_length
     train: list[NDArray[np.intp]] = []
     validation: list[NDArray[np.intp]] = []
     for s, (first, stop) in enumerate(zip(rows_of.first, rows_of.stop, strict=True)):
-        seen = np.flatnonzero(np.isfinite(rows_of.working[first:stop]))
+        known = np.isfinite(rows_of.working[first:stop])
+        seen = np.flatnonzero(known)
         n = seen[-1] + 1 if len(seen) else 0
         held = max(h, round(0.15 * n)) if n >= MIN_CONTEXT + 2 * h else 0
         limit = n - held
-        ends = np.arange(MIN_CONTEXT, limit)
+        begin = rows_of.begin[s] - first
+        ends = _with_values(np.arange(begin + MIN_CONTEXT, limit), known, context_length)
         train.append(np.stack([np.full_like(ends, s), ends, np.full_like(ends, limit)]))
         if held:
-            ends = np.arange(limit, n - h + 1)
+            ends = _with_values(np.arange(limit, n - h + 1), known, context_length)
             validation.append(np.stack([np.full_like(ends, s), ends, np.full_like(ends, n)]))
     empty = np.empty((3, 0), dtype=np.intp)
     learnt, checked = (np.concatenate([empty, *part], axis=1) for part in (train, validation))
     return Split((learnt[0], learnt[1], learnt[2]), (checked[0], checked[1], checked[2]))
+
+
+def _with_values(
+    ends: NDArray[np.intp], known: NDArray[np.bool_], context_length: int
+) -> NDArray[np.intp]:
+    """The ends whose context holds `MIN_CONTEXT` values; all if none does."""
+    before = np.concatenate([[0], np.cumsum(known)])
+    enough = before[ends] - before[np.maximum(ends - context_length, 0)] >= MIN_CONTEXT
+    return ends[enough] if enough.any() else ends

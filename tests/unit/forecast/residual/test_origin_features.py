@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from gatewise.forecast.models.residual.positions import Reading, describe_origins
+from gatewise.forecast.models.residual.origin_features import Reading, describe_origins
 
 from .panels import panel
 

@@ -103,7 +103,7 @@ def universal_reading(
 
 
 @dataclass(frozen=True, eq=False)
-class Positions:
+class OriginFeatures:
     """Described origins. n origins, F features, h horizon, J channels.
 
     Attributes:
@@ -127,7 +127,7 @@ class Positions:
 
 def describe_origins(
     histories: Histories, reading: Reading, series: NDArray[np.intp], ends: NDArray[np.intp]
-) -> Positions:
+) -> OriginFeatures:
     """Describe origins; of each, the rows before it are read and no other.
 
     Args:
@@ -137,7 +137,7 @@ def describe_origins(
         ends: [n] rows known, at least 1, counted within the series.
     """
     n, h = len(series), reading.prediction_length
-    made = Positions(
+    made = OriginFeatures(
         np.empty((n, reading.inputs), np.float32),
         np.empty((n, h, reading.channels), np.float32),
         np.empty((n, h), np.float32),
@@ -168,7 +168,7 @@ def _describe_group(
     reading: Reading,
     series: NDArray[np.intp],
     ends: NDArray[np.intp],
-    made: Positions,
+    made: OriginFeatures,
     at: NDArray[np.intp],
 ) -> None:
     """Describe origins of equally long windows, into rows `at`."""
