@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from gatewise.cli.progress import Bars
 from gatewise.cli.source import command_line
 from gatewise.errors import ConfigError
 from gatewise.files import staged_folder, write_atomically
+
+if TYPE_CHECKING:
+    from gatewise.forecast import Forecaster
 
 _EXPLORER = "explorer.html"
 FILES = ("forecast.csv", "model.safetensors", "report.html", _EXPLORER)
@@ -63,7 +66,7 @@ def forecast(
         raise ConfigError(f"--folds is {folds}: expected 0 or more.")
     jobs = s.checked_jobs(threads, refit_every)
     given = source.open()
-    ahead = _future_table(given, future)
+    ahead = _future_table(given, future, forecaster)
     from gatewise.explorer.forecast import (
         forecaster_data,  # now that the extra is known to be there
     )
@@ -146,10 +149,17 @@ def _forecast_with(
     _show(forecast_table, [], None, [], out, ("forecast.csv", "report.html"), json)
 
 
-def _future_table(given: s.Source, future: Path | None) -> Any:
+def _future_table(given: s.Source, future: Path | None, forecaster: Forecaster) -> Any:
+    """The rows to forecast, looked at now: a fault found after the backtest costs minutes."""
     from gatewise.forecast import read_table
+    from gatewise.forecast.data.future_rows import check_future
+    from gatewise.forecast.data.table import choose_columns, read_panel
 
-    return given.future if future is None else read_table(future)
+    ahead = given.future if future is None else read_table(future)
+    columns, config = choose_columns(given.table, **given.columns), forecaster.config
+    panel = read_panel(given.table, columns, fill_gaps=config.fill_gaps)
+    check_future(panel, config.prediction_length, ahead)
+    return ahead
 
 
 def _show(

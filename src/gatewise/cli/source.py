@@ -200,15 +200,24 @@ def split_ahead(
     Returns:
         The rows up to the last value, and those after it (None if there are none).
     """
+    import narwhals as nw
     import polars as pl
+
+    from gatewise.forecast.data.timestamps import parse
 
     target, time = columns["target"], columns["time"]
     if not columns["future"] or not {target, time} <= set(table.columns):
         return table, None
-    seen = pl.col(time).filter(pl.col(target).is_not_null()).max()
     series = columns.get("series") or ("unique_id" if "unique_id" in table.columns else None)
     if series is not None and series not in table.columns:
         return table, None
-    last = seen.over(series) if series else seen
-    ahead = table.filter(pl.col(time) > last)
-    return (table.filter(pl.col(time) <= last), ahead) if len(ahead) else (table, None)
+    # Text has another order than its dates: 31.01.2021 would stand after 01.02.2021.
+    instant = parse(nw.from_native(table[time], series_only=True)).instant
+    rows = pl.DataFrame({"at": instant, "known": table[target].is_not_null()})
+    last = pl.col("at").filter("known").max()
+    if series:
+        rows = rows.with_columns(table[series].alias("series"))
+        last = last.over("series")
+    is_ahead = rows.select(ahead=pl.col("at") > last)["ahead"]
+    ahead = table.filter(is_ahead)
+    return (table.filter(~is_ahead), ahead) if len(ahead) else (table, None)

@@ -148,7 +148,7 @@ def _of_forecaster(path: Path, table: Path | None) -> Subject:
     source = f"On the {len(window.time)} rows{whose}{where} that the forecast is made from"
     if share is not None:
         source += f". {share.sentence}"
-    labels = list(time_labels(window.time))
+    labels = list(time_labels(forecaster.fitted.tail.clock(window.time)))
     lstm = forecaster.fitted.network.lstm
     return Subject(lstm, window.x[window.padding :], window.names, labels, source, [])
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.explorer.model import model_data
-from gatewise.forecast.data.table import read_panel
-from gatewise.forecast.data.timestamps import time_labels
+from gatewise.forecast.data.timestamps import column_labels, time_labels
 from gatewise.forecast.explain.readout import Readout, lstm_readout
 from gatewise.forecast.explain.share import LstmShare, lstm_share
 
@@ -68,12 +67,12 @@ def forecaster_data(
         name=name or f"forecast of {target}",
         about=_about(share, readout, target),
         inputs=window.names,
-        time=time_labels(window.time),
+        time=time_labels(fitted.tail.clock(window.time)),
         readout=readout,
     )
     panel = fitted.panel or fitted.tail
     if history is not None:
-        panel = read_panel(history, fitted.tail.columns)
+        panel = fitted.read(history)
     own = next((s for s in panel.series if str(s.name) == str(window.series)), panel.series[0])
     at = dict(zip(own.time.tolist(), own.target.tolist(), strict=True))
     values = [_number(at.get(t)) for t in window.time.tolist()]
@@ -89,7 +88,7 @@ def forecaster_data(
         table = forecaster.predict(history=history, future=future)
     data["forecast"] = {
         "sentence": _sentence(result, h, target),
-        "series": _fans(panel, _columns(table), h),
+        "series": _fans(panel, table, h),
         "folds": [] if result is None else _folds(result, panel.columns),
         "scores": None if result is None else _scores(result),
         "drivers": [_driver(e) for e in effects],
@@ -121,7 +120,10 @@ def _columns(table: Any) -> dict[str, NDArray[Any]]:
     return {name: frame[name].to_numpy() for name in frame.columns}
 
 
-def _fans(panel: Any, columns: dict[str, NDArray[Any]], h: int) -> list[dict[str, Any]]:
+def _fans(panel: Any, table: Any, h: int) -> list[dict[str, Any]]:
+    columns, time = _columns(table), panel.columns.time
+    frame = nw.from_native(table, eager_only=True)
+    columns[time] = column_labels(frame[time], panel.style)
     names, fans = columns.get(panel.columns.series or ""), []
     for series in panel.series[:_SERIES]:
         own = columns if names is None else {k: v[names == series.name] for k, v in columns.items()}
@@ -135,17 +137,13 @@ def _fans(panel: Any, columns: dict[str, NDArray[Any]], h: int) -> list[dict[str
         fans.append({
             "name": str(series.name) if names is not None else str(panel.columns.target),
             "history": {
-                "time": list(time_labels(series.time[keep])),
+                "time": list(time_labels(panel.clock(series.time[keep]))),
                 "values": [_number(v) for v in series.target[keep].tolist()],
             },
-            "time": list(time_labels(_times(own[panel.columns.time], series.time))),
+            "time": list(own[time]),
             "quantiles": {p: quantiles[p].tolist() for p in sorted(quantiles, key=float)},
         })  # fmt: skip
     return fans
-
-
-def _times(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
-    return values.astype("datetime64[us]") if like.dtype.kind == "M" else values
 
 
 def _folds(result: Backtest, names: Any) -> list[dict[str, Any]]:

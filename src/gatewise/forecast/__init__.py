@@ -2,8 +2,8 @@
 
 A table goes through these packages in order, and imports go the other way only::
 
-    data         readers, streams, table, grouping, timestamps, panel, calendar, future_rows,
-                 datasets
+    data         readers, streams, table, values, gaps, grouping, timestamps, spellings, codes,
+                 zones, panel, calendar, fields, future_rows, datasets
     features     transform, season, static
     uncertainty  conformal, paths, shrinkage
     models       base, window | residual, fit (chooses one), io (files)
@@ -14,9 +14,9 @@ A table goes through these packages in order, and imports go the other way only:
     report       pages and pictures
     backtesting  backtest
 
-Steps are rows: no grid is ever filled, and the time stamps of the future come from the observed
-calendar (`data.calendar`). Scaling is computed inside each window, from its past only
-(`models.window.windows`).
+Steps are rows: only the gaps of a regular calendar are filled (`data.gaps`), and the times of the
+future go on by the observed calendar (`data.calendar`). Scaling is computed inside each window,
+from its past only (`models.window.windows`).
 
 Only `models` and what stands on it needs torch; importing this package does not import it. The
 package stands on `gatewise.nn`; the command line stands on it. It never prints, and it knows

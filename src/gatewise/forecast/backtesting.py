@@ -114,7 +114,7 @@ def backtest(
     columns = choose_columns(
         table, time=time, target=target, series=series, past=past, future=future, static=static
     )
-    panel = read_panel(table, columns)
+    panel = read_panel(table, columns, fill_gaps=config.fill_gaps)
     step = step or config.prediction_length
     origins = rolling_origins(panel, config, folds, step)
     notes = list(panel.notes)

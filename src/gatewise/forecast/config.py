@@ -38,6 +38,7 @@ class Options(TypedDict, total=False):
     learning_rate: float | None
     batch_size: int | None
     threads: int | None
+    fill_gaps: bool
 
 
 INNER: Final = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
@@ -79,6 +80,8 @@ class Config:
         batch_size: crops of 48 origins (windows) per step. Default 64 (128).
         threads: worker processes of a fit or a backtest; None (default) takes one per core. The
             numbers do not depend on it.
+        fill_gaps: whether rows that are missing from a regular calendar are inserted with an empty
+            target, and said. Default True; False counts the rows as they are.
 
     Raises:
         ConfigError: a value is out of range.
@@ -106,6 +109,7 @@ class Config:
     learning_rate: float | None = None
     batch_size: int | None = None
     threads: int | None = None
+    fill_gaps: bool = True
 
     def __post_init__(self) -> None:
         _at_least("prediction_length", self.prediction_length, 1)
@@ -129,6 +133,8 @@ class Config:
                 f"learning_rate is {shown(self.learning_rate)}: expected more than 0."
             )
         object.__setattr__(self, "lower", _floor(self.lower))
+        if not isinstance(self.fill_gaps, bool):
+            raise ConfigError(f"fill_gaps is {shown(self.fill_gaps)}: expected True or False.")
         _one_of("transform", self.transform, TRANSFORMS)
         _one_of("model", self.model, MODELS)
         _one_of("distribution", self.distribution, DISTRIBUTIONS)

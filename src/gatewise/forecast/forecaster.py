@@ -53,8 +53,8 @@ class Forecaster:
         levels: prediction intervals in percent. Default (80, 95).
         seed: of the weights and batches. Default 0.
         **options: season, long_season, model, ensemble_size, distribution, context_length,
-            transform, lower, hidden_size, num_layers, dropout, max_epochs, learning_rate,
-            batch_size, threads; see `Config`.
+            transform, lower, fill_gaps, hidden_size, num_layers, dropout, max_epochs,
+            learning_rate, batch_size, threads; see `Config`.
 
     Raises:
         ConfigError: an option is unknown or out of range.
@@ -148,14 +148,17 @@ class Forecaster:
             table if rows is None else rows.head(1).collect(),
             time=time, target=target, series=series, past=past, future=future, static=static,
         )  # fmt: skip
-        others = [read_panel(other, columns) for other in related]
+        keep = self._config.fill_gaps
+        others = [read_panel(other, columns, fill_gaps=keep) for other in related]
         if rows is None:
-            panel = read_panel(table, columns)
+            panel = read_panel(table, columns, fill_gaps=keep)
             self._fitted = fit_panel(self._config, panel, progress, others)
             return self
         stream = streams.open_stream(rows, columns)
         some, drawn = stream.sample(streams.ROWS, self._config.seed)
-        fitted = fit_panel(self._config, read_panel(some, columns), progress, others)
+        fitted = fit_panel(
+            self._config, read_panel(some, columns, fill_gaps=keep), progress, others
+        )
         if drawn < len(stream.counts):
             note = (
                 f"Fitted on {drawn} of {len(stream.counts)} series, drawn at random "
@@ -329,7 +332,7 @@ class Forecaster:
         """The rows to forecast from."""
         fitted = self.fitted
         if history is not None:
-            panel = read_panel(history, fitted.tail.columns, to_learn=False)
+            panel = fitted.read(history, to_learn=False)
             check_frequency(fitted.tail, panel)
             return fitted.model.tail(panel)
         if not fitted.whole:
@@ -354,7 +357,7 @@ class Forecaster:
     def _read_future(self, future: Any) -> Mapping[Any, Series]:
         """The table of known-future drivers, by series."""
         h = self.fitted.config.prediction_length
-        return read_future(self.fitted.tail.columns, h, streams.collected(future))
+        return read_future(self.fitted.tail, h, streams.collected(future))
 
     def _rows_ahead(
         self, panel: Panel, future: Mapping[Any, Series]

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from gatewise.forecast import datasets
-from gatewise.forecast.data.calendar import observe, observe_all, phase
+from gatewise.forecast.data.calendar import observe, observe_all
+from gatewise.forecast.data.fields import phase
 
 
 def days(first, last):

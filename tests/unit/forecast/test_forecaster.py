@@ -88,7 +88,7 @@ def test_known_future_drivers_are_needed_and_only_then(
         shop_forecaster.predict()
     with pytest.raises(ConfigError, match="fitted without"):
         walk_forecaster.predict(future=walk_table)
-    with pytest.raises(TableError, match=r"5 rows after .* of series 's0': expected 6"):
+    with pytest.raises(TableError, match=r"5 rows after .* 's0': no row at 2015-10-01: expected 6"):
         shop_forecaster.predict(future=shops_known[1].group_by("shop").head(5))
     with pytest.raises(TableError, match="no rows of series 's2'"):
         shop_forecaster.predict(future=shops_known[1].filter(pl.col("shop") != "s2"))

@@ -32,14 +32,15 @@ def test_what_is_parsed_is_written_the_same_way(values, kind):
         "pyarrow": pl.DataFrame.to_arrow,
     }
     column = nw.from_native(table[kind](values.to_frame()), eager_only=True)["t"]
-    time, _, style = parse(column)
-    again = render(time, style, "t", kind)
+    read = parse(column)
+    again = render(read.kept(), read.style, "t", kind)
     assert again.name == "t"
     assert [str(a) for a in again.to_list()] == [str(a) for a in column.to_list()]
 
 
 def test_zones_are_read_as_wall_time_and_sorted_by_instant():
-    wall, instant, style = parse(nw.from_native(ZONED, series_only=True))
+    read = parse(nw.from_native(ZONED, series_only=True))
+    wall, instant, style = read.wall, read.instant, read.style
     assert (wall.astype("datetime64[h]").astype(int) % 24 == 0).all()
     assert set(np.diff(instant).astype("timedelta64[h]").astype(int)) == {23, 24}
     assert style.zone == "Europe/Berlin"

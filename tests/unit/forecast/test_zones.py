@@ -45,7 +45,8 @@ def test_a_column_of_any_zone_is_wall_time_and_comes_back(zones):
     for zone in zones:
         times = days(zone)
         for kind, table in tables(times):
-            wall, instant, style = parse(column_of(table))
+            read = parse(column_of(table))
+            wall, instant, style = read.wall, read.instant, read.style
             assert style.zone == zone
             np.testing.assert_array_equal(wall, times.tz_localize(None).to_numpy())
             np.testing.assert_array_equal(instant, times.tz_convert("UTC").tz_localize(None))
@@ -75,7 +76,8 @@ def test_forecasts_go_on_in_the_callers_zone(zone):
 def test_units_of_pandas_come_back():
     for unit in ("s", "ms", "us", "ns"):
         column = pd.DataFrame({"t": days("America/New_York").as_unit(unit)})["t"]
-        wall, _, style = parse(column_of(column.to_frame()))
+        read = parse(column_of(column.to_frame()))
+        wall, style = read.wall, read.style
         assert render(wall, style, "t", "pandas").to_native().dtype == column.dtype
 
 
@@ -83,7 +85,8 @@ def test_python_s_own_datetimes_keep_their_zone():
     zone = zoneinfo.ZoneInfo("America/New_York")
     values = [dt.datetime(2024, 3, 9 + i, 12, tzinfo=zone) for i in range(3)]
     column = column_of(pd.DataFrame({"t": pd.Series(values, dtype=object)}))
-    wall, instant, style = parse(column)
+    read = parse(column)
+    wall, instant, style = read.wall, read.instant, read.style
     assert style.zone == "America/New_York"
     assert [str(t)[11:13] for t in wall] == ["12", "12", "12"]
     assert [str(t)[11:13] for t in instant] == ["17", "16", "16"]
@@ -96,7 +99,8 @@ def test_a_zone_of_dateutil_keeps_its_days_or_is_refused():
     tz = pytest.importorskip("dateutil.tz")
     times = days("UTC").tz_convert(tz.gettz("America/New_York"))
     try:
-        wall, _, style = parse(column_of(pd.DataFrame({"t": times})))
+        read = parse(column_of(pd.DataFrame({"t": times})))
+        wall, style = read.wall, read.style
     except TableError as error:
         assert "which has no name" in str(error)  # noqa: PT017  (either is right)
     else:

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-DAY_US: Final = 86_400_000_000
+from gatewise.forecast.data.fields import (
+    DAY_US,
+    date_code,
+    mode,
+    month_number,
+    slot_code,
+    time_of_day,
+    weekday,
+)
+from gatewise.forecast.data.zones import to_wall
 
 _RARE: Final = 0.2
 """A slot seen less than this share of the most frequent one is an exception, not a pattern."""
@@ -39,6 +48,7 @@ class Calendar:
         day: day of the month for rule "day".
         slots: for slots: (weekday, microsecond of the day) pairs in use; weekday 0 is Monday.
         skip: (month, day) pairs on which nothing ever happened.
+        zone: for slots: of the clock that they are read off, if time is in UTC; else empty.
     """
 
     kind: str
@@ -47,6 +57,7 @@ class Calendar:
     day: int = 1
     slots: tuple[tuple[int, int], ...] = ()
     skip: tuple[tuple[int, int], ...] = ()
+    zone: str = ""
 
     def after(self, last: Any, count: int) -> NDArray[Any]:
         """Return the next `count` time stamps after `last`, on this calendar.
@@ -95,12 +106,40 @@ class Calendar:
         """The most likely of `seasons`: 12, 4, 52, 7, 5, 24, ..., or 1 if there is none."""
         return next(iter(self.seasons), 1)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether a time that is missing is a gap: no opening hours, weekends or exchange days."""
+        if self.kind != "slots":
+            return True
+        if self.step <= 0:
+            return False
+        if self.step < DAY_US:
+            return DAY_US % self.step == 0 and len(self.slots) in (0, 7 * (DAY_US // self.step))
+        return self.step % (7 * DAY_US) == 0 or len(self.slots) in (0, 7)
+
+    def between(self, first: Any, last: Any) -> NDArray[Any]:
+        """Every time stamp of this calendar from `first` to `last`, both among them.
+
+        >>> days = np.array(["2024-01-01", "2024-01-02", "2024-01-04"], dtype="datetime64[us]")
+        >>> len(observe(days).between(days[0], days[-1]))
+        4
+        """
+        first, last = np.array([first, last])
+        if self.kind == "months":
+            ends = month_number(np.array([first, last], "datetime64[us]"))
+            count = int(ends[1] - ends[0]) // self.step
+        else:
+            count = int((last - first).astype(np.int64)) // self.step
+        time = self.after(first, count) if count else np.array([], np.asarray(first).dtype)
+        return np.concatenate([[first], time[time <= last]])
+
     def _allowed(self, time: NDArray[Any]) -> NDArray[np.bool_]:
         if not self.slots:
             return np.ones(len(time), dtype=bool)
-        allowed = np.isin(_slot_code(time), [w * DAY_US + at for w, at in self.slots])
+        time = to_wall(time, self.zone) if self.zone else time
+        allowed = np.isin(slot_code(time), [w * DAY_US + at for w, at in self.slots])
         if self.skip:
-            allowed &= ~np.isin(_date_code(time), [m * 100 + d for m, d in self.skip])
+            allowed &= ~np.isin(date_code(time), [m * 100 + d for m, d in self.skip])
         return allowed
 
     def _months_after(self, last: np.datetime64, count: int) -> NDArray[Any]:
@@ -121,33 +160,39 @@ class Calendar:
         return days.astype("datetime64[us]") + clock
 
 
-def observe(time: NDArray[Any]) -> Calendar:
+def observe(time: NDArray[Any], zone: str | None = None) -> Calendar:
     """Read the calendar off the time stamps of a series.
 
     Args:
         time: [n >= 2] ascending, int64 or datetime64[us].
+        zone: of the caller's clocks, if time is in UTC; opening hours are read off them.
 
     >>> observe(np.array([1990, 1992, 1994]))
-    Calendar(kind='integer', step=2, rule='', day=1, slots=(), skip=())
+    Calendar(kind='integer', step=2, rule='', day=1, slots=(), skip=(), zone='')
     >>> month_ends = np.array(["2024-01-31", "2024-02-29", "2024-03-31"], dtype="datetime64[us]")
     >>> observe(month_ends).after(month_ends[-1], 1).astype("datetime64[D]")
     array(['2024-04-30'], dtype='datetime64[D]')
     """
     if time.dtype.kind != "M":
-        return Calendar("integer", max(_mode(np.diff(time)), 1))
+        return Calendar("integer", max(mode(np.diff(time)), 1))
     time = time.astype("datetime64[us]")
-    step = _mode(np.diff(time).astype(np.int64))
+    step = mode(np.diff(time).astype(np.int64))
     if np.median(np.diff(time).astype(np.int64)) >= 27 * DAY_US:
-        between = np.diff(_month_number(time))
-        months = _mode(between)
+        between = np.diff(month_number(time))
+        months = mode(between)
         if months >= 1 and np.mean(between % months == 0) > 0.9:
             return Calendar("months", months, *_month_rule(time))
     slots = _slots(time, step)
-    return Calendar("slots", step, slots=slots, skip=_never_open(time, slots, step))
+    calendar = Calendar("slots", step, slots=slots)
+    if zone is None or calendar.is_whole:
+        return replace(calendar, skip=_never_open(time, slots, step))
+    wall = to_wall(time, zone)
+    slots = _slots(wall, step)
+    return Calendar("slots", step, slots=slots, skip=_never_open(wall, slots, step), zone=zone)
 
 
 def observe_all(
-    times: Sequence[NDArray[Any]], others: Sequence[Calendar] = ()
+    times: Sequence[NDArray[Any]], others: Sequence[Calendar] = (), zone: str | None = None
 ) -> tuple[Calendar, ...]:
     """Read the calendars of many series.
 
@@ -157,6 +202,7 @@ def observe_all(
     Args:
         times: [n >= 1] each, ascending, int64 or datetime64[us].
         others: of series that are not among these.
+        zone: of the caller's clocks, if time is in UTC.
 
     >>> days = np.arange("2024-01-01", "2024-03-02", dtype="datetime64[D]")
     >>> business = days[np.is_busday(days)].astype("datetime64[us]")
@@ -169,7 +215,7 @@ def observe_all(
     for time in times:
         key = time.tobytes()
         if key not in known:
-            known[key] = observe(time) if len(time) > 1 else _unknown(time)
+            known[key] = observe(time, zone) if len(time) > 1 else _unknown(time)
         own.append(known[key])
     short = [_is_short(time) for time in times]
     if not any(short):
@@ -188,31 +234,6 @@ def observe_all(
         borrowed(calendar, len(time)) if is_short else calendar
         for calendar, time, is_short in zip(own, times, short, strict=True)
     )
-
-
-def phase(time: NDArray[Any], season: int) -> NDArray[np.float64]:
-    """Position of each time within its season, in [0, 1); zeros without a season.
-
-    Args:
-        time: [n] time stamps.
-        season: one of `Calendar.seasons`: 12, 4 and 52 turn once a year, 7 and 5 once a week, and
-            others once a day, or if they are multiples of 7, once a week.
-
-    >>> phase(np.array(["2024-01-31", "2024-07-31"], dtype="datetime64[us]"), 12)
-    array([0. , 0.5])
-    """
-    if season in (12, 4):
-        return (_month_number(time) % 12) / 12.0
-    if season == 52:
-        days = time.astype("datetime64[D]")
-        return (days - time.astype("datetime64[Y]").astype("datetime64[D]")).astype(int) / 366.0
-    if season in (5, 7):
-        return _weekday(time) / 7.0
-    if season > 1 and season % 7 == 0:
-        return (_weekday(time) + _time_of_day(time) / DAY_US) / 7.0
-    if season > 1:
-        return _time_of_day(time) / DAY_US
-    return np.zeros(len(time))
 
 
 def _month_rule(time: NDArray[Any]) -> tuple[str, int]:
@@ -241,9 +262,9 @@ def _slots(time: NDArray[Any], step: int) -> tuple[tuple[int, int], ...]:
     if span + step < 7 * DAY_US:
         if step >= DAY_US or span + step < DAY_US:
             return ()
-        clock = np.unique(_time_of_day(time)).tolist()
+        clock = np.unique(time_of_day(time)).tolist()
         return tuple((weekday, at) for weekday in range(7) for at in clock)
-    codes, counts = np.unique(_slot_code(time), return_counts=True)
+    codes, counts = np.unique(slot_code(time), return_counts=True)
     used = codes[counts >= _RARE * counts.max()]
     return tuple((int(c // DAY_US), int(c % DAY_US)) for c in used)
 
@@ -267,39 +288,12 @@ def _never_open(
         return ()
     seen = np.unique(time.astype("datetime64[D]"))
     due = np.arange(seen[0], seen[-1] + 1)
-    due = due[np.isin(_weekday(due), sorted({w for w, _ in slots}))]
+    due = due[np.isin(weekday(due), sorted({w for w, _ in slots}))]
     present = np.isin(due, seen)
     if not len(due) or present.mean() < 0.9:  # too sparse to tell a holiday from a gap
         return ()
-    dates, index = np.unique(_date_code(due), return_inverse=True)
+    dates, index = np.unique(date_code(due), return_inverse=True)
     times_due = np.bincount(index)
     times_present = np.bincount(index, weights=present)
     absent = dates[(times_due >= 3) & (times_present == 0)]
     return tuple((int(code // 100), int(code % 100)) for code in absent)
-
-
-def _mode(values: NDArray[Any]) -> int:
-    found, counts = np.unique(values, return_counts=True)
-    return int(found[counts.argmax()])
-
-
-def _weekday(time: NDArray[Any]) -> NDArray[np.int64]:
-    return (time.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
-
-
-def _time_of_day(time: NDArray[Any]) -> NDArray[np.int64]:
-    return time.astype("datetime64[us]").astype(np.int64) % DAY_US
-
-
-def _slot_code(time: NDArray[Any]) -> NDArray[np.int64]:
-    return _weekday(time) * DAY_US + _time_of_day(time)
-
-
-def _month_number(time: NDArray[Any]) -> NDArray[np.int64]:
-    return time.astype("datetime64[M]").astype(np.int64)
-
-
-def _date_code(time: NDArray[Any]) -> NDArray[np.int64]:
-    days = time.astype("datetime64[D]")
-    day = (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1
-    return (_month_number(time) % 12 + 1) * 100 + day

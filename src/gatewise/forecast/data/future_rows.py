@@ -11,21 +11,27 @@ from numpy.typing import NDArray
 
 from gatewise.errors import ConfigError, TableError, shown
 from gatewise.forecast.data.calendar import Calendar, observe_all
-from gatewise.forecast.data.panel import Array, Columns, Panel, Series
+from gatewise.forecast.data.panel import Array, Panel, Series
 from gatewise.forecast.data.table import read_panel
+from gatewise.forecast.data.timestamps import time_labels
 
 _LOOKED_AT: Final = 300
 """Series whose frequency is compared, at most."""
+
+_CLOSED: Final = 5
+"""Rows in a row that an exchange may leave out for holidays."""
+
+_LISTED: Final = 3
 
 _SAME: Final = 1.9
 """Rows this many times as far apart are of another frequency."""
 
 
-def read_future(columns: Columns, h: int, future: Any) -> Mapping[Any, Series]:
+def read_future(tail: Panel, h: int, future: Any) -> Mapping[Any, Series]:
     """Read the table of known-future drivers: rows by series; empty if there are no such drivers.
 
     Args:
-        columns: of the fitted table.
+        tail: the fitted table, or its last rows.
         h: rows that each series needs.
         future: the table.
 
@@ -33,6 +39,7 @@ def read_future(columns: Columns, h: int, future: Any) -> Mapping[Any, Series]:
         ConfigError: the table is missing or was not expected.
         TableError: it cannot be used.
     """
+    columns = tail.columns
     if not columns.future:
         if future is not None:
             raise ConfigError(
@@ -45,7 +52,8 @@ def read_future(columns: Columns, h: int, future: Any) -> Mapping[Any, Series]:
             f"The forecaster was fitted with known-future drivers {list(columns.future)}: "
             f"expected their next {h} rows per series, in predict(future=...) or --future."
         )
-    return {s.name: s for s in read_panel(future, columns, with_target=False).series}
+    panel = read_panel(future, columns, with_target=False, like=tail.style)
+    return {s.name: s for s in panel.series}
 
 
 def rows_ahead(
@@ -63,17 +71,35 @@ def rows_ahead(
     Raises:
         TableError: a series has too few rows in the future.
     """
-    if tail.columns.future:
-        pairs = [_rows_after(s, future.get(s.name), h) for s in panel.series]
-        return [t for t, _ in pairs], [f for _, f in pairs]
     made: dict[tuple[Calendar, Any], NDArray[Any]] = {}
-    times = []
+    times, drivers = [], []
     for s, calendar in zip(panel.series, _calendars(tail, calendars, panel), strict=True):
         key = calendar, s.time[-1]
         if key not in made:
             made[key] = calendar.after(s.time[-1], h)
-        times.append(made[key])
-    return times, [np.empty((h, 0))] * len(times)
+        due, known = made[key], np.empty((h, 0))
+        if tail.columns.future:
+            due, known = _known_rows(panel, s, future.get(s.name), due, calendar)
+        times.append(due)
+        drivers.append(known)
+    return times, drivers
+
+
+def check_future(panel: Panel, h: int, future: Any) -> None:
+    """See that a table of known-future drivers has what a forecast needs, before any work.
+
+    Args:
+        panel: the table that a forecaster will be fitted on.
+        h: rows to forecast.
+        future: what `Forecaster.predict` will be given.
+
+    Raises:
+        ConfigError: the table is missing or was not expected.
+        TableError: it lacks rows, has other times, or an empty column.
+    """
+    if panel.columns.future or future is not None:
+        calendars = observe_all([s.time for s in panel.series], zone=panel.zone)
+        rows_ahead(panel, calendars, h, panel, read_future(panel, h, future))
 
 
 def check_frequency(learnt: Panel, given: Panel) -> None:
@@ -107,23 +133,63 @@ def _calendars(tail: Panel, calendars: Sequence[Calendar], panel: Panel) -> list
     new = [s for s in panel.series if s.name not in known]
     known |= {
         s.name: calendar
-        for s, calendar in zip(new, observe_all([s.time for s in new], calendars), strict=True)
+        for s, calendar in zip(
+            new, observe_all([s.time for s in new], calendars, panel.zone), strict=True
+        )
     }
     return [known[s.name] for s in panel.series]
 
 
-def _rows_after(series: Series, ahead: Series | None, h: int) -> tuple[NDArray[Any], Array]:
+def _known_rows(
+    panel: Panel, series: Series, ahead: Series | None, due: NDArray[Any], calendar: Calendar
+) -> tuple[NDArray[Any], Array]:
+    """The times to forecast [h] and the drivers known for them [h, F], matched by time."""
+    h, of = len(due), f" of series {shown(series.name)}" if series.name != "" else ""
     if ahead is None:
-        raise TableError(
-            f"The future table has no rows of series {shown(series.name)}: expected {h}."
-        )
+        raise TableError(f"The future table has no rows{of}: expected {h}.")
     after = ahead.time > series.time[-1]
-    if after.sum() < h:
+    time, known = ahead.time[after][:h], ahead.future[after][:h]
+    if calendar.is_whole:
+        wrong = time[~np.isin(time, due)]
+    else:  # an exchange's holidays move: the caller's days are taken, if they are days of its kind
+        due = calendar.after(series.time[-1], 2 * h + _CLOSED)
+        wrong = time[~np.isin(time, due)]
+        due = time if len(time) == h and not len(wrong) and _is_close(due, time) else due[:h]
+    missing = due[~np.isin(due, time)]
+    if len(wrong) or len(missing):
+        told = [_these(panel, "no row at", missing), _these(panel, "rows at other times,", wrong)]
         raise TableError(
-            f"The future table has {after.sum()} rows after {series.time[-1]}"
-            f"{f' of series {shown(series.name)}' if series.name != '' else ''}: expected {h}."
+            f"The future table has {len(time)} rows after "
+            f"{_shown(panel, series.time[-1:])[0]}{of}: "
+            f"{' and '.join(t for t in told if t)}: expected {h} rows on the calendar of the "
+            f"table, {_shown(panel, due[:1])[0]} to {_shown(panel, due[-1:])[0]}. Add the rows, or "
+            "correct their times."
         )
-    return ahead.time[after][:h], ahead.future[after][:h]
+    for name, values in zip(panel.columns.future, known.T, strict=True):
+        if np.isnan(values).all():
+            raise TableError(
+                f"Driver {shown(name)} is missing in every row of the future table{of}: expected "
+                f"some values in the {h} rows to forecast. Fill the column, or leave the driver "
+                "out."
+            )
+    return time, known
+
+
+def _is_close(due: NDArray[Any], time: NDArray[Any]) -> bool:
+    """Whether no more days in a row are left out than holidays last."""
+    at = np.flatnonzero(np.isin(due, time))
+    return bool(at[0] < _CLOSED and (np.diff(at) <= _CLOSED).all())
+
+
+def _these(panel: Panel, what: str, times: NDArray[Any]) -> str:
+    if not len(times):
+        return ""
+    more = f" and {len(times) - _LISTED} more" if len(times) > _LISTED else ""
+    return f"{what} {', '.join(_shown(panel, times[:_LISTED]))}{more}"
+
+
+def _shown(panel: Panel, times: NDArray[Any]) -> list[str]:
+    return list(time_labels(panel.clock(times)))
 
 
 def _distances(panel: Panel) -> Array:

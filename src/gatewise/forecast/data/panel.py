@@ -12,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.forecast.data.zones import to_wall
+
 Array = NDArray[np.float64]
 
 Kind = Literal["pandas", "polars", "pyarrow"]
@@ -20,14 +22,22 @@ Kind = Literal["pandas", "polars", "pyarrow"]
 
 @dataclass(frozen=True, slots=True)
 class TimeStyle:
-    """How a table writes time: "integer", "date", "datetime", "text-date" or "text-datetime".
+    """How a table writes time.
 
-    The zone is a name of the IANA data base, or a fixed offset such as "+05:30".
+    Attributes:
+        kind: "integer", "number" (which is a date), "date", "datetime", "period" or "text".
+        unit: of datetimes; of numbers, their dtype.
+        zone: a name of the IANA data base, a fixed offset such as "+05:30", or None.
+        instants: with a zone, whether a panel holds instants in UTC, not the caller's wall time.
+        format: of text, as `spellings` reads it; of numbers, as `codes` does; of periods, pandas'
+            frequency.
     """
 
     kind: str
     unit: str = "us"
     zone: str | None = None
+    instants: bool = False
+    format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,8 @@ class Series:
 
     Attributes:
         name: what stands in the series column ("" if there is none).
-        time: [n] int64, or datetime64[us] in the caller's own wall time.
+        time: [n] int64, or datetime64[us]: the caller's own wall time, or if the rows are less
+            than a day apart and have a zone, UTC.
         target: [n] float64.
         past: [n, P] float64, drivers known up to the present.
         future: [n, F] float64, drivers known ahead.
@@ -124,6 +135,15 @@ class Panel:
     style: TimeStyle
     kind: Kind
     notes: tuple[str, ...] = ()
+
+    @property
+    def zone(self) -> str | None:
+        """The zone of the callers' clocks, if `time` is in UTC."""
+        return self.style.zone if self.style.instants else None
+
+    def clock(self, time: NDArray[Any]) -> NDArray[Any]:
+        """Times [n] of this panel as the caller's clocks show them."""
+        return time if self.zone is None else to_wall(time, self.zone)
 
     def timeline(self) -> NDArray[Any]:
         """Every time stamp of any series once, ascending."""

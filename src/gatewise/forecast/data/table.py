@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import ConfigError, MissingExtraError, TableError, nearest, shown
-from gatewise.forecast.data.grouping import Grouping, factorise, group
-from gatewise.forecast.data.panel import Array, Columns, Kind, Panel, Series
+from gatewise.forecast.data.gaps import fill
+from gatewise.forecast.data.grouping import Grouping, group
+from gatewise.forecast.data.panel import Array, Columns, Kind, Panel, Series, TimeStyle
 from gatewise.forecast.data.timestamps import parse
+from gatewise.forecast.data.values import constant, numbers
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 KINDS: Final = ("pandas", "polars", "pyarrow")
 DEFAULT_SERIES: Final = "unique_id"
 
-
-_LARGEST: Final = 1e60  # squares and their sums stay finite
 
 RESULT_NAMES: Final = (
     "forecast", "origin", "fold", "step", "actual", "gatewise", "last value", "mean", "drift",
@@ -125,7 +125,13 @@ def choose_columns(
 
 
 def read_panel(
-    table: Any, columns: Columns, *, with_target: bool = True, to_learn: bool = True
+    table: Any,
+    columns: Columns,
+    *,
+    with_target: bool = True,
+    to_learn: bool = True,
+    fill_gaps: bool = True,
+    like: TimeStyle | None = None,
 ) -> Panel:
     """Turn a table into a `Panel`: sorted, checked, float64, missing values as NaN.
 
@@ -134,6 +140,8 @@ def read_panel(
         columns: what `choose_columns` returned.
         with_target: False for a table of future rows, which holds no target and no past drivers.
         to_learn: False for rows to forecast from: their target may be the same in every row.
+        fill_gaps: whether rows that a regular calendar misses are inserted, with a note.
+        like: how the time of the fitted table is written, if this is another one.
 
     Raises:
         TableError: a time, a value or a whole column cannot be used; see the message.
@@ -147,36 +155,43 @@ def read_panel(
             raise TableError(
                 f"The table has no column {shown(name)}. {nearest(name, list(frame.columns))}"
             )
-    wall, instant, style = parse(frame[columns.time])
-    groups = group(None if columns.series is None else frame[columns.series], instant)
-    n, notes = len(wall), []
+    times = parse(frame[columns.time], "" if like is None else like.format)
+    groups = group(None if columns.series is None else frame[columns.series], times.instant)
+    if like is None:
+        times = times.with_steps(groups.same(), groups.order)
+    else:
+        times = times.like(like, columns.time)
+    n, notes = len(times.wall), list(times.notes)
     if groups.unsorted:
         which = f" in {groups.unsorted} of {len(groups.names)} series" if columns.series else ""
         notes.append(f"Time was not in order{which}: the rows were sorted.")
-    wall = groups.arranged(wall)
-    _no_duplicates(groups.arranged(instant), wall, groups, columns)
+    time = groups.arranged(times.kept())
+    _no_duplicates(groups.arranged(times.instant), groups.arranged(times.wall), groups, columns)
 
     def block(names: Sequence[str], role: str) -> Array:
-        values = [_numbers(frame[c], role) for c in names]
+        values = [numbers(frame[c], role) for c in names]
         return groups.arranged(np.column_stack(values)) if values else np.empty((n, 0))
 
     future = block(columns.future, "future driver")
     target, past, static = np.full(n, np.nan), np.empty((n, 0)), []
     if with_target:
-        target = groups.arranged(_numbers(frame[columns.target], "target"))
+        target = groups.arranged(numbers(frame[columns.target], "target"))
         past = block(columns.past, "past driver")
-        static = [_static(frame[c], groups) for c in columns.static]
+        static = [constant(frame[c], groups) for c in columns.static]
         _check_target(target, groups, columns, to_learn)
         _check_drivers(columns, past, future)
     values = zip(*static, strict=True) if static else itertools.repeat(())
     series = tuple(
-        Series(name, wall[a:b], target[a:b], past[a:b], future[a:b], own)
+        Series(name, time[a:b], target[a:b], past[a:b], future[a:b], own)
         for name, (a, b), own in zip(
             groups.names, itertools.pairwise(groups.bounds.tolist()), values, strict=False
         )
     )
+    if fill_gaps and with_target:
+        series, told = fill(series, times.style)
+        notes += told
     kind = cast("Kind", frame.implementation.value)
-    return Panel(columns, series, style, kind, tuple(notes))
+    return Panel(columns, series, times.style, kind, tuple(notes))
 
 
 def write_table(data: Mapping[str, Any], kind: Kind) -> Any:
@@ -196,81 +211,6 @@ def write_table(data: Mapping[str, Any], kind: Kind) -> Any:
     # Not nw.from_dict: with pandas that drops the zone of zoned times.
     frames = [column(name, value).to_frame() for name, value in data.items()]
     return nw.to_native(nw.concat(frames, how="horizontal"))
-
-
-def _numbers(column: nw.Series[Any], role: str) -> Array:
-    import narwhals as nw
-
-    if column.dtype.is_numeric() or column.dtype == nw.Boolean:
-        values = _floats(column)
-    else:
-        cells = column.to_list()
-        for row, value in enumerate(cells):
-            if value is not None and not isinstance(value, (int, float)) and not _is_number(value):
-                raise TableError(
-                    f"Column {shown(column.name)} ({role}) holds {shown(value)} in row {row}: "
-                    "expected numbers with a decimal point. Convert the column, or leave cells "
-                    "without a value empty."
-                )
-        if any(isinstance(v, str) for v in cells):
-            raise TableError(
-                f"Column {shown(column.name)} ({role}) holds numbers as text: expected numbers. "
-                "Convert the column."
-            )
-        values = np.array([np.nan if v is None else v for v in cells], dtype=np.float64)
-    if np.isinf(values).any():
-        row = int(np.flatnonzero(np.isinf(values))[0])
-        raise TableError(
-            f"Column {shown(column.name)} ({role}) is infinite in row {row}: expected finite "
-            "numbers. Leave the cell empty if the value is not known."
-        )
-    if max(np.fmax.reduce(values, initial=0.0), -np.fmin.reduce(values, initial=0.0)) > _LARGEST:
-        row = int(np.nanargmax(np.abs(values)))
-        raise TableError(
-            f"Column {shown(column.name)} ({role}) holds {values[row]:g} in row {row}: expected "
-            f"magnitudes below {_LARGEST:g}. Correct the value, or rescale the column."
-        )
-    return values
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return True
-
-
-def _floats(column: nw.Series[Any]) -> Array:
-    """A copy: the caller may change the table."""
-    import narwhals as nw
-
-    return np.array(column.cast(nw.Float64).to_numpy(), dtype=np.float64)
-
-
-def _static(column: nw.Series[Any], groups: Grouping) -> list[float | str]:
-    """One value per series, a number or a text; a missing one is NaN or empty."""
-    numeric = column.dtype.is_numeric()
-    values, texts = (_floats(column), []) if numeric else factorise(column)
-    values = groups.arranged(values)
-    differs = (values[1:] != values[:-1]) & groups.same()
-    if numeric:
-        differs &= ~(np.isnan(values[1:]) & np.isnan(values[:-1]))
-
-    def value(row: int) -> float | str:
-        if numeric:
-            return float(values[row])
-        return str(texts[values[row]]) if values[row] >= 0 else ""
-
-    changed = np.flatnonzero(differs)
-    if len(changed):
-        row = int(changed[0])
-        raise TableError(
-            f"Static column {shown(column.name)} changes within series "
-            f"{shown(groups.names[groups.of(row)])} ({shown(value(row))}, then "
-            f"{shown(value(row + 1))}): expected one value. Give it as past or future instead."
-        )
-    return [value(row) for row in groups.bounds[:-1]]
 
 
 def _no_duplicates(

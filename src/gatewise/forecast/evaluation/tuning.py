@@ -165,7 +165,7 @@ def tune(
     columns = choose_columns(
         table, time=time, target=target, series=series, past=past, future=future, static=static
     )
-    panel = read_panel(table, columns)
+    panel = read_panel(table, columns, fill_gaps=f.config.fill_gaps)
     if holdout:
         timeline = panel.timeline()
         if holdout >= len(timeline):

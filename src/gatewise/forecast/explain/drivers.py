@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from gatewise.errors import ConfigError
 from gatewise.forecast.data.panel import Array, Panel
-from gatewise.forecast.data.table import read_panel
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.models.window.model import WindowModel
 from gatewise.forecast.models.window.windows import MIN_CONTEXT, Windows
@@ -78,7 +77,7 @@ def driver_effects(f: Forecaster, table: Any = None) -> list[DriverEffect]:
     columns = fitted.tail.columns
     if not columns.past and not columns.future:
         return []
-    panel = fitted.panel if table is None else read_panel(table, columns)
+    panel = fitted.panel if table is None else fitted.read(table)
     if panel is None:
         raise ConfigError(
             "A loaded forecaster holds no table: expected driver_effects(f, table) with its rows."

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from gatewise.forecast.data.panel import Array
-from gatewise.forecast.data.table import read_panel
 from gatewise.forecast.models.window.model import WindowModel
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def lstm_readout(forecaster: Forecaster, history: Any = None) -> Readout | None:
         return None
     panel = fitted.panel or fitted.tail
     if history is not None:
-        panel = read_panel(history, fitted.tail.columns)
+        panel = fitted.read(history)
     window = model.windows(panel, [0], [len(panel.series[0])])
     network = model.network.eval()
     shape = network.shape

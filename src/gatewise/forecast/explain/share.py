@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from gatewise.forecast.data.panel import Array, Panel
-from gatewise.forecast.data.table import read_panel
 
 if TYPE_CHECKING:
     from gatewise.forecast.forecaster import Forecaster
@@ -81,7 +80,7 @@ def lstm_share(forecaster: Forecaster, history: Any = None) -> LstmShare | None:
     fitted = forecaster.fitted
     panel, ahead = fitted.panel or fitted.tail, bool(fitted.tail.columns.future)
     if history is not None:
-        panel = read_panel(history, fitted.tail.columns, to_learn=False)
+        panel = fitted.read(history, to_learn=False)
     elif ahead and fitted.panel is None:
         return None
     end = len(panel.series[0]) - (fitted.config.prediction_length if ahead else 0)

@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from gatewise.forecast.data.calendar import DAY_US, observe
+from gatewise.forecast.data.calendar import observe
+from gatewise.forecast.data.fields import DAY_US
 from gatewise.forecast.data.panel import Array, Panel, forward_fill
 from gatewise.forecast.features.outliers import cut_outliers
 
@@ -47,7 +48,7 @@ def find(panel: Panel) -> int:
     longest = max(panel.series, key=len)
     if len(longest) < 2:
         return 1
-    calendar = observe(longest.time)
+    calendar = observe(longest.time, panel.zone)
     rows = max(len(s) - int((~np.isnan(s.target)).argmax()) for s in panel.series)
     if calendar.kind == "integer":
         return _best(panel, [m for m in _INTEGER if 2 * m + 2 <= rows]) or 1
@@ -72,7 +73,7 @@ def find_longer(panel: Panel, season: int) -> int:
     longest = max(panel.series, key=len)
     if season < 2 or len(longest) < 2:
         return 1
-    calendar = observe(longest.time)
+    calendar = observe(longest.time, panel.zone)
     known = calendar.kind == "slots" and calendar.step < DAY_US
     week = 1
     if known:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gatewise.forecast.config import Config
 from gatewise.forecast.data.calendar import Calendar
 from gatewise.forecast.data.panel import Array, Panel
+from gatewise.forecast.data.table import read_panel
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,17 @@ class Fitted:
     seconds: float
     notes: tuple[str, ...]
     whole: bool = True
+
+    def read(self, table: Any, *, to_learn: bool = True) -> Panel:
+        """Another table with the columns of the fitted one, read as that was.
+
+        Raises:
+            TableError: it cannot be used; see `data.table.read_panel`.
+        """
+        return read_panel(
+            table, self.tail.columns, to_learn=to_learn, fill_gaps=self.config.fill_gaps,
+            like=self.tail.style,
+        )  # fmt: skip
 
     @property
     def training(self) -> Training:

@@ -61,7 +61,7 @@ def fit_panel(
     return Fitted(
         config,
         model,
-        observe_all([s.time for s in panel.series]),
+        observe_all([s.time for s in panel.series], zone=panel.zone),
         model.tail(panel),
         panel,
         sum(len(s) for s in panel.series),

@@ -108,7 +108,7 @@ def windows_chart(result: Result) -> Figure:
     latest = np.unique(columns["fold"][first])[-_SHOWN_FOLDS:]
     keep = first & np.isin(columns["fold"], latest)
     rows = {name: values[keep] for name, values in columns.items()}
-    label, at = np.unique(rows[time], return_inverse=True)
+    label, at = _in_order(rows[time])
     level = max(result.levels)
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     axis = figure.subplots()
@@ -249,6 +249,15 @@ def training_chart(training: Training) -> Figure:
     axis.set_ylabel("loss")
     _finish(axis)
     return figure
+
+
+def _in_order(times: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Each time once, ascending, and the number of each row's; rows go by origin, then by step."""
+    if times.dtype.kind != "O":
+        found, at = np.unique(times, return_inverse=True)
+        return found, at
+    known = {t: i for i, t in enumerate(dict.fromkeys(times.tolist()))}  # text has its own order
+    return np.array(list(known), dtype=object), np.array([known[t] for t in times.tolist()])
 
 
 def _label_rows(axis: Any, labels: NDArray[Any], most: int = 6) -> None:

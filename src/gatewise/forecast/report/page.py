@@ -11,8 +11,7 @@ import narwhals as nw
 from numpy.typing import NDArray
 
 from gatewise.files import write_atomically
-from gatewise.forecast.data.table import read_panel
-from gatewise.forecast.data.timestamps import time_labels
+from gatewise.forecast.data.timestamps import column_labels, time_labels
 from gatewise.forecast.explain.drivers import NEGLIGIBLE
 from gatewise.forecast.explain.share import lstm_share
 from gatewise.forecast.report import figures
@@ -148,6 +147,8 @@ def _fan_charts(forecaster: Forecaster, forecast: Any, history: Any) -> list[tup
     fitted, h = forecaster.fitted, forecaster.config.prediction_length
     panel = _shown_panel(forecaster, history)
     columns = _columns(forecast)
+    frame = nw.from_native(forecast, eager_only=True)
+    times = column_labels(frame[panel.columns.time], panel.style)
     names = columns.get(panel.columns.series or "")
     shown = []
     for k, series in enumerate(panel.series[:_MAX_CHARTS]):
@@ -155,9 +156,9 @@ def _fan_charts(forecaster: Forecaster, forecast: Any, history: Any) -> list[tup
         own = {name: values[rows] for name, values in columns.items()}
         keep = slice(-max(_PAST_ROWS * h, fitted.context_length), None)
         figure = figures.fan_chart(
-            series.time[keep],
+            time_labels(panel.clock(series.time[keep])),
             series.target[keep],
-            _as_times(own[panel.columns.time], series.time),
+            times[rows],
             own,
             forecaster.config.levels,
             panel.columns.target,
@@ -174,12 +175,8 @@ def _fan_charts(forecaster: Forecaster, forecast: Any, history: Any) -> list[tup
 def _shown_panel(forecaster: Forecaster, history: Any) -> Panel:
     fitted = forecaster.fitted
     if history is not None:
-        return read_panel(history, fitted.tail.columns)
+        return fitted.read(history)
     return fitted.panel or fitted.tail
-
-
-def _as_times(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
-    return values.astype("datetime64[us]") if like.dtype.kind == "M" else values
 
 
 def _cell_parts(forecaster: Forecaster, history: Any) -> dict[str, Any]:
@@ -190,7 +187,7 @@ def _cell_parts(forecaster: Forecaster, history: Any) -> dict[str, Any]:
         forecaster.fitted.network.lstm,
         window.x[window.padding :],
         inputs=window.names,
-        time=time_labels(window.time),
+        time=time_labels(forecaster.fitted.tail.clock(window.time)),
         pictures=_CELL_PICTURES,
     )
     return {"share": "" if share is None else share.sentence, "seen": seen}

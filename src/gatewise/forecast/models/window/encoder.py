@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.forecast.data.calendar import observe, phase
+from gatewise.forecast.data.calendar import observe
+from gatewise.forecast.data.fields import phase
 from gatewise.forecast.data.panel import Array, Panel, forward_fill
 from gatewise.forecast.features import transform as tf
 from gatewise.forecast.features.outliers import Usual, find_usual
@@ -115,7 +116,7 @@ class Encoder:
                     [tf.to_inputs(v, kind) for v, (_, kind) in zip(scaled, names, strict=True)]
                 )
             )
-            phases.append(self._phases(s.time))
+            phases.append(self._phases(panel.clock(s.time)))
         lengths = np.array([len(s) for s in panel.series])
         first = np.cumsum(lengths) - lengths
         gaps = [_stale(y) for y in working]
@@ -155,7 +156,7 @@ def fit_encoder(
     """
     c = panel.columns
     longest = max(panel.series, key=len)
-    calendar = observe(longest.time)
+    calendar = observe(longest.time, panel.zone)
     season = season or calendar.season
     every = sorted({m for m in (season, *calendar.seasons) if m > 1})
     seasons = tuple(m for m in every if m == season or len(longest) >= _TIMES * m)
