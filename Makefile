@@ -11,7 +11,7 @@ WEB    := .venv/.installed-web
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
-.PHONY: install demo test check clean format stubs web web-check docs lab bench bench-cells \
+.PHONY: install demo test check clean format stubs web web-check docs site lab bench bench-cells \
         bench-forecast test-exhaustive test-variants test-calibration test-intervals \
         test-leaks test-torch \
         test-sanitize test-valgrind test-neon test-machines fuzz example-c
@@ -61,8 +61,9 @@ web: $(WEB)  ## the explorer's module and page, where their sources have changed
 web-check: $(WEB)  ## both anew: the same bytes as those that are committed
 	$(BIN)/python web/build.py --check
 
-docs: install  ## what docs/ holds of the program itself: help pages, tables, pictures
+docs: install  ## what docs/ holds of the program itself (help, API, tables, pictures), and the site
 	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_api.py
 	$(BIN)/python docs/images/make_engine.py
 	$(BIN)/python docs/images/make_cells.py
 	$(BIN)/python docs/images/make_demo.py
@@ -70,6 +71,10 @@ docs: install  ## what docs/ holds of the program itself: help pages, tables, pi
 	$(BIN)/python docs/make_lab.py
 	$(BIN)/python docs/make_why_tanh.py
 	$(BIN)/python docs/make_explorer.py
+	$(MAKE) site
+
+site: install  ## docs/ as a site in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lab: install  ## full runs that docs/lab/ lacks, up to two hours, and its pages; resumes; see GATEWISE_JSB
 	$(BIN)/gatewise lab import docs/lab/results --store lab.sqlite

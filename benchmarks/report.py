@@ -183,10 +183,10 @@ def _table(mode: Mode, rows: list[s.Row]) -> list[str]:
 
 def _contended(rows: list[s.Row]) -> list[str]:
     lines = [
-        "## Beside a busy process\n",
+        "## With a busy process\n",
         "Two threads on two cores, alone and while another process spins on one of them; by turns.",
         "",
-        "| | peer | alone, ms | beside it, ms | grows by |",
+        "| | peer | alone, ms | with it, ms | grows by |",
         "|---|---|---|---|---|",
     ]
     for row in rows:

@@ -39,7 +39,8 @@ def tables(result: dict[str, Any]) -> str:
     found = verdicts(result)
     parts = [
         machine(result),
-        f"Each peer took {result['turns']} turns of {result['turn_s']:g} s beside ours.",
+        f"Each peer took {result['turns']} turns of {result['turn_s']:g} s, in alternation with "
+        "ours.",
         "## Which targets hold",
         _summary(found),
         "## Where each target holds",

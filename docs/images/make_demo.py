@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from gatewise import trace
 from gatewise.forecast import Forecaster, datasets
-from gatewise.forecast.report import figures
+from gatewise.forecast.charts import fan_chart
+from gatewise.page.time_axis import row_labels
 
 HORIZON, PAST = 20, 120
 SAVED = {"dpi": 110, "facecolor": "white"}
@@ -28,7 +29,7 @@ data = datasets.load("sp500")
 forecaster = Forecaster(prediction_length=HORIZON).fit(data.table, **data.columns)
 forecast = forecaster.predict()
 series = forecaster.fitted.panel.series[0]
-fan = figures.fan_chart(
+fan = fan_chart(
     series.time[-PAST:],
     series.target[-PAST:],
     forecast["date"].to_numpy().astype("datetime64[us]"),
@@ -38,7 +39,7 @@ fan = figures.fan_chart(
 )
 window = forecaster.lstm_input()
 recorded = trace.record(forecaster.fitted.network.lstm, window.x)
-gates = trace.plot_gates(recorded, labels=list(figures.time_labels(window.time)))
+gates = trace.plot_gates(recorded, labels=list(row_labels(window.time)))
 last = forecast.tail(1)
 told = {"low": last["lo-95"].item(), "high": last["hi-95"].item(), "rows": len(series)}
 matplotlib.image.imsave(

@@ -46,3 +46,20 @@ def test_what_is_said_of_flat_ends_is_what_the_reference_computes():
         )
         assert re.search(r"Neither stops (what flows|the gradient) from (cell state|c) to", told)
         assert re.search(r"product of the forget gates|forget gates: their product", told)
+
+
+RIDDLES = (
+    r"\bbeside\b",  # say "relative to", "next to", "in addition to"
+    r"commonest count",
+    r"a usual change counts as",
+    r"of the weights and the batches",
+    r"over the random walk",  # the rival is the last value
+)
+
+
+@pytest.mark.parametrize("riddle", RIDDLES)
+def test_pages_and_help_are_in_plain_english(riddle):
+    # decisions of long ago are left as they were written
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("*.j2")]
+    told = [p for p in pages if p.parent.name != "decisions"]
+    assert not [p for p in told if re.search(riddle, plain(p.read_text("utf-8")), re.IGNORECASE)]

@@ -37,7 +37,7 @@ def test_a_model_file(folder, capsys):
     said = capsys.readouterr().out
     assert "Layer 1: Unit 3 never forgets: f > .99 at all 91 steps, and" in said
     page = (folder / "inspect.html").read_text()
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 2 * 6  # each for screens and for phones
     assert "Unit 3 never forgets" in page
     assert "2024-03-31" in page
     page, live = re.sub(r' srcdoc="[^"]*"', "", page), page
@@ -131,4 +131,4 @@ def test_zoneout_and_labels_that_look_like_mathematics(folder):
     table.write_csv("labels.csv")
     command = ["inspect", "zoneout.safetensors", "labels.csv", "--columns", "a,b", "--time", "when"]
     assert run(command) == 0
-    assert (folder / "inspect.html").read_text().count("<svg") == 5  # all but the gradient
+    assert (folder / "inspect.html").read_text().count("<svg") == 2 * 5  # all but the gradient

@@ -89,7 +89,7 @@ def test_report_is_self_contained_and_complete(written: Path) -> None:
     assert not re.search(r"@import|url\((?!#|\"#|'#)", own)
     assert len(outline.ids) == len(set(outline.ids))
     # fan, standing, windows, folds, calibration, drivers, losses, and four of the cell
-    assert outline.tags.count("svg") == 11
+    assert outline.tags.count("svg") == 2 * 11  # each for screens and for phones
     assert "With its outputs h set to 0, the forecast of the" in text
     for heading in ("Backtest", "Leak checks", "Drivers", "What the cell did", "How it was made"):
         assert heading in text
@@ -173,7 +173,8 @@ def test_the_report_of_a_backtest_shows_calibration_before_and_after(tmp_path: P
     text = (tmp_path / "b" / "report.html").read_text()
     outline = Outline()
     outline.feed(text)
-    assert outline.tags.count("svg") == 5  # standing, windows, folds, calibration, coverage
+    # standing, windows, folds, calibration, coverage; each for screens and for phones
+    assert outline.tags.count("svg") == 2 * 5
     assert len(outline.ids) == len(set(outline.ids))
     for shown in ("adaptive conformal inference", "Hyndman", "Holm 1979", "Winkler 1972", "1 fit."):
         assert shown in text

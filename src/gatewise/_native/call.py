@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gatewise._native import _core
+from gatewise._native._core import Call, Edits, Noise, Ragged
 
 Address = Callable[[Any], int]
 
@@ -21,11 +21,11 @@ def make_call(
     h0: Any,
     c0: Any,
     checkpoint_every: int,
-    ragged: _core.Ragged | None,
+    ragged: Ragged | None,
     masks: Sequence[Any] | None,
     rates: tuple[float, float],
     edits: Mapping[str, Any] | None = None,
-) -> _core.Call:
+) -> Call:
     """Return what forward and backward share; see `gatewise::Call` in lstm.h.
 
     Args:
@@ -41,14 +41,14 @@ def make_call(
     noise = None
     if masks is not None:
         recurrent_mask, zoneout_h, zoneout_c = map(address, masks)
-        noise = _core.Noise(
+        noise = Noise(
             recurrent_mask=recurrent_mask,
             zoneout_h=zoneout_h,
             zoneout_c=zoneout_c,
             rate_h=rates[0],
             rate_c=rates[1],
         )
-    return _core.Call(
+    return Call(
         T=T,
         B=B,
         threads=threads,
@@ -58,5 +58,5 @@ def make_call(
         checkpoint_every=min(checkpoint_every, T),
         ragged=ragged,
         noise=noise,
-        edits=_core.Edits(**{site: address(a) for site, a in edits.items()}) if edits else None,
+        edits=Edits(**{site: address(a) for site, a in edits.items()}) if edits else None,
     )

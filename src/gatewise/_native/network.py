@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatewise._native import _core
+from gatewise._native._core import check
 from gatewise.cell import Cell
 from gatewise.errors import ShapeError, shown
 
@@ -57,7 +57,7 @@ def check_sizes(
     Raises:
         ShapeError: one is out of its range, or a product of them overflows.
     """
-    if not all(abs(n) < 2**63 for n in (L, D, I, H, projection, T, B)) or not _core.check(
+    if not all(abs(n) < 2**63 for n in (L, D, I, H, projection, T, B)) or not check(
         L, D, I, H, projection, T, B
     ):
         sizes = {"L": L, "D": D, "input_size": I, "hidden_size": H, "proj_size": projection,

@@ -83,7 +83,7 @@ def reproduce(
     jobs: Jobs = -1,
     json: s.Json = False,
 ) -> None:
-    """Run published results anew, and print what came out beside them."""
+    """Run published experiments again, and compare the results."""
     from gatewise.lab import reproductions
 
     _run_all(names, list(reproductions()), quick, store, jobs, json)
@@ -144,7 +144,7 @@ def report(
     quick: Quick = False,
     store: Store = _STORE,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Markdown with pictures beside it.")
+        bool, typer.Option("--markdown", help="Write Markdown and picture files instead of HTML.")
     ] = False,
 ) -> None:
     """Write a page for each claim and reproduction in the store."""

@@ -98,8 +98,8 @@ class ModelOptions:
     long_season: Annotated[
         int | None,
         typer.Option(
-            help="Rows of a longer season beside, a week of days; 1 for none. Default: from the "
-            "calendar and the data."
+            help="Rows of a second, longer season, such as a week of hours; 1 for none. Default: "
+            "from the calendar and the data."
         ),
     ] = None
     pretrained: Annotated[
@@ -109,7 +109,7 @@ class ModelOptions:
         int | None, typer.Option(help="Rows the LSTM reads. Default: automatic.")
     ] = None
     transform: Annotated[
-        str, typer.Option(help="Of the target: auto, none, log-return or difference.")
+        str, typer.Option(help="Transform of the target: auto, none, log-return or difference.")
     ] = "auto"
     lower: Annotated[
         str,
@@ -118,7 +118,9 @@ class ModelOptions:
             "negative."
         ),
     ] = "auto"
-    seed: Annotated[int, typer.Option(help="Of the weights and the batches.")] = 0
+    seed: Annotated[
+        int, typer.Option(help="Seed for the initial weights and the order of batches.")
+    ] = 0
     options: Annotated[
         Path | None,
         typer.Option(help="JSON file of further options, as `gatewise tune --out` writes it."),

@@ -79,8 +79,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
 def print_drivers(effects: Sequence[DriverEffect]) -> None:
     """Print each driver's sign and lag, if there are drivers."""
     if effects:
-        rows = [[e.name, e.kind, e.sign, e.lag, e.effect, e.low, e.high] for e in effects]
-        _print(["driver", "known", "sign", "lag", "effect", "low", "high"], rows, "Drivers")
+        names = ["driver", "known", "sign", "lag", "effect", "low", "high", "reason"]
+        rows = [[getattr(e, n) for n in ("name", "kind", *names[2:])] for e in effects]
+        _print(names, rows, "Drivers")
 
 
 def print_speeds(result: dict[str, Any]) -> None:
@@ -115,7 +116,7 @@ def _print(names: Sequence[str], rows: Sequence[Sequence[Any]], title: str) -> N
 def _text(value: Any) -> str:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value + 0.0:.6g}" if isinstance(value, float) else str(value)  # no -0
 
 
 def _plain(value: Any) -> Any:

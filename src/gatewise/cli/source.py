@@ -43,7 +43,7 @@ Folds = Annotated[
     int | None,
     typer.Option(help="Rolling origins of the backtest. Default: 8, or as many as fit."),
 ]
-RefitEvery = Annotated[int, typer.Option(help="Fit anew at every so many origins.")]
+RefitEvery = Annotated[int, typer.Option(help="Fit again at every k-th origin, for this k.")]
 Threads = Annotated[
     int | None, typer.Option(help="Folds fitted side by side. Default: one per core.")
 ]

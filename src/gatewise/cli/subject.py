@@ -116,7 +116,7 @@ def subject_of(
     weights = _weights(model, options.torch_file, options.lstm)
     if table is None:
         if not noise:
-            raise ConfigError("There is no table to read: expected one beside the model.")
+            raise ConfigError("There is no table to read: expected one after the model.")
         return Subject(weights, None, [], None, "", [])
     x, names, labels, notes = _input(table, options, weights)
     source = f"On {len(x)} rows of {table.name}, the columns {', '.join(names)}"

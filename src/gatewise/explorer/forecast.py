@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.explorer.model import model_data
-from gatewise.forecast.data.timestamps import column_labels, time_labels
+from gatewise.forecast.data.timestamps import column_clock, time_labels
 from gatewise.forecast.explain.readout import Readout, lstm_readout
 from gatewise.forecast.explain.share import LstmShare, lstm_share
 
@@ -123,7 +123,7 @@ def _columns(table: Any) -> dict[str, NDArray[Any]]:
 def _fans(panel: Any, table: Any, h: int) -> list[dict[str, Any]]:
     columns, time = _columns(table), panel.columns.time
     frame = nw.from_native(table, eager_only=True)
-    columns[time] = column_labels(frame[time], panel.style)
+    columns[time] = time_labels(column_clock(frame[time], panel.style))
     names, fans = columns.get(panel.columns.series or ""), []
     for series in panel.series[:_SERIES]:
         own = columns if names is None else {k: v[names == series.name] for k, v in columns.items()}

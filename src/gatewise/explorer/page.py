@@ -78,7 +78,7 @@ def described(model: Any, x: Any, about: dict[str, Any]) -> list[dict[str, Any]]
     """
     if model is None:
         if x is not None or about:
-            raise ConfigError("There is no model to describe: expected one beside the arguments.")
+            raise ConfigError("There is no model to describe: expected one with the arguments.")
         return []
     if hasattr(model, "lstm_input"):  # a forecaster; its package is loaded, or it would not be one
         from gatewise.explorer.forecast import forecaster_data

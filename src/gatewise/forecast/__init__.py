@@ -7,16 +7,18 @@ A table goes through these packages in order, and imports go the other way only:
     features     transform, season, static
     uncertainty  conformal, paths, shrinkage
     models       base, window | residual, fit (chooses one), io (files)
+    predicting   what a fitted model says of the rows ahead
     forecaster   fit, predict, save
     evaluation   folds, baselines, scoring, metrics, significance, leaks, result, checkpoints,
                  tuning
-    explain      drivers, share, readout
+    explain      drivers, share, baseline, readout
     report       pages and pictures
     backtesting  backtest
 
-Steps are rows: only the gaps of a regular calendar are filled (`data.gaps`), and the times of the
-future go on by the observed calendar (`data.calendar`). Scaling is computed inside each window,
-from its past only (`models.window.windows`).
+`charts` draws plain arrays for any of them. Steps are rows: only the gaps of a regular calendar
+are filled (`data.gaps`), and the times of the future continue the observed calendar
+(`data.calendar`). Scaling is computed inside each window, from its past only
+(`models.window.windows`).
 
 Only `models` and what stands on it needs torch; importing this package does not import it. The
 package stands on `gatewise.nn`; the command line stands on it. It never prints, and it knows

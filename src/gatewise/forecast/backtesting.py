@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -31,10 +31,52 @@ from gatewise.forecast.evaluation.significance import Direction
 from gatewise.forecast.evaluation.significance import direction as direction_of
 from gatewise.forecast.features.transform import unit_of
 from gatewise.forecast.forecaster import Forecaster
+from gatewise.forecast.notebook import html_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+_VIEWS: Final = {
+    "forecasts": "windows_chart",
+    "baselines": "standing_chart",
+    "origins": "backtest_chart",
+    "calibration": "calibration_chart",
+}
 
 
 class Backtest(Result):
     """A finished backtest; see `gatewise.forecast.evaluation.result.Result`."""
+
+    def plot(self, view: str = "forecasts") -> Figure:
+        """Draw one picture of the report.
+
+        Args:
+            view: "forecasts" (default): the forecasts from the latest origins and the actual values
+                of the first series, in the target's unit. "baselines": the absolute error relative
+                to each baseline's, in percent. "origins": the absolute error at each origin.
+                "calibration": where the actual values lie in the forecast distribution.
+
+        Returns:
+            A matplotlib figure of one panel.
+
+        Raises:
+            ConfigError: there is no such view.
+            MissingExtraError: matplotlib is not installed.
+        """
+        if view not in _VIEWS:
+            raise ConfigError(f"view is {shown(view)}: expected one of {', '.join(_VIEWS)}.")
+        from gatewise.forecast.report import figures
+
+        return getattr(figures, _VIEWS[view])(self)
+
+    def _repr_html_(self) -> str:
+        """Show the verdict and how the model stands to the baselines, in a notebook."""
+        mine = self.scores["gatewise"]
+        covered = [(f"inside the {v:g} %", f"{mine[f'coverage-{v:g}']:.1%}") for v in self.levels]
+        facts = [("origins", len(self.folds)), ("rival", self.naive), *covered]
+        caption = "The absolute error relative to each baseline's, with 95 % intervals."
+        return html_of("Backtest", self.verdict, facts, lambda: self.plot("baselines"), caption)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write one self-contained HTML page.
@@ -66,7 +108,7 @@ def backtest(
     resume: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Backtest:
-    """Backtest a forecaster's options on a table, beside the baselines that usually win.
+    """Backtest a forecaster's options on a table, and compare it with baselines that usually win.
 
     Args:
         f: a forecaster; only its options are used, each fit starts from fresh weights.
@@ -79,8 +121,8 @@ def backtest(
         past: drivers known up to the present.
         future: drivers known ahead.
         static: constant columns.
-        refit_every: fit anew at every k-th origin; the network and what the baselines search or
-            fit alike. Every origin reads all rows before it. Default 1.
+        refit_every: k, to fit again at every k-th origin: the network, and the baselines that have
+            something to fit. Every origin reads all rows before it. Default 1.
         step: rows between origins; None (default) takes prediction_length, so that windows do not
             overlap.
         checks: run the leak checks. Default True; without them no skill is claimed.
@@ -175,6 +217,7 @@ def backtest(
         seed=config.seed,
         notes=notes,
         scores=scores,
+        target=columns.target,
     )
 
 

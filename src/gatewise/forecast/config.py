@@ -52,14 +52,15 @@ class Config:
     Args:
         prediction_length: rows to forecast. Default 18.
         levels: central prediction intervals in percent. Default (80, 95).
-        seed: of the weights and the batches. Default 0.
+        seed: for the initial weights and the order of batches. Default 0.
         season: rows per season; None (default) finds it from the calendar and the data.
-        long_season: of a residual model: rows of a longer season beside, a week of days, a multiple
-            of `season`; 1 for none. None (default) finds it from the calendar and the data.
-        model: "residual": an ensemble for what a robust baseline leaves (no drivers); "window":
-            one network over windows; "pretrained": the package's own networks, without training
-            (no drivers); "auto" (default): the first for tables without
-            drivers, of many series or with a season, else the second.
+        long_season: of a residual model: rows of a second, longer season, such as a week of
+            hours; a multiple of `season`, 1 for none. None (default) finds it from the calendar
+            and the data.
+        model: "residual": an ensemble that forecasts the residuals of a baseline (no drivers);
+            "window": one network over windows; "pretrained": the package's own networks, without
+            training (no drivers); "auto" (default): the first for tables without drivers, of many
+            series or with a season, else the second.
         networks: file of networks for model="pretrained", made by
             `python -m gatewise.forecast.models.residual.pretraining`. Default: the package's own.
         ensemble_size: networks of a residual model. Default 8.
@@ -122,7 +123,7 @@ class Config:
         m, longer = self.season, self.long_season or 1
         if m is not None and longer > 1 and (m == 1 or m >= longer or longer % m):
             raise ConfigError(
-                f"long_season is {longer} beside a season of {m}: expected a larger multiple of "
+                f"long_season is {longer} with a season of {m}: expected a larger multiple of "
                 "two rows or more. 1 is no long season."
             )
         _at_least("max_epochs", self.max_epochs, 0)

@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gatewise.errors import ConfigError, NotFittedError, TableError, shown
+from gatewise.errors import ConfigError, NotFittedError, shown
+from gatewise.forecast import predicting
 from gatewise.forecast.config import Config, Options, Progress
 from gatewise.forecast.data import streams
-from gatewise.forecast.data.future_rows import check_frequency, read_future, rows_ahead
-from gatewise.forecast.data.panel import Array, Panel, Series
-from gatewise.forecast.data.table import DEFAULT_SERIES, choose_columns, read_panel, write_table
-from gatewise.forecast.data.timestamps import render
+from gatewise.forecast.data.table import DEFAULT_SERIES, choose_columns, read_panel
 from gatewise.forecast.models import io
-from gatewise.forecast.models.base import Fitted, forecast_next
+from gatewise.forecast.models.base import Fitted
 from gatewise.forecast.models.fit import fit_panel
-from gatewise.forecast.uncertainty.paths import sample_paths
+from gatewise.forecast.notebook import html_of
+from gatewise.forecast.predicting import LstmInput
 
-
-@dataclass(frozen=True, eq=False)
-class LstmInput:
-    """What the LSTM of a fitted forecaster reads at one origin.
-
-    Attributes:
-        x: [T, 1, F] float32, T the context length.
-        padding: how many of the first steps lie before the series begins; they are all 0.
-        time: [T - padding] the rows' time stamps.
-        names: [F] names of the features.
-        series: name of the series.
-    """
-
-    x: NDArray[np.float32]
-    padding: int
-    time: NDArray[Any]
-    names: list[str]
-    series: Any
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Forecaster:
@@ -129,8 +109,8 @@ class Forecaster:
             series: column that tells series apart; the default may be absent.
             past: drivers known up to the present.
             future: drivers known ahead.
-            static: columns constant within a series, numeric or text; of texts the 32 commonest
-                count.
+            static: columns constant within a series, numeric or text. Only the 32 most frequent
+                values of a text column are used; all others count as unknown.
             progress: called as progress("train", done, total).
             related: other tables with these columns, of any season. Every other network then
                 learns from all of them, from sums of their rows (months to quarters and years) and
@@ -196,7 +176,7 @@ class Forecaster:
             ConfigError: `future` is missing or was not expected.
             OSError: `out` cannot be written.
         """
-        parts = self._parts(future, history)
+        parts = predicting.forecast_parts(self.fitted, future, history)
         return streams.joined(parts, history) if out is None else streams.write_parquet(parts, out)
 
     def sample(
@@ -219,19 +199,7 @@ class Forecaster:
         Raises:
             ConfigError: count is below 1.
         """
-        if count < 1:
-            raise ConfigError(f"count is {count}: expected at least 1.")
-        fitted, panel = self.fitted, self._start(history)
-        times, drivers = self._rows_ahead(panel, self._read_future(future))
-        quantiles = forecast_next(fitted, panel, times, drivers)
-        rng = np.random.default_rng(self._config.seed if seed is None else seed)
-        correlation = fitted.model.step_correlation
-        paths = sample_paths(quantiles, self._config.probabilities, correlation, count, rng)
-        data = _row_names(panel, [np.tile(t, count) for t in times])
-        h = self._config.prediction_length
-        data["sample"] = np.tile(np.repeat(np.arange(1, count + 1), h), len(times))
-        data["value"] = np.maximum(paths, fitted.model.lowest).ravel()
-        return write_table(data, panel.kind)
+        return predicting.sample(self.fitted, count, future, history, seed)
 
     def lstm_input(
         self, history: Any = None, series: Any = None, rows: int | None = None
@@ -246,19 +214,7 @@ class Forecaster:
         Raises:
             TableError: there is no such series.
         """
-        fitted = self.fitted
-        panel = self._start(history) if history is not None else (fitted.panel or fitted.tail)
-        names = [s.name for s in panel.series]
-        if series is not None and series not in names:
-            raise TableError(
-                f"There is no series {shown(series)}: expected one of {shown(names[:10])}."
-            )
-        which = 0 if series is None else names.index(series)
-        end = len(panel.series[which]) if rows is None else rows
-        x, steps, feature_names = fitted.model.lstm_input(panel, which, end)
-        inside = steps >= 0
-        time = panel.series[which].time[steps[inside]]
-        return LstmInput(x, int((~inside).sum()), time, feature_names, names[which])
+        return predicting.lstm_input(self.fitted, history, series, rows)
 
     @classmethod
     def pretrained(
@@ -285,6 +241,29 @@ class Forecaster:
         """
         file = None if networks is None else os.fspath(networks)
         return cls(prediction_length, model="pretrained", networks=file, **options)
+
+    def plot(self, future: Any = None, history: Any = None, series: Any = None) -> Figure:
+        """Draw the latest rows of a series and its forecast with intervals.
+
+        Args:
+            future, history: as in `predict`. Default None.
+            series: name of the series; default the first.
+
+        Returns:
+            A matplotlib figure of one panel; the target's unit is on the y axis.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            TableError: there is no such series.
+            ConfigError: `future` is missing or was not expected.
+            MissingExtraError: matplotlib is not installed.
+
+        >>> import polars as pl
+        >>> table = pl.DataFrame({"ds": range(60), "y": [20.0 + (t % 12) for t in range(60)]})
+        >>> Forecaster.pretrained(3).fit(table).plot().axes[0].get_ylabel()
+        'y'
+        """
+        return predicting.draw(self.fitted, future, history, series)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted forecaster as safetensors with a JSON header, whole or not at all.
@@ -328,69 +307,13 @@ class Forecaster:
         state = "fitted" if self.is_fitted else "not fitted"
         return f"<Forecaster {state}, {self._config}>"
 
-    def _start(self, history: Any) -> Panel:
-        """The rows to forecast from."""
+    def _repr_html_(self) -> str:
+        """Show the options and, if fitted, the forecast of the first series, in a notebook."""
+        if not self.is_fitted:
+            return html_of("Forecaster", f"not fitted, {self._config}")
         fitted = self.fitted
-        if history is not None:
-            panel = fitted.read(history, to_learn=False)
-            check_frequency(fitted.tail, panel)
-            return fitted.model.tail(panel)
-        if not fitted.whole:
-            raise ConfigError(
-                f"The forecaster was fitted on {len(fitted.tail.series)} series drawn from a file "
-                "that has more: expected a table to forecast from. Use predict(history=...)."
-            )
-        return fitted.tail
-
-    def _parts(self, future: Any, history: Any) -> Iterator[Any]:
-        """The forecast, batch by batch where the history is a stream."""
-        fitted = self.fitted
-        given = self._read_future(future)
-        if not streams.is_stream(history):
-            yield self._forecast(self._start(history), given)
-            return
-        for batch in streams.open_stream(streams.scan(history), fitted.tail.columns).batches(
-            streams.ROWS
-        ):
-            yield self._forecast(self._start(batch), given)
-
-    def _read_future(self, future: Any) -> Mapping[Any, Series]:
-        """The table of known-future drivers, by series."""
-        h = self.fitted.config.prediction_length
-        return read_future(self.fitted.tail, h, streams.collected(future))
-
-    def _rows_ahead(
-        self, panel: Panel, future: Mapping[Any, Series]
-    ) -> tuple[list[NDArray[Any]], list[Array]]:
-        """Times and known-future drivers of the rows to forecast, per series."""
-        fitted = self.fitted
-        h = fitted.config.prediction_length
-        return rows_ahead(fitted.tail, fitted.calendars, h, panel, future)
-
-    def _forecast(self, panel: Panel, future: Mapping[Any, Series]) -> Any:
-        """The forecast as a table of the panel's kind."""
-        fitted = self.fitted
-        times, drivers = self._rows_ahead(panel, future)
-        values = forecast_next(fitted, panel, times, drivers)
-        data = _row_names(panel, times)
-        data |= quantile_columns(values.reshape(-1, values.shape[2]), fitted.config)
-        return write_table(data, panel.kind)
-
-
-def _row_names(panel: Panel, times: Sequence[NDArray[Any]]) -> dict[str, Any]:
-    """The series and time columns of a table with rows at `times` of each series."""
-    columns, data = panel.columns, {}
-    if columns.series is not None:
-        pairs = zip(panel.series, times, strict=True)
-        data[columns.series] = [series.name for series, t in pairs for _ in range(len(t))]
-    data[columns.time] = render(np.concatenate(times), panel.style, columns.time, panel.kind)
-    return data
-
-
-def quantile_columns(values: Array, config: Config) -> dict[str, Array]:
-    """Columns forecast, lo-80, hi-80, ... of quantiles [rows, Q]."""
-    data = {"forecast": values[:, config.probabilities.index(0.5)]}
-    for level in config.levels:
-        low, high = config.interval(level)
-        data |= {f"lo-{level:g}": values[:, low], f"hi-{level:g}": values[:, high]}
-    return data
+        facts = [("rows", fitted.rows), ("series", len(fitted.tail.series)),
+                 ("networks", len(fitted.model.networks)),
+                 ("weights", fitted.parameters)]  # fmt: skip
+        told = f"fitted, forecasts {self._config.prediction_length} rows"
+        return html_of("Forecaster", told, facts, self.plot, "The forecast and its intervals.")

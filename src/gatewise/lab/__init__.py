@@ -73,7 +73,7 @@ def experiments() -> Mapping[str, Experiment]:
 
 
 def reproductions() -> Mapping[str, Experiment]:
-    """Return the experiments that stand beside published results.
+    """Return the experiments that repeat published ones.
 
     Raises:
         MissingExtraError: as in `experiments`.

@@ -90,7 +90,7 @@ def _design(experiment: Experiment, plan: Plan) -> list[tuple[str, str]]:
         )
     found = (
         ("Network", experiment.network), ("Varied", varied),
-        ("Arms beside these" if varied else "Arms", controls), ("Tuned", tuned),
+        ("Further arms" if varied else "Arms", controls), ("Tuned", tuned),
         ("Seeds", f"{plan.seeds}, the same for every arm"),
         ("Budget", settings), ("Measured", experiment.metric), ("Statistic", experiment.statistic),
         ("Margin", experiment.margin), ("Rule of the verdict", rule),

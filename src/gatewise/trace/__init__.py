@@ -2,6 +2,7 @@
 
     recorder.py   record(lstm, x) -> Trace; recording(model): every LSTM of a model while it runs
     trace.py      Trace: labelled arrays of every gate and state, in files too
+    recorded.py   what the functions read of a trace that Trace itself calls
     keep.py       what a trace keeps
     sources.py    attention: what a cell state is made of, exactly
     flow.py       gradient_flow: how the gradient comes back, in parts
@@ -130,3 +131,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f"gatewise.trace.{_HOME[name]}"), name)
     raise AttributeError(f"module 'gatewise.trace' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,7 @@
 """Pictures of what is worked out from a trace: attention, gradients, saturation, interventions.
 
-As in `plots`: matplotlib figures without a title, in colours that need no red and green.
+As in `plots`: matplotlib figures without a title, in colours that need no red and green, of a width
+in inches.
 """
 
 from __future__ import annotations
@@ -14,9 +15,19 @@ import numpy as np
 from gatewise.arguments import index, names, numbers, whole
 from gatewise.cell import SITES
 from gatewise.errors import ConfigError, ShapeError, shown
+from gatewise.page.time_axis import row_ticks
 from gatewise.trace.flow import PARTS
 from gatewise.trace.measures import of_layer, variable
-from gatewise.trace.plots import CURVE, POINT, SEQUENTIAL, label_time, points, select, subplots
+from gatewise.trace.plots import (
+    CURVE,
+    POINT,
+    SEQUENTIAL,
+    is_narrow,
+    label_time,
+    points,
+    select,
+    subplots,
+)
 from gatewise.trace.plots import plain as _plain
 from gatewise.trace.sources import attention
 from gatewise.trace.trace import Trace
@@ -47,7 +58,13 @@ _WORDS: Final = {
 
 
 def plot_attention(
-    trace: Trace, *, layer: int = 0, direction: int = 0, batch: int = 0, most: int = 300
+    trace: Trace,
+    *,
+    layer: int = 0,
+    direction: int = 0,
+    batch: int = 0,
+    most: int = 300,
+    width: float = 9.0,
 ) -> Figure:
     """Draw what the cell states hold of each earlier step: the triangle of exact attention.
 
@@ -59,6 +76,7 @@ def plot_attention(
         trace: what `record` returned.
         layer, direction, batch: what to draw.
         most: rows at most; of longer runs evenly chosen steps are drawn. Default 300.
+        width: in inches. Default 9.
 
     Raises:
         ConfigError: there is no such layer, direction or row.
@@ -71,7 +89,7 @@ def plot_attention(
     edges = np.append(times, T) if direction == 0 else np.append(0, times + 1)
     parts = [shares[:, a:b].sum(axis=1) for a, b in pairwise(edges)]
     binned = np.stack(parts, axis=1)
-    figure, axes = subplots(1, 1, (9, 4.6))
+    figure, axes = subplots(1, 1, (width, 3.2 if is_narrow(width) else 4.6))
     from matplotlib.colors import PowerNorm  # which is there, or there were no axes
 
     axis = axes[0, 0]
@@ -85,11 +103,13 @@ def plot_attention(
     image = axis.imshow(masked, cmap=SEQUENTIAL, norm=norm, aspect="auto", interpolation="nearest")
     labels = trace.data["time"].values[times]
     label_time([axis], labels)
-    at = sorted({0, len(times) // 2, len(times) - 1})
-    axis.set_yticks(at, [str(labels[k]) for k in at], fontsize=8)
+    at, texts = row_ticks(labels, 3)
+    axis.set_yticks(at, [_plain(text) for text in texts], fontsize=8)
     axis.set_xlabel("step that was read (source)")
     axis.set_ylabel("step whose cell state it is")
-    figure.colorbar(image, ax=axis, fraction=0.05, pad=0.02, label="share of the cell state")
+    scale = bright * np.array([0, 1 / 16, 1 / 4, 9 / 16, 1])  # at equal distances
+    bar = figure.colorbar(image, ax=axis, fraction=0.05, pad=0.02, label="share of the cell state")
+    bar.set_ticks(scale.tolist(), labels=[f"{share:.2g}" for share in scale])
     return figure
 
 
@@ -101,6 +121,7 @@ def plot_gradient(
     batch: int = 0,
     beside: Any = None,
     beside_label: str = "a plain tanh RNN",
+    width: float = 7.2,
 ) -> Figure:
     """Draw the gradient of the cell state against the lag from the end, with its parts.
 
@@ -112,12 +133,13 @@ def plot_gradient(
         layer, direction, batch: what to draw.
         beside: [T, H] gradients of another network's states, such as those of `rnn_backward`.
         beside_label: what that is.
+        width: in inches. Default 7.2.
 
     Raises:
         ConfigError: there is no such layer, direction or row.
     """
     chosen = select(flow, layer=layer, direction=direction, batch=batch)
-    figure, axes = subplots(1, 1, (7.2, 4.2))
+    figure, axes = subplots(1, 1, (width, 4.6 if is_narrow(width) else 4.2))
     axis = axes[0, 0]
     least = 1e3 * np.finfo(chosen["cell_state"].dtype).tiny  # below, numbers lose their digits
 
@@ -141,11 +163,17 @@ def plot_gradient(
     axis.set_xlabel("steps back from the last one")
     axis.set_ylabel("norm of the gradient")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc="best")
+    if is_narrow(width):  # the lines fill the panel: the legend stands above it
+        axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.01),
+                    borderaxespad=0)  # fmt: skip
+    else:
+        axis.legend(frameon=False, fontsize=8, loc="best")
     return figure
 
 
-def plot_saturation(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figure:
+def plot_saturation(
+    trace: Trace, *, layer: int = 0, direction: int = 0, width: float = 9.0
+) -> Figure:
     """Draw how often each gate of each unit is nearly shut and nearly open.
 
     The saturation plot of Karpathy, Johnson & Fei-Fei 2015 (arXiv 1506.02078): a dot is a unit,
@@ -153,11 +181,19 @@ def plot_saturation(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figu
     a gate is a switch; at the origin it is never at an end. A forget gate at the far right
     remembers perfectly.
 
+    Args:
+        trace: what `record` returned.
+        layer, direction: what to draw.
+        width: in inches. Default 9.
+
     Raises:
         ConfigError: there is no such layer or direction, or a gate is missing.
     """
     gates = ("input_gate", "forget_gate", "output_gate")
-    figure, axes = subplots(1, 3, (9, 3.2))
+    if is_narrow(width):
+        figure, axes = subplots(3, 1, (width, 7.5))
+    else:
+        figure, axes = subplots(1, 3, (width, 3.2))
     for axis, gate in zip(axes.flat, gates, strict=True):
         values = select(trace, gate, layer=layer, direction=direction)[gate]
         valid = values.notnull()
@@ -170,21 +206,33 @@ def plot_saturation(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figu
         axis.set_title(gate.replace("_", " "), loc="left", fontsize=10)
         axis.set_xlabel("part of the steps above .9")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0, 0].set_ylabel("part of the steps below .1")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("part of the steps below .1")
     return figure
 
 
-def plot_sites(trace: Trace, *, layer: int = 0, direction: int = 0) -> Figure:
+def plot_sites(trace: Trace, *, layer: int = 0, direction: int = 0, width: float = 12.0) -> Figure:
     """Draw the five sites as curves, with where the units work on them.
 
     A bar below a curve shows how often its input has that value, over all units and steps. The
     forget gate of a coupled cell is 1 - i: its panel says so, and has neither curve nor points. A
     gate that is `one` has a line, and no points.
 
+    Args:
+        trace: what `record` returned.
+        layer, direction: what to draw.
+        width: in inches. Default 12.
+
     Raises:
         ConfigError: there is no such layer or direction, or the trace lacks a variable.
     """
-    figure, axes = subplots(2, 5, (12, 3.6), height_ratios=(3, 1))
+    if is_narrow(width):  # three rows of two sites, each above its bars
+        figure, axes = subplots(6, 2, (width, 7.2), height_ratios=(3, 1) * 3)
+        axes[4, 1].remove()
+        axes[5, 1].remove()
+        axes = axes.reshape(3, 2, 2).transpose(1, 0, 2).reshape(2, 6)
+    else:
+        figure, axes = subplots(2, 5, (width, 3.6), height_ratios=(3, 1))
     for column, site in enumerate(SITES):
         x, y = points(trace, site, layer=layer, direction=direction)
         reach = max(3.0, float(np.quantile(np.abs(x), 0.999)) * 1.05) if len(x) else 3.0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from gatewise.errors import MissingExtraError, ShapeError
+from gatewise.page.numerals import signed
 from gatewise.trace.charts import plot_attention, plot_gradient, plot_saturation, plot_sites
 from gatewise.trace.flow import gradient_flow
 from gatewise.trace.given import checked, weights_of
@@ -81,54 +83,54 @@ def inspection(
     if any(weights_of(lstm).config.zoneout):  # with it gradients are not taken apart
         pictures = [name for name in pictures if name != "gradient"]
     views = _views(lstm, x, trace)
-    drawn = [picture(views[name][0](), name, views[name][1]) for name in pictures]
+    drawn = [picture(views[name][0], name, views[name][1]) for name in pictures]
     links, note = _links(lstm, x, trace, inputs)
     return Inspection(trace, findings(trace), _tiles(trace), drawn, links, note)
 
 
-def _views(lstm: Any, x: Any, trace: Trace) -> dict[str, tuple[Callable[[], Any], str]]:
+def _views(lstm: Any, x: Any, trace: Trace) -> dict[str, tuple[Callable[[float], Any], str]]:
     """How each picture is drawn, and what is to be seen in it."""
     last = trace.data.sizes["layer"] - 1
+    flow = cache(lambda: _flow_of_last(lstm, x))  # drawn twice
     steps = trace.data.sizes["time"]
     start = max(0, steps - _DRAWN_STEPS)
     drawn = trace.cut(time=slice(start, None)) if start else trace
-    labels = [str(label) for label in drawn.data["time"].values]
-    shown = f"the last {len(labels)} of {steps} steps" if start else f"all {steps} steps"
+    shown = f"the last {steps - start} of {steps} steps" if start else f"all {steps} steps"
     layer = f" of layer {last}" if last else ""
     return {
         "gates": (
-            lambda: plot_gates(drawn, layer=last, labels=labels),
+            lambda width: plot_gates(drawn, layer=last, width=width),
             f"Every gate, the candidate, the cell state and the hidden state{layer} over {shown}. "
             "A row is a unit; those that remember longest stand at the top.",
         ),
         "attention": (
-            lambda: plot_attention(trace, layer=last),
+            lambda width: plot_attention(trace, layer=last, width=width),
             "What the cell states hold of each earlier step, exactly: row t shows how c_t is made "
             "up of the candidates of the steps before. A bright diagonal is a cell that lives in "
             "the present; a bright column is a step that is kept.",
         ),
         "sites": (
-            lambda: plot_sites(drawn, layer=last),
+            lambda width: plot_sites(drawn, layer=last, width=width),
             "The five activations, and where the units work on them. On the flat ends of the "
             "candidate a step writes little that is new; on the flat ends of the cell output h "
             "says little about c. Neither touches what passes from c to c.",
         ),
         "memory": (
-            lambda: plot_operating_points(drawn, layer=last, labels=labels),
+            lambda width: plot_operating_points(drawn, layer=last, width=width),
             "Where the units stand on their two squashing curves: the candidate's, and the one "
             "that the cell state passes on its way out. On the flat ends of the first, a step "
             "writes little that is new; on the flat ends of the second, that step's hidden state "
             "says little about the cell state. Neither stops what flows from cell state to cell "
-            "state: that is the product of the forget gates, to the right. It is how much a change "
-            "of the first cell state still changes a later one on this path, for each unit.",
+            "state: that is the product of the forget gates, in the third panel. It is how much a "
+            "change of the first cell state still changes a later one on this path, for each unit.",
         ),
         "saturation": (
-            lambda: plot_saturation(trace, layer=last),
+            lambda width: plot_saturation(trace, layer=last, width=width),
             "How often each gate of each unit is nearly open (to the right) and nearly shut (up). "
             "On the diagonal a gate is a switch; at the origin it is never at an end.",
         ),
         "gradient": (
-            lambda: plot_gradient(_flow_of_last(lstm, x), layer=last),
+            lambda width: plot_gradient(flow(), layer=last, width=width),
             "The gradient of the sum of the last outputs with respect to earlier cell states, and "
             "what it is made of. Dotted: what came through forget gates alone, where no squash is "
             "in its way. Where that lies far below the black line, the gradient has lived on "
@@ -166,11 +168,16 @@ def _links(
         share = found.values[k, moving] / spread[moving]
         order = np.argsort(-np.abs(share))[:3]
         moved = [
-            f"unit {moving[u]} {'up' if share[u] > 0 else 'down'} ({share[u]:+.2f})" for u in order
+            f"unit {moving[u]} {_direction(share[u])}({signed(float(share[u]))})" for u in order
         ]
         rows.append({"name": str(name), "units": ", ".join(moved)})
     whole = found.sizes["input"]
     return rows, f"The first {len(rows)} of {whole} inputs." if len(rows) < whole else ""
+
+
+def _direction(share: float) -> str:
+    """Up or down; neither where the share is 0 as it is written."""
+    return "" if abs(share) < 0.005 else "up " if share > 0 else "down "
 
 
 def _tiles(trace: Trace) -> list[tuple[str, str, str]]:

@@ -9,13 +9,13 @@ import numpy as np
 from gatewise.arguments import index, number, whole
 from gatewise.cell import SITES
 from gatewise.errors import ConfigError, nearest, shown
-from gatewise.trace.trace import Trace
+from gatewise.trace.recorded import Recorded
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def saturation(trace: Trace, site: str, margin: float = 0.1) -> xr.DataArray:
+def saturation(trace: Recorded, site: str, margin: float = 0.1) -> xr.DataArray:
     """Return how much of the time each unit spends at the ends of its activation's range.
 
     Args:
@@ -44,7 +44,7 @@ def saturation(trace: Trace, site: str, margin: float = 0.1) -> xr.DataArray:
     return ends.where(values.notnull()).mean(("time", "batch"))
 
 
-def memory(trace: Trace) -> xr.DataArray:
+def memory(trace: Recorded) -> xr.DataArray:
     """Return each unit's memory in steps: 1 / (1 - f) at its mean forget gate.
 
     That is Σ_k f^k, the sum of the weights that a constant f gives to this step and all before. For
@@ -59,7 +59,7 @@ def memory(trace: Trace) -> xr.DataArray:
     return 1 / (1 - mean).where(mean < 1, 0)
 
 
-def forget_path(trace: Trace, start: int = 0) -> xr.DataArray:
+def forget_path(trace: Recorded, start: int = 0) -> xr.DataArray:
     """Return the product of the forget gates from one step on: ∂c_t/∂c_start along the cell state.
 
     Hochreiter & Schmidhuber 1997 call this path the constant error carousel (there f = 1). It
@@ -90,7 +90,7 @@ def forget_path(trace: Trace, start: int = 0) -> xr.DataArray:
     return factors.cumprod("time").where(gates.notnull()).rename("forget_path")
 
 
-def variable(trace: Trace, name: str) -> xr.DataArray:
+def variable(trace: Recorded, name: str) -> xr.DataArray:
     """Return one variable of a trace, or say which there are.
 
     Raises:
@@ -116,14 +116,14 @@ def of_layer(data: xr.DataArray, layer: int, direction: int) -> xr.DataArray:
     return data.isel(at)
 
 
-def kept_share(trace: Trace) -> xr.DataArray:
+def kept_share(trace: Recorded) -> xr.DataArray:
     """Return what a step keeps of the cell state: f_t, with zoneout at rate z (1 - z) f_t + z."""
     gates = variable(trace, "forget_gate")
     rate = float(trace.data.attrs.get("zoneout_c", 0.0))
     return (1 - rate) * gates + rate if rate else gates
 
 
-def half_life(trace: Trace) -> xr.DataArray:
+def half_life(trace: Recorded) -> xr.DataArray:
     """Return after how many steps half of a cell state is forgotten: -ln 2 / mean(ln |f_t|).
 
     Along a run c_t keeps Π f of what c was, so the mean of ln |f| over time and batch is its rate
@@ -147,7 +147,7 @@ def half_life(trace: Trace) -> xr.DataArray:
     return (-np.log(2) / rate.where(rate < 0)).fillna(np.inf).rename("half_life")
 
 
-def effective_rank(trace: Trace, name: str = "cell_state") -> xr.DataArray:
+def effective_rank(trace: Recorded, name: str = "cell_state") -> xr.DataArray:
     """Return how many directions a state really moves in: exp of the entropy of its spectrum.
 
     With the singular values s of the states [time * batch, H] less their mean, and p = s / Σ s, it
@@ -180,7 +180,7 @@ def effective_rank(trace: Trace, name: str = "cell_state") -> xr.DataArray:
     )
 
 
-def operating(trace: Trace, site: str, beyond: float = 2.0) -> xr.DataArray:
+def operating(trace: Recorded, site: str, beyond: float = 2.0) -> xr.DataArray:
     """Return how much of the time each unit's activation works far from 0: |input| > `beyond`.
 
     Of cell_output the input is what ψ sees, which is c_t, with layer norm its norm; there tanh has
@@ -208,7 +208,7 @@ def operating(trace: Trace, site: str, beyond: float = 2.0) -> xr.DataArray:
     return far.mean(("time", "batch")).rename("operating")
 
 
-def site_input(trace: Trace, site: str) -> xr.DataArray | None:
+def site_input(trace: Recorded, site: str) -> xr.DataArray | None:
     """Return what the activation of a site was given, or None if the cell uses no such number.
 
     It is None for the forget gate of a coupled cell, which is 1 - i, and for a gate that is `one`.
@@ -225,7 +225,7 @@ def site_input(trace: Trace, site: str) -> xr.DataArray | None:
 
 
 def similar_states(
-    trace: Trace, t: int, batch: int = 0, *, name: str = "hidden_state", layer: int = -1,
+    trace: Recorded, t: int, batch: int = 0, *, name: str = "hidden_state", layer: int = -1,
     direction: int = 0, count: int = 5,
 ) -> xr.Dataset:  # fmt: skip
     """Return the steps whose state is most like that of one step.

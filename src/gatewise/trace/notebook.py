@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import count
 
-if TYPE_CHECKING:
-    from gatewise.trace.trace import Trace
+from gatewise.trace.recorded import Recorded
+
+_numbers = count()
 
 
-def html_of(trace: Trace) -> str:
+def html_of(trace: Recorded) -> str:
     """Return the findings, the gates of the first row of the last layer, and the Dataset, as HTML.
 
     Without matplotlib, or of a trace that has not kept all, the Dataset alone.
     """
     from html import escape
-    from io import StringIO
 
     from gatewise.errors import GatewiseError
     from gatewise.trace.plots import plot_gates
@@ -23,10 +23,10 @@ def html_of(trace: Trace) -> str:
     parts = []
     try:
         said = "".join(f"<li>{escape(f.sentence)}</li>" for f in findings(trace))
-        picture = StringIO()
-        plot_gates(trace, layer=trace.data.sizes["layer"] - 1).savefig(picture, format="svg")
-        svg = picture.getvalue()
-        parts += [f"<ul>{said}</ul>", svg[svg.index("<svg") :]]
+        figure = plot_gates(trace, layer=trace.data.sizes["layer"] - 1)
+        from gatewise.page.svg import to_svg  # with matplotlib, which is there
+
+        parts += [f"<ul>{said}</ul>", to_svg(figure, f"trace{next(_numbers)}", "Gates and states")]
     except (GatewiseError, KeyError, ValueError):
         pass
     return "".join([f"<p><b>Trace</b> of {escape(repr(trace.cell))}</p>", *parts,

@@ -2,7 +2,7 @@
 
 Gates are drawn on a sequential scale, signed values on a diverging one centred on 0; both are
 readable without telling red from green. Figures carry no title: the page around them says what
-they show.
+they show. Each takes its width in inches: below 6, for phones, panels stand below each other.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 
 from gatewise.arguments import index, names
 from gatewise.errors import ConfigError, MissingExtraError
+from gatewise.page.time_axis import row_ticks
 from gatewise.trace.measures import forget_path, site_input, variable
-from gatewise.trace.trace import Trace
+from gatewise.trace.recorded import Recorded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,18 +30,21 @@ _LABELS: Final = {
     "hidden_state": "hidden state h",
 }
 _GATES: Final = ("input_gate", "forget_gate", "output_gate")
+WIDE: Final = 10.0
+_PHONE: Final = 6.0
 SEQUENTIAL, _DIVERGING = "cividis", "RdBu_r"
 POINT: Final = "#d97706"
 CURVE: Final = "#3b82c4"
 
 
 def plot_gates(
-    trace: Trace,
+    trace: Recorded,
     *,
     layer: int = 0,
     direction: int = 0,
     batch: int = 0,
     labels: Sequence[str] | None = None,
+    width: float = WIDE,
 ) -> Figure:
     """Draw the three gates, the candidate, c and h of one row as heatmaps of units over time.
 
@@ -50,6 +54,7 @@ def plot_gates(
         trace: what `record` returned.
         layer, direction, batch: indices of what to draw.
         labels: one per step, for the time axis; default the trace's own.
+        width: in inches. Default 10.
 
     Returns:
         A figure of six panels.
@@ -62,7 +67,8 @@ def plot_gates(
     times = chosen["time"].values
     ticks = times if labels is None else names(labels, "labels", len(times))
     order = np.argsort(-chosen["forget_gate"].mean("time").values)
-    figure, axes = subplots(2, 3, (10, 4.6))
+    rows, columns = (3, 2) if is_narrow(width) else (2, 3)
+    figure, axes = subplots(rows, columns, (width, 5.6 if is_narrow(width) else 4.6))
     for axis, (name, label) in zip(axes.flat, _LABELS.items(), strict=True):
         values = chosen[name].transpose("time", ...).values.T
         if len(values) == len(order):  # a projected h has other units
@@ -77,8 +83,11 @@ def plot_gates(
         axis.set_title(label, loc="left", fontsize=10)
         axis.set_yticks([])
         figure.colorbar(image, ax=axis, fraction=0.05, pad=0.02)
-    label_time(axes[1], ticks)
-    for axis in axes[0]:
+    if is_narrow(width):
+        label_time(axes[-1], ticks, most=2, size=7, apart=0.65)
+    else:
+        label_time(axes[-1], ticks)
+    for axis in axes[:-1].flat:
         axis.set_xticks([])
     for axis in axes[:, 0]:
         axis.set_ylabel("units")
@@ -86,9 +95,14 @@ def plot_gates(
 
 
 def plot_operating_points(
-    trace: Trace, *, layer: int = 0, direction: int = 0, labels: Sequence[str] | None = None
+    trace: Recorded,
+    *,
+    layer: int = 0,
+    direction: int = 0,
+    labels: Sequence[str] | None = None,
+    width: float = WIDE,
 ) -> Figure:
-    """Draw where the units stand on their two squashing curves, and what passes beside them.
+    """Draw where the units stand on their two squashing curves, and the product of forget gates.
 
     The curves are the candidate's φ and the cell's ψ. One dot per unit and step stands on each; the
     histogram below shows how many stand where. On the flat ends of φ a step writes little that is
@@ -100,6 +114,7 @@ def plot_operating_points(
         trace: what `record` returned.
         layer, direction: indices of what to draw.
         labels: one per step, for the time axis; default the trace's own.
+        width: in inches. Default 10.
 
     Returns:
         A figure of two curves, each over its histogram, and of the product of the forget gates.
@@ -113,7 +128,11 @@ def plot_operating_points(
     ticks = times if labels is None else names(labels, "labels", len(times))
     seen = "norm of the cell state" if trace.cell.layer_norm else "cell state c"
     sites = (("candidate", "before φ", "g"), ("cell_output", seen, "ψ(c)"))
-    figure, axes = subplots(2, 3, (10, 4.6), height_ratios=(3, 1))
+    narrow = is_narrow(width)
+    if narrow:  # the product of the forget gates stands below the curves
+        figure, axes = subplots(3, 2, (width, 5.4), height_ratios=(3, 1, 3))
+    else:
+        figure, axes = subplots(2, 3, (width, 4.6), height_ratios=(3, 1))
     for column, (site, x_label, y_label) in enumerate(sites):
         activation = trace.cell.activation(site)
         x, y = points(trace, site, layer=layer, direction=direction)
@@ -124,8 +143,9 @@ def plot_operating_points(
         curve.scatter(x, y, s=16, color=POINT, alpha=0.25, linewidths=0, rasterized=True, zorder=3)
         title = f"{site.replace('_', ' ')}: {activation.name}"
         if len(x):
-            title += f", mean slope {np.mean(activation.derivative(x, y)):.2f}"
-        curve.set_title(title, loc="left", fontsize=10)
+            title += ",\n" if narrow else ", "
+            title += f"mean slope {np.mean(activation.derivative(x, y)) + 0.0:.2f}"
+        curve.set_title(title, loc="left", fontsize=8 if narrow else 10)
         curve.set_ylabel(y_label)
         below.hist(x, bins=60, range=(-reach, reach), color=POINT)
         below.set_xlabel(x_label)
@@ -133,10 +153,11 @@ def plot_operating_points(
         for axis in (curve, below):
             axis.set_xlim(-reach, reach)
             axis.spines[["top", "right"]].set_visible(False)
-    for axis in axes[:, 2]:
+    where = (2, slice(None)) if narrow else (slice(None), 2)
+    for axis in axes[where]:
         axis.remove()
     path = select(forget_path(trace), layer=layer, direction=direction)
-    carousel = figure.add_subplot(axes[0, 2].get_gridspec()[:, 2])
+    carousel = figure.add_subplot(axes[0, 0].get_gridspec()[where])
     _draw_carousel(carousel, path, reverse=direction == 1)
     label_time([carousel], ticks)
     return figure
@@ -168,14 +189,14 @@ def select(trace: Any, *needed: str, **indices: int) -> Any:
     """
     for name in needed:
         variable(trace, name)
-    data = trace.data if isinstance(trace, Trace) else trace
+    data = trace.data if hasattr(trace, "cell") else trace
     for axis in ("time", "batch", "hidden"):
         if not data.sizes.get(axis, 1):
             raise ConfigError(f"The trace is empty: expected at least one {axis} to draw.")
     return data.isel({axis: index(at, axis, data.sizes[axis]) for axis, at in indices.items()})
 
 
-def points(trace: Trace, site: str, *, layer: int, direction: int) -> tuple[Any, Any]:
+def points(trace: Recorded, site: str, *, layer: int, direction: int) -> tuple[Any, Any]:
     """Return input and output of a site at all finite steps: none where it has no input.
 
     Raises:
@@ -188,6 +209,11 @@ def points(trace: Trace, site: str, *, layer: int, direction: int) -> tuple[Any,
     x = inputs.isel(layer=layer, direction=direction).values.ravel()
     finite = np.isfinite(x) & np.isfinite(y)
     return x[finite], y[finite]
+
+
+def is_narrow(width: float) -> bool:
+    """Whether a figure of this width in inches is for a phone."""
+    return width < _PHONE
 
 
 def subplots(rows: int, columns: int, size: tuple[float, float], **grid: Any) -> tuple[Figure, Any]:
@@ -209,14 +235,23 @@ def plain(text: Any) -> str:
     return str(text).encode("utf-8", "replace").decode().replace("$", r"\$")
 
 
-def label_time(axes: Any, labels: Any) -> None:
-    """Label the first, the middle and the last step."""
-    last = len(labels) - 1
-    if last < 0:
+def label_time(axes: Any, labels: Any, most: int = 3, size: int = 8, apart: float = 0.0) -> None:
+    """Label the steps: times at the starts of months or other periods, others at equal distances.
+
+    Args:
+        axes: of matplotlib.
+        labels: [T] of the steps.
+        most: labels at most. Default 3.
+        size: of their text, in points. Default 8.
+        apart: least distance of two labels, as a share of the axis; nearer ones are left out.
+    """
+    if not len(labels):
         return
-    at = sorted({0, last // 2, last})
+    at, texts = row_ticks(labels, most)
+    kept = [k for k in range(len(at)) if not k or at[k] - at[0] >= apart * (len(labels) - 1)]
+    at, texts = [at[k] for k in kept], [texts[k] for k in kept]
+    edges = {0: "left", len(labels) - 1: "right"}  # so that neighbours do not run together
     for axis in axes:
-        axis.set_xticks(at, [plain(labels[k]) for k in at], fontsize=8)
-        ticks = axis.get_xticklabels()
-        ticks[0].set_horizontalalignment("left")  # so that neighbours do not run together
-        ticks[-1].set_horizontalalignment("right")
+        axis.set_xticks(at, [plain(text) for text in texts], fontsize=size)
+        for k, tick in zip(at, axis.get_xticklabels(), strict=True):
+            tick.set_horizontalalignment(edges.get(k, "center"))

@@ -86,7 +86,7 @@ def probe(
     level: float = 0.95,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Tell how well a linear reader finds a target in a state, beside what it finds by chance.
+    """Tell how well a linear reader finds a target in a state, relative to chance.
 
     Ridge regression, judged on blocks of time that it has not seen. The control task of Hewitt &
     Liang 2019 (arXiv 1909.03368) asks it for the target turned by a random time shift, which has

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from gatewise.trace.measures import effective_rank, half_life, kept_share, operating, variable
-from gatewise.trace.trace import Trace
+from gatewise.trace.recorded import Recorded
 
 _FEW: Final = 20
 """Steps below which nothing is said of a unit."""
@@ -64,7 +64,7 @@ class Finding:
         return asdict(self)
 
 
-def findings(trace: Trace) -> list[Finding]:
+def findings(trace: Recorded) -> list[Finding]:
     """Return what is worth saying about a trace, warnings first.
 
     Args:
@@ -87,7 +87,7 @@ def findings(trace: Trace) -> list[Finding]:
     return sorted(found, key=lambda f: not f.warning)
 
 
-def _of_one(trace: Trace, layer: int, direction: int) -> list[Finding]:
+def _of_one(trace: Recorded, layer: int, direction: int) -> list[Finding]:
     for name in ("input_gate", "forget_gate", "output_gate"):
         variable(trace, name)
     data = trace.data.isel(layer=layer, direction=direction)
@@ -131,7 +131,7 @@ def _units_at_rest(data: Any, steps: int, where: str, at: Any) -> list[Finding]:
 
 
 def _gates_at_an_end(
-    trace: Trace, data: Any, kept: Any, steps: int, where: str, at: Any
+    trace: Recorded, data: Any, kept: Any, steps: int, where: str, at: Any
 ) -> list[Finding]:
     """Gates that stand at one end at all steps."""
     found = []
@@ -158,7 +158,7 @@ def _gates_at_an_end(
     return found
 
 
-def _shares(trace: Trace, layer: int, direction: int, where: str, at: Any) -> list[Finding]:
+def _shares(trace: Recorded, layer: int, direction: int, where: str, at: Any) -> list[Finding]:
     """What holds of all units together."""
     found = []
     if not trace.cell.layer_norm and trace.cell.activation("cell_output").name == "tanh":
@@ -196,7 +196,7 @@ def _shares(trace: Trace, layer: int, direction: int, where: str, at: Any) -> li
     return found
 
 
-def _where(trace: Trace, layer: int, direction: int) -> str:
+def _where(trace: Recorded, layer: int, direction: int) -> str:
     sizes, parts = trace.data.sizes, []
     if sizes["layer"] > 1:
         parts.append(f"layer {int(trace.data['layer'].values[layer])}")

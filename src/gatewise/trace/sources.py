@@ -49,7 +49,7 @@ def attention(
         layer, direction, batch: indices of the row to look at.
         units: "each" (default): weights of every unit, T*T*H numbers. "mean": their mean over the
             units. "share": the part of Σ_j |weight ⊙ g| that source j makes, over all units, which
-            is the picture to look at; beside it `initial` is the share of c_0. The last two need
+            is the one to draw; `initial` is then the share of c_0. The last two need
             T*T numbers, whatever H.
         times: indices of the target steps; default all.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from io import BytesIO
@@ -30,6 +31,7 @@ from gatewise.trace.keep import Kept
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
 
 Array = NDArray[Any]
 
@@ -196,6 +198,37 @@ class Trace:
 
     def __hash__(self) -> int:
         return hash((self.cell, tuple(self.data.sizes.items())))
+
+    def plot(
+        self,
+        *,
+        layer: int = 0,
+        direction: int = 0,
+        batch: int = 0,
+        labels: Sequence[str] | None = None,
+    ) -> Figure:
+        """Draw the gates, c and h of one row; see `gatewise.trace.plot_gates`.
+
+        Args:
+            layer, direction, batch: indices of what to draw. Default 0, the first of each.
+            labels: [T] one per step, for the time axis; default the trace's own.
+
+        Returns:
+            A matplotlib figure of six panels.
+
+        Raises:
+            ConfigError: there is no such layer, direction or row.
+            MissingExtraError: matplotlib is not installed.
+
+        >>> import torch
+        >>> from gatewise.trace import record
+        >>> figure = record(torch.nn.LSTM(3, 4), torch.randn(5, 2, 3)).plot(batch=1)
+        >>> figure.axes[0].get_title("left")
+        'input gate i'
+        """
+        from gatewise.trace.plots import plot_gates
+
+        return plot_gates(self, layer=layer, direction=direction, batch=batch, labels=labels)
 
     def _repr_html_(self) -> str:
         """Show the first row's gates and states, and the Dataset, in a notebook."""

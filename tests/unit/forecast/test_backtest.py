@@ -204,7 +204,7 @@ def test_the_verdict_claims_nothing_without_the_checks_and_enough_origins():
         {"gatewise": 1.1, "last value": 1.0, "drift": 1.2},
     )  # fmt: skip
     assert sentence == (
-        "No evidence of skill over the random walk (DM p = 0.61, adjusted 0.61, 20 origins): the "
+        "No evidence of skill over the last value (DM p = 0.61, adjusted 0.61, 20 origins): the "
         "absolute error is 10.0 % higher than the last value's."
     )
     assert not skill

@@ -27,7 +27,7 @@ def test_unknown_names_of_the_package_are_refused():
     import gatewise.forecast
 
     assert gatewise.forecast.backtest.__name__ == "backtest"
-    assert gatewise.forecast.data.datasets.names()[0] == "sp500"
+    assert gatewise.forecast.datasets.names()[0] == "sp500"
     with pytest.raises(AttributeError, match="no attribute 'forecats'"):
         _ = gatewise.forecast.forecats
 

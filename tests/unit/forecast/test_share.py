@@ -68,13 +68,12 @@ def test_the_forecaster_is_left_as_it_was():
 def test_sentences():
     one = LstmShare(networks=1, layers=1, rows=4, one=0.5, all=0.5, way=2.0)
     assert one.sentence == (
-        "This is the LSTM of the network. With its outputs h set to 0, the forecast of the 4 rows "
-        "moves by 0.5, 25.0% of its distance from the last value. The rest of the forecast is the "
-        "baseline's."
+        "The pictures show the LSTM of the network. With its outputs h set to 0, the forecast of "
+        "the 4 rows moves by 0.5 (25.0% of its distance from the last value), on average."
     )
     many = LstmShare(networks=3, layers=2, rows=4, one=0.25, all=0.5, way=0.0)
     assert many.sentence == (
-        "This is the first of the 2 LSTMs of the first of 3 networks, which forecast together. "
-        "With its outputs h set to 0, the forecast of the 4 rows moves by 0.25 on average; with "
-        "those of all LSTMs set to 0, by 0.5. The rest of the forecast is the baseline's."
+        "The pictures show network 1 of 3: the first of 2 LSTMs of it. The forecast is the median "
+        "of all 3 networks. With its outputs h set to 0, the forecast of the 4 rows moves by 0.25; "
+        "with the outputs of all LSTMs set to 0, by 0.5, on average."
     )

@@ -44,7 +44,7 @@ def test_a_share_is_the_influence_in_standard_deviations_of_the_unit():
         lstm.weight_ih_l0[12 + 3, 1] = -2.0
     found = seen(lstm, STEPS)
     c = found.trace.data["cell_state"].values[0, 0, :, 0, 3]
-    share = float(found.links[1]["units"].split("(")[1].split(")")[0])
+    share = float(found.links[1]["units"].split("(")[1].split(")")[0].replace("−", "-"))
     assert found.links[1]["units"].startswith("unit 3 down")
     raised = STEPS[:, 0, 1].std(correction=0) * torch.eye(4, dtype=torch.float64)[1]
     up, down = (

@@ -278,9 +278,9 @@ def _naive(value: dt.date) -> dt.date:
     return value.replace(tzinfo=None) if isinstance(value, dt.datetime) else value
 
 
-def column_labels(column: nw.Series[Any], style: TimeStyle) -> NDArray[np.str_]:
-    """A time column that `render` made, as short text of the caller's clocks."""
-    return time_labels(parse(column, style.format).wall)
+def column_clock(column: nw.Series[Any], style: TimeStyle) -> NDArray[Any]:
+    """A time column that `render` made, as the caller's clocks show it."""
+    return parse(column, style.format).wall
 
 
 def time_labels(time: NDArray[Any]) -> NDArray[np.str_]:

@@ -9,6 +9,7 @@ import numpy as np
 from gatewise.errors import shown
 from gatewise.forecast.data.panel import Array, Panel
 from gatewise.forecast.evaluation.leaks import LeakCheck
+from gatewise.page.numerals import signed
 
 
 def yesterdays_value(forecast: Array, actual: Array, previous: Array) -> LeakCheck:
@@ -31,10 +32,10 @@ def yesterdays_value(forecast: Array, actual: Array, previous: Array) -> LeakChe
     now, before = np.corrcoef(f, a)[0, 1], np.corrcoef(f, b)[0, 1]
     useless = np.mean((a - f) ** 2) >= np.mean(a**2)
     caught = bool(before > 0.9 and before > now and useless)
-    detail = f"Forecast changes correlate {before:+.2f} with the previous change, " + (
-        f"{now:+.2f} with the one they forecast, and are no better than no change: they lag."
+    detail = f"Forecast changes correlate {signed(before)} with the previous change, " + (
+        f"{signed(now)} with the one they forecast, and are no better than no change: they lag."
         if caught
-        else f"{now:+.2f} with the one they forecast."
+        else f"{signed(now)} with the one they forecast."
     )
     return LeakCheck(name, not caught, detail)
 

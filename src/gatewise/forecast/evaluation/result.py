@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.forecast.evaluation.leaks import LeakCheck
-from gatewise.forecast.evaluation.significance import DieboldMariano, Direction
+from gatewise.forecast.evaluation.significance import DieboldMariano, Direction, hardest
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,19 +34,22 @@ class Result:
         folds: one dict per origin: fold, start, fitted_before (time of the first row that its fit
             was not given), rows (forecast), best_epoch, mae of each model.
         tests: Diebold-Mariano per baseline, with the values corrected for their number (Holm).
-        naive: the better of the two forecasts that know nothing: the last value, and the mean (of
-            a stationary target) or the drift (of one in changes).
+        naive: the rival of the verdict and the report. Two forecasts know nothing: the last value,
+            and the mean (of a stationary target) or the drift (of one in changes). Of these it is
+            the one that is hardest to beat.
         best_baseline: the baseline with the lowest absolute loss.
         intervals: Diebold-Mariano of gatewise's CRPS against that of `cone`.
-        cone: whose intervals those are; for a target in changes the last value's, which are the
+        cone: whose intervals those are: those of `naive`. The last value's are the
             historical-volatility cone.
         adaptive: one dict per level, coverage before and after adaptive conformal inference over
             the origins: level, rows, before, after, width (ratio), and per origin fold,
-            covered_before, covered_after. Empty with too few rows to learn from.
+            covered_before, covered_after. All rows count, so that `before` is the coverage of
+            `metrics`. Empty with too few rows to learn from.
         unit: scale of the losses: "log" (of the target, so that they are cumulative log-returns)
             or "level".
         prediction_length, levels, seed: of the forecaster.
         notes: what was done to the table, for people to read.
+        target: name of the target column.
     """
 
     metrics: Any
@@ -69,6 +72,7 @@ class Result:
     seed: int
     notes: list[str]
     scores: dict[str, dict[str, float]]
+    target: str = "target"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the forecast rows, ready for `json.dumps`; NaN becomes None."""
@@ -104,9 +108,6 @@ _ORIGINS_PER_LAG = 8
 """With fewer overlapping origins the test rejects too often (13 to 18 % instead of 5)."""
 
 
-_CALLED = {"last value": "the random walk", "drift": "the random walk with drift"}
-
-
 def verdict(
     checks: list[LeakCheck],
     tests: Mapping[str, DieboldMariano],
@@ -131,16 +132,15 @@ def verdict(
     >>> errors = {"gatewise": 1.02, "last value": 1.0}
     >>> sentence, skill = verdict([], tests, ["last value"], "last value", errors)
     >>> skill, sentence[:59]
-    (False, 'No evidence of skill over the random walk (DM p = 0.61, adj')
+    (False, 'No evidence of skill over the last value (DM p = 0.61, adju')
     """
     failed = [c for c in checks if not c.passed]
     if failed:
         c = failed[0]
         more = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
         return f"Not to be trusted: the check {c.name!r} failed{more}. {c.detail}", False
-    # The naive forecast that is hardest to beat; of equals the one with the lower error.
-    hardest = max(naives, key=lambda name: (tests[name].p_adjusted, -errors[name]))
-    test = tests[hardest]
+    rival = hardest(naives, tests, errors)
+    test = tests[rival]
     needed = max(3, _ORIGINS_PER_LAG * test.lag)
     if test.origins < needed:
         return (
@@ -150,13 +150,12 @@ def verdict(
         )
     evidence = f"(DM p {_p(test.p_value)}, adjusted {_p(test.p_adjusted, '')}, "
     evidence += f"{test.origins} origins)"
-    size = _size(errors["gatewise"], errors[hardest])
+    size = _size(errors["gatewise"], errors[rival])
     if test.p_adjusted >= _LEVEL:
-        over = _CALLED.get(hardest, f"the {hardest}")
         worse = _relative_to_best(tests[best], best) if best not in naives else ""
         return (
-            f"No evidence of skill over {over} {evidence}: the absolute error is {size} than the "
-            f"{hardest}'s.{worse if worse.startswith(' Worse') else ''}",
+            f"No evidence of skill over the {rival} {evidence}: the absolute error is {size} than "
+            f"the {rival}'s.{worse if worse.startswith(' Worse') else ''}",
             False,
         )
     beaten = " and the ".join(naives)
@@ -164,7 +163,7 @@ def verdict(
     unchecked = "" if checks else " The leak checks were not run."
     return (
         f"Skill: better than the {beaten} {evidence}; the absolute error is {size} than the "
-        f"{hardest}'s.{also}{unchecked}",
+        f"{rival}'s.{also}{unchecked}",
         bool(checks),
     )
 

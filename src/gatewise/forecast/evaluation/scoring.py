@@ -16,9 +16,9 @@ from gatewise.errors import TableError, shown
 from gatewise.forecast.config import INNER, Config
 from gatewise.forecast.data.panel import Array, Panel
 from gatewise.forecast.evaluation import metrics
-from gatewise.forecast.evaluation.baselines import LAST_VALUE, Baseline, naive_names
+from gatewise.forecast.evaluation.baselines import Baseline, naive_names
 from gatewise.forecast.evaluation.folds import MODEL, Fold, FoldForecast
-from gatewise.forecast.evaluation.significance import DieboldMariano, diebold_mariano, holm
+from gatewise.forecast.evaluation.significance import DieboldMariano, diebold_mariano, hardest, holm
 from gatewise.forecast.features.transform import to_working
 
 
@@ -165,12 +165,11 @@ class Comparison:
     Attributes:
         tests: Diebold-Mariano against each baseline on scaled absolute losses per origin, each
             with its value corrected for their number (Holm).
-        naive: the better of the two forecasts that know nothing.
+        naive: of the two forecasts that know nothing the one that is hardest to beat.
         naives: both of them.
         best: the baseline with the lowest absolute loss.
-        intervals: Diebold-Mariano of the CRPS against that of the naive forecast's intervals; for
-            a target in changes they are the last value's, the historical-volatility cone.
-        cone: whose intervals those are.
+        intervals: Diebold-Mariano of the CRPS against that of the naive forecast's intervals.
+        cone: whose intervals those are: the naive forecast's.
     """
 
     tests: dict[str, DieboldMariano]
@@ -199,11 +198,10 @@ def compare(config: Config, rows: Rows, size: Array, unit: str, lag: int) -> Com
     mine = losses.pop(MODEL)
     tests = holm({name: diebold_mariano(mine, theirs, lag) for name, theirs in losses.items()})
     naives = naive_names(unit)
-    naive = min(naives, key=lambda name: losses[name].mean())
-    cone = naive if unit == "none" else LAST_VALUE
-    ours, theirs = (_per_origin(rows, _crps(config, rows, name) / size) for name in (MODEL, cone))
+    naive = hardest(naives, tests, {name: float(losses[name].mean()) for name in naives})
+    ours, theirs = (_per_origin(rows, _crps(config, rows, name) / size) for name in (MODEL, naive))
     best = min(losses, key=lambda name: losses[name].mean())
-    return Comparison(tests, naive, naives, best, diebold_mariano(ours, theirs, lag), cone)
+    return Comparison(tests, naive, naives, best, diebold_mariano(ours, theirs, lag), naive)
 
 
 def _per_origin(rows: Rows, loss: Array) -> Array:

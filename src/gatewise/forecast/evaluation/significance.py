@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +119,24 @@ def _step_down(p: Float[Array, " n"]) -> Float[Array, " n"]:
     made = np.empty_like(p)
     made[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     return np.minimum(made, 1.0)
+
+
+def hardest(
+    names: Sequence[str], tests: Mapping[str, DieboldMariano], errors: Mapping[str, float]
+) -> str:
+    """Return the baseline that is hardest to beat: of the largest p-value, then the lowest error.
+
+    Args:
+        names: of the baselines to choose from.
+        tests: Diebold-Mariano against each, corrected for their number.
+        errors: mean absolute error of each.
+
+    >>> mean, drift = DieboldMariano(0.3, 0.61, 24), DieboldMariano(0.3, 0.01, 24)
+    >>> tests = holm({"mean": mean, "drift": drift})
+    >>> hardest(["mean", "drift"], tests, {"mean": 1.0, "drift": 0.9})
+    'mean'
+    """
+    return max(names, key=lambda name: (tests[name].p_adjusted, -errors[name]))
 
 
 @dataclass(frozen=True, slots=True)

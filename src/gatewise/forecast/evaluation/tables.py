@@ -8,11 +8,11 @@ import numpy as np
 
 from gatewise.forecast.config import Config
 from gatewise.forecast.data.panel import Panel
+from gatewise.forecast.data.results import quantile_columns
 from gatewise.forecast.data.table import write_table
 from gatewise.forecast.data.timestamps import render
 from gatewise.forecast.evaluation.folds import MODEL, FoldForecast
 from gatewise.forecast.evaluation.scoring import Rows
-from gatewise.forecast.forecaster import quantile_columns
 from gatewise.forecast.uncertainty.conformal import adaptive_intervals
 
 
@@ -68,33 +68,30 @@ def adapted_of(config: Config, rows: Rows, lag: int) -> list[dict[str, Any]]:
     """One dict per level: coverage before and after adaptive conformal inference.
 
     Returns:
-        level, rows (judged: those whose interval had something to adapt to), before and after
-        (coverage of those), width (after / before), and per origin with such rows fold,
-        covered_before and covered_after; empty if there are no such rows.
+        level, rows, before and after (coverage of all rows; `before` is that of `metrics`), width
+        (after / before), and per origin fold, covered_before and covered_after. The first origins
+        have nothing to adapt to and stay as they are; empty if that holds of all.
     """
     made = []
     quantiles = rows.quantiles[MODEL]
     for level in config.levels:
         low, high = (quantiles[:, edge] for edge in config.interval(level))
         new = adaptive_intervals(low, high, rows.actual, rows.fold, level, lag=lag + 1)
-        seen = new.usable
-        if not seen.any():
+        if not new.usable.any():
             continue
         before, after = (
-            ((a <= rows.actual) & (rows.actual <= b))[seen].astype(float)
+            ((a <= rows.actual) & (rows.actual <= b)).astype(float)
             for a, b in ((low, high), (new.low, new.high))
         )
-        count = np.bincount(rows.fold[seen])
-        shares = [
-            np.bincount(rows.fold[seen], x)[count > 0] / count[count > 0] for x in (before, after)
-        ]
+        count = np.bincount(rows.fold)
+        shares = [np.bincount(rows.fold, x)[count > 0] / count[count > 0] for x in (before, after)]
         made.append(
             {
                 "level": level,
-                "rows": int(seen.sum()),
+                "rows": len(before),
                 "before": float(before.mean()),
                 "after": float(after.mean()),
-                "width": float((new.high - new.low)[seen].sum() / (high - low)[seen].sum()),
+                "width": float((new.high - new.low).sum() / (high - low).sum()),
                 "fold": np.flatnonzero(count).tolist(),
                 "covered_before": shares[0].tolist(),
                 "covered_after": shares[1].tolist(),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from gatewise.errors import ConfigError, MissingExtraError, TableError, shown
+from gatewise.forecast.charts import trials_chart
 from gatewise.forecast.config import INNER, Config, Progress
 from gatewise.forecast.data.panel import Panel
 from gatewise.forecast.data.table import DEFAULT_SERIES, choose_columns, read_panel, write_table
@@ -25,8 +26,10 @@ from gatewise.forecast.evaluation.baselines import Baseline
 from gatewise.forecast.evaluation.folds import Fold, forecast_folds, rolling_origins
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.models.fit import model_of
+from gatewise.forecast.notebook import html_of
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
 
@@ -101,6 +104,29 @@ class Tuned:
                 for row in self.rows
             ],
         }
+
+    def plot(self) -> Figure:
+        """Draw the loss of each trial, the best so far, and the default's.
+
+        Returns:
+            A matplotlib figure of one panel. The loss is the CRPS in naive errors, without a unit.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed.
+        """
+        scores = np.array([row["score"] for row in self.rows], float)
+        return trials_chart(scores, np.array([row["state"] == "complete" for row in self.rows]))
+
+    def _repr_html_(self) -> str:
+        """Show the best options and the trials in a notebook."""
+        gain = 1 - self.score / self.default_score if self.default_score > 0 else 0.0
+        told = (
+            f"loss {self.score:.4g}, {gain:.1%} below the default's"
+            if gain > 0
+            else ("nothing was better than the default")
+        )
+        facts = [("trials", len(self.rows)), *self.options.items()]
+        return html_of("Tuned", told, facts, self.plot, "The loss of each trial.")
 
     def __repr__(self) -> str:
         return (

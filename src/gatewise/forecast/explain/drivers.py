@@ -38,7 +38,7 @@ class DriverEffect:
         effect: change of the median per window-sigma of the driver, in window-sigmas of the
             target, averaged over origins.
         low, high: 95 % interval over origins, by a moving-block bootstrap.
-        sign: "+", "-", or "unclear" if the interval spans 0 or the effect is negligible.
+        sign: "+", "-", or "unclear": `reason` says why.
         profile: effect at lag 1, 2, ... (only lag 0 for a known-future driver).
     """
 
@@ -50,6 +50,19 @@ class DriverEffect:
     high: float
     sign: str
     profile: tuple[float, ...]
+
+    @property
+    def reason(self) -> str:
+        """Why the sign is unclear: the interval holds 0, or the effect is too small; "" if clear.
+
+        >>> DriverEffect("x", "past", 1, 0.02, 0.01, 0.03, "unclear", (0.02,)).reason
+        'smaller than 0.05 σ of the target'
+        """
+        if self.sign != "unclear":
+            return ""
+        if self.low <= 0 <= self.high:
+            return "the interval includes 0"
+        return f"smaller than {NEGLIGIBLE} σ of the target"
 
 
 def driver_effects(f: Forecaster, table: Any = None) -> list[DriverEffect]:

@@ -39,23 +39,24 @@ class LstmShare:
     @property
     def sentence(self) -> str:
         """It in words."""
-        which = "the LSTM" if self.layers == 1 else f"the first of the {self.layers} LSTMs"
-        many = self.networks > 1
-        whose = f"the first of {self.networks} networks" if many else "the network"
-        moves = f"the forecast of the {self.rows} rows moves by"
+        which = "the LSTM" if self.layers == 1 else f"the first of {self.layers} LSTMs"
+        if self.networks == 1:
+            shown = f"The pictures show {which} of the network."
+        else:
+            shown = (
+                f"The pictures show network 1 of {self.networks}: {which} of it. The forecast is "
+                f"the median of all {self.networks} networks."
+            )
+        moves = f"With its outputs h set to 0, the forecast of the {self.rows} rows moves by "
+        moves += self._part(self.one)
         if self.networks * self.layers > 1:
-            moves += f" {self.one:.3g} on average; with those of all LSTMs set to 0, by"
-        moves += f" {self._part()}"
-        together = ", which forecast together" if many else ""
-        return (
-            f"This is {which} of {whose}{together}. With its outputs h set to 0, {moves}. The rest "
-            "of the forecast is the baseline's."
-        )
+            moves += f"; with the outputs of all LSTMs set to 0, by {self._part(self.all)}"
+        return f"{shown} {moves}, on average."
 
-    def _part(self) -> str:
+    def _part(self, moved: float) -> str:
         if not self.way:
-            return f"{self.all:.3g}"
-        return f"{self.all:.3g}, {self.all / self.way:.1%} of its distance from the last value"
+            return f"{moved:.3g}"
+        return f"{moved:.3g} ({moved / self.way:.1%} of its distance from the last value)"
 
 
 def lstm_share(forecaster: Forecaster, history: Any = None) -> LstmShare | None:

@@ -1,7 +1,8 @@
 """One self-contained HTML page about a forecast or a backtest: pictures first.
 
-    figures.py    the forecast, the backtest, the drivers, the training as figures
+    figures.py    the backtest, the drivers, the training, the baseline as figures
     parts.py      a backtest's numbers and pictures as the template takes them
+    sections.py   those of a forecast: baseline, drivers, training, facts
     page.py       write_forecast, write_backtest: figures and numbers into the template
     page.html.j2  the template
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.files import write_atomically
-from gatewise.forecast.data.timestamps import column_labels, time_labels
-from gatewise.forecast.explain.drivers import NEGLIGIBLE
+from gatewise.forecast.charts import fan_chart
+from gatewise.forecast.data.timestamps import column_clock, time_labels
+from gatewise.forecast.explain.baseline import baseline_paths
 from gatewise.forecast.explain.share import lstm_share
-from gatewise.forecast.report import figures
 from gatewise.forecast.report.parts import backtest_parts
+from gatewise.forecast.report.sections import (
+    baseline_parts,
+    driver_parts,
+    facts_of,
+    training_picture,
+)
+from gatewise.page.numerals import significant
 from gatewise.page.rendering import Picture, picture, render
 from gatewise.trace.inspection import inspection
 
@@ -106,7 +115,7 @@ def forecast_page(
         title: of the page.
         source: where the table comes from.
         command: that repeats it.
-        notes: to show beside those of the fit and the backtest.
+        notes: to show with those of the fit and the backtest.
         live: a page of `gatewise.explorer` to show in it.
     """
     fitted = forecaster.fitted
@@ -117,18 +126,14 @@ def forecast_page(
         source=source,
         command=command,
         **parts,
-        fans=_fan_charts(forecaster, forecast, history),
+        fans=_fan_charts(forecaster, forecast, history, result),
+        baseline=_baseline(forecaster, forecast, history),
         cell=_cell_parts(forecaster, history),
         live=live,
-        drivers=_driver_parts(effects),
-        training=picture(
-            figures.training_chart(fitted.training),
-            "training",
-            "Losses per epoch, the mean over all networks. Where some of the last rows are held "
-            "back, the weights that forecast them best are kept.",
-        ),
+        drivers=driver_parts(effects),
+        training=training_picture(fitted.training),
         rows=_table_rows(forecast, forecaster),
-        facts=_facts(forecaster),
+        facts=facts_of(forecaster),
         notes=list(dict.fromkeys([*notes, *told, *fitted.notes])),
     )
 
@@ -143,20 +148,38 @@ def _columns(table: Any) -> dict[str, NDArray[Any]]:
     return {name: frame[name].to_numpy() for name in frame.columns}
 
 
-def _fan_charts(forecaster: Forecaster, forecast: Any, history: Any) -> list[tuple[str, Picture]]:
+def _times(panel: Panel, forecast: Any) -> NDArray[Any]:
+    """Times of the forecast's rows as the caller's clocks show them."""
+    frame = nw.from_native(forecast, eager_only=True)
+    return column_clock(frame[panel.columns.time], panel.style)
+
+
+def _baseline(forecaster: Forecaster, forecast: Any, history: Any) -> dict[str, Any] | None:
+    paths = baseline_paths(forecaster, history)
+    if paths is None or not np.isfinite(paths.forecast).all():
+        return None
+    panel = _shown_panel(forecaster, history)
+    series = panel.series[0]
+    past, ahead = panel.clock(series.time), _times(panel, forecast)[: len(paths.forecast)]
+    return baseline_parts(past, series.target, ahead, paths, panel.columns.target)
+
+
+def _fan_charts(
+    forecaster: Forecaster, forecast: Any, history: Any, result: Result | None
+) -> list[tuple[str, Picture]]:
     fitted, h = forecaster.fitted, forecaster.config.prediction_length
     panel = _shown_panel(forecaster, history)
     columns = _columns(forecast)
-    frame = nw.from_native(forecast, eager_only=True)
-    times = column_labels(frame[panel.columns.time], panel.style)
+    times = _times(panel, forecast)
     names = columns.get(panel.columns.series or "")
     shown = []
     for k, series in enumerate(panel.series[:_MAX_CHARTS]):
         rows = slice(None) if names is None else names == series.name
         own = {name: values[rows] for name, values in columns.items()}
         keep = slice(-max(_PAST_ROWS * h, fitted.context_length), None)
-        figure = figures.fan_chart(
-            time_labels(panel.clock(series.time[keep])),
+        draw = partial(
+            fan_chart,
+            panel.clock(series.time[keep]),
             series.target[keep],
             times[rows],
             own,
@@ -164,12 +187,21 @@ def _fan_charts(forecaster: Forecaster, forecast: Any, history: Any) -> list[tup
             panel.columns.target,
         )
         caption = (
-            f"{panel.columns.target} and the {h} rows after it. Each step is a row of the observed "
-            "calendar. The dashed line is the last value: the forecast to beat."
+            f"The latest rows of {panel.columns.target}, and the forecast of the next {h}. The "
+            f"steps are rows of the table. The dashed line is the last value{_rival(result)}."
         )
         title = "" if names is None else str(series.name)
-        shown.append((title, picture(figure, f"fan{k}", caption)))
+        shown.append((title, picture(draw, f"fan{k}", caption)))
     return shown
+
+
+def _rival(result: Result | None) -> str:
+    """What the caption of the forecast says of the rival."""
+    if result is None:
+        return ""
+    if result.naive == "last value":
+        return ", the rival of the backtest"
+    return f"; the rival of the backtest is the {result.naive}"
 
 
 def _shown_panel(forecaster: Forecaster, history: Any) -> Panel:
@@ -182,39 +214,16 @@ def _shown_panel(forecaster: Forecaster, history: Any) -> Panel:
 def _cell_parts(forecaster: Forecaster, history: Any) -> dict[str, Any]:
     """What the first LSTM did over the window that made the forecast, and how much hangs on it."""
     window = forecaster.lstm_input(history)
+    clock = forecaster.fitted.tail.clock(window.time)
     share = lstm_share(forecaster, history)
     seen = inspection(
         forecaster.fitted.network.lstm,
         window.x[window.padding :],
         inputs=window.names,
-        time=time_labels(forecaster.fitted.tail.clock(window.time)),
+        time=clock if clock.dtype.kind == "M" else time_labels(clock),
         pictures=_CELL_PICTURES,
     )
     return {"share": "" if share is None else share.sentence, "seen": seen}
-
-
-def _driver_parts(effects: Sequence[DriverEffect]) -> dict[str, Any] | None:
-    if not effects:
-        return None
-    caption = (
-        "Change of the next row's forecast when one driver is raised by one standard deviation of "
-        "its window, per lag; the dot is the strongest lag with its 95 % interval."
-    )
-    return {
-        "negligible": NEGLIGIBLE,
-        "picture": picture(figures.drivers_chart(effects), "drivers", caption),
-        "rows": [
-            {
-                "name": e.name,
-                "kind": e.kind,
-                "sign": {"+": "+", "-": "−"}.get(e.sign, e.sign),
-                "lag": e.lag,
-                "effect": f"{e.effect:+.3f}",
-                "interval": f"{e.low:+.3f} to {e.high:+.3f}",
-            }
-            for e in effects
-        ],
-    }
 
 
 def _table_rows(forecast: Any, forecaster: Forecaster) -> dict[str, Any]:
@@ -223,22 +232,7 @@ def _table_rows(forecast: Any, forecaster: Forecaster) -> dict[str, Any]:
     cells = [
         style(v)
         if v.dtype.kind == "M"
-        else [f"{x:.6g}" if v.dtype.kind == "f" else str(x) for x in v]
+        else [significant(x, 6) if v.dtype.kind == "f" else str(x) for x in v]
         for v in columns.values()
     ]
     return {"names": list(columns), "rows": list(zip(*cells, strict=True))[:500]}
-
-
-def _facts(forecaster: Forecaster) -> list[tuple[str, str]]:
-    fitted = forecaster.fitted
-    return [
-        ("rows", f"{fitted.rows:,}"),
-        ("series", f"{len(fitted.tail.series):,}"),
-        ("horizon", f"{forecaster.config.prediction_length} rows"),
-        ("context", f"{fitted.context_length} rows"),
-        ("parameters", f"{fitted.parameters:,}"),
-        ("epochs", f"{fitted.epochs}, kept {fitted.training.best}"),
-        ("training time", f"{fitted.seconds:.1f} s"),
-        ("seed", str(fitted.seed)),
-        *((f"transform of {name}", kind) for name, kind in fitted.transforms.items()),
-    ]

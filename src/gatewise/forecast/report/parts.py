@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.forecast.evaluation.metrics import DEFINITIONS
 from gatewise.forecast.report import figures
+from gatewise.page.numerals import signed, significant
 from gatewise.page.rendering import Picture, picture
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def backtest_parts(result: Result) -> dict[str, Any]:
         "checks": result.checks,
         "sentences": [_direction(result), _intervals(result)],
         "tables": [
-            ("Errors and tests", errors, _rows(result, errors)),
+            (_errors_title(result), errors, _rows(result, errors)),
             ("Intervals", [*covered, *widths, "wis"], _rows(result, [*covered, *widths, "wis"])),
         ],
         "definitions": DEFINITIONS,
@@ -44,65 +45,79 @@ def backtest_parts(result: Result) -> dict[str, Any]:
     }
 
 
+def _errors_title(result: Result) -> str:
+    return f"Errors and tests; mse_ratio is relative to the {result.naive}"
+
+
 def _pictures(result: Result) -> dict[str, Picture]:
     made = {
         "standing": picture(
-            figures.standing_chart(result),
+            lambda width: figures.standing_chart(result, width),
             "standing",
-            "Gatewise’s absolute error beside each baseline’s, with 95 % intervals. Blue: better "
-            "after the correction for all comparisons; orange: worse; grey: not told apart.",
+            "Absolute error of gatewise relative to each baseline, with 95 % intervals. Left of 0 "
+            "gatewise is better. Blue: better after the correction for all comparisons. Orange: "
+            "worse. Grey: the difference may be chance.",
         ),
         "windows": picture(
-            figures.windows_chart(result),
+            lambda width: figures.windows_chart(result, width),
             "windows",
-            "What was forecast from the latest origins, over what came (first series).",
+            "The forecasts from the latest origins and the actual values of the first series.",
         ),
         "folds": picture(
-            figures.backtest_chart(result),
+            lambda width: figures.backtest_chart(result, width),
             "folds",
-            "Mean absolute error over the origins; lower is better.",
+            f"Mean absolute error at each origin: gatewise, the {_rivals(result)}. Lower is "
+            "better.",
         ),
         "calibration": picture(
-            figures.calibration_chart(result),
+            lambda width: figures.calibration_chart(result, width),
             "calibration",
-            "Where the actual values fell in the forecast distribution (PIT). Flat at 1 is "
-            "calibrated; high ends mean intervals that are too narrow.",
+            "Where the actual values lie in the forecast distribution (PIT). A calibrated forecast "
+            "is flat at 1. High ends mean that the intervals are too narrow.",
         ),
     }
     if result.adaptive:
         made["coverage"] = picture(
-            figures.coverage_chart(result),
+            lambda width: figures.coverage_chart(result, width),
             "coverage",
-            "Share of actual values inside the intervals, a moving mean over an eighth of the "
-            "origins: as forecast, and with the level moved after each origin’s misses.",
+            "Share of actual values inside the intervals: a moving mean over an eighth of the "
+            "origins. Grey: as forecast. Blue: adapted after the misses of each origin.",
         )
     return made
 
 
+def _rivals(result: Result) -> str:
+    """The rival of the verdict, and the best baseline if that is another."""
+    if result.best_baseline == result.naive:
+        return result.naive
+    return f"{result.naive}, and the best baseline, {result.best_baseline}"
+
+
 def _tiles(result: Result) -> list[tuple[str, str, str]]:
     """The numbers to see first: name, value, remark."""
-    mine, naive = result.scores["gatewise"], result.scores[result.naive]
+    mine, rival = result.scores["gatewise"], result.scores[result.naive]
     best = result.scores[result.best_baseline]
     level = max(result.levels)
-    cone = result.scores[result.cone]
-    tiles = [(f"error beside the {result.naive}", _change(mine["mae"], naive["mae"]), "absolute")]
+    relative = f"relative to the {result.naive}"
+    remark = relative
     if result.best_baseline != result.naive:
-        name = f"beside the best, {result.best_baseline}"
-        tiles.append((name, _change(mine["mae"], best["mae"]), "absolute"))
-    name = f"CRPS beside the {result.cone}"
-    tiles.append((name, _change(mine["crps"], cone["crps"]), "whole distribution"))
+        remark += f"; {_change(mine['mae'], best['mae'])} to the best, {result.best_baseline}"
     share = f"{mine[f'coverage-{level:g}']:.1%}"
-    return [*tiles, (f"inside the {level:g} % interval", share, "of actual values")]
+    return [
+        ("absolute error", _change(mine["mae"], rival["mae"]), remark),
+        ("CRPS, the whole distribution", _change(mine["crps"], rival["crps"]), relative),
+        (f"inside the {level:g} % interval", share, "of actual values"),
+    ]
 
 
 def _change(mine: float, theirs: float) -> str:
-    return f"{mine / theirs - 1:+.1%}".replace("-", "−") if theirs > 0 else "–"
+    return signed(mine / theirs - 1, 1, percent=True) if theirs > 0 else "–"
 
 
 def _direction(result: Result) -> str:
     d = result.direction
     if not d.calls:
-        return "No direction was forecast: every forecast change is zero."
+        return "The forecast has no direction: every forecast change is zero."
     return (
         f"Direction of the next change: right in {d.hits} of {d.calls} ({d.hit_rate:.1%}, 95 % "
         f"interval {d.low:.1%} to {d.high:.1%}); always calling the more frequent direction is "
@@ -111,11 +126,13 @@ def _direction(result: Result) -> str:
 
 
 def _intervals(result: Result) -> str:
-    cone = "historical-volatility cone" if result.cone == "last value" else f"{result.cone}’s"
     mine, theirs = (result.scores[name]["crps"] for name in ("gatewise", result.cone))
     p = result.intervals.p_value
     shown = "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
-    return f"Intervals against the {cone}: CRPS {_change(mine, theirs)} (DM p {shown})."
+    return (
+        f"Intervals: the CRPS is {_change(mine, theirs)} relative to the {result.cone}’s "
+        f"(DM p {shown})."
+    )
 
 
 def _rows(result: Result, names: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -128,4 +145,4 @@ def _rows(result: Result, names: Sequence[str]) -> list[tuple[str, list[str]]]:
 def _number(value: float, is_share: bool) -> str:
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.1%}" if is_share else f"{value:.4g}"
+    return f"{value:.1%}" if is_share else significant(value, 4)

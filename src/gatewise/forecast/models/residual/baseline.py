@@ -83,11 +83,16 @@ class Baseline:
         """[n] the smoothed level at the origin."""
         return np.take_along_axis(self.smooth, self.best[:, None], 1)[:, 0]
 
-    def ahead(self, h: int) -> Array:
-        """[n, h] the baseline's forecast of z: level, half of the trend, season."""
+    def parts(self, h: int) -> tuple[Array, Array, Array]:
+        """[n, h] each: level, half of the trend, season. The baseline's forecast is their sum."""
         k = np.arange(1, h + 1)
         season = self.season[:, np.arange(h) % self.season.shape[1]]
-        return self.start[:, None] + _TREND * self.slope[:, None] * k + season
+        return np.tile(self.start[:, None], h), _TREND * self.slope[:, None] * k, season
+
+    def ahead(self, h: int) -> Array:
+        """[n, h] the baseline's forecast of z."""
+        level, trend, season = self.parts(h)
+        return level + trend + season
 
 
 def window_rows(season: int, long_season: int = 1) -> int:

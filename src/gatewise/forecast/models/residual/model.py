@@ -113,7 +113,7 @@ class ResidualModel:
         ready = np.flatnonzero(when > begins[which])
         if not len(ready):
             return made
-        histories, place = self._histories(panel)
+        histories, place = self.histories(panel)
         at, end = place[which[ready]], (when - begins[which])[ready]
         if self.ensemble.plan.distribution == "empirical":
             unit = unit_of(histories, self.ensemble.plan, at, end)
@@ -125,7 +125,8 @@ class ResidualModel:
         made[ready] = np.maximum(quantiles * histories.size[at, None, None], self.lowest)
         return made
 
-    def _histories(self, panel: Panel) -> tuple[Histories, NDArray[np.intp]]:
+    def histories(self, panel: Panel) -> tuple[Histories, NDArray[np.intp]]:
+        """Return the series that have values, and for each of the panel its number among them."""
         counts = self.ensemble.plan.distribution == "negative-binomial"
         return _histories(panel, self.season, counts, self.static)
 
@@ -133,7 +134,7 @@ class ResidualModel:
         self, panel: Panel, series: int, end: int
     ) -> tuple[NDArray[np.float32], NDArray[np.intp], list[str]]:
         """What the first member's first LSTM reads: [T, 1, H], the row of each step, names [H]."""
-        histories, place = self._histories(panel)
+        histories, place = self.histories(panel)
         member = self.ensemble.members[0]
         first = _first(panel.series[series])
         ends = np.arange(max(end - first - CROP + 1, 1), end - first + 1)

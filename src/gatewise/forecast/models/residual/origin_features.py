@@ -172,16 +172,31 @@ def _describe_group(
     at: NDArray[np.intp],
 ) -> None:
     """Describe origins of equally long windows, into rows `at`."""
-    L, h = int(_window_rows(reading, ends[:1])[0]), reading.prediction_length
-    rows = (histories.first[series] + ends)[:, None] + np.arange(-L, 0)
-    windows = histories.values[rows]
-    found = describe(windows, reading.season, reading.decay, reading.scale, reading.long_season)
+    h = reading.prediction_length
+    found = baseline_of(histories, reading, series, ends)
     static = histories.static[series, : reading.static]
     made.inputs[at] = np.concatenate([_inputs(found, reading), _clipped(static)], axis=1)
     made.channels[at] = _channels(found, reading)
     made.base[at] = found.ahead(h)
     made.volatility[at] = found.volatility
     made.centre[at], made.level[at] = found.centre, found.level
+
+
+def baseline_of(
+    histories: Histories, reading: Reading, series: NDArray[np.intp], ends: NDArray[np.intp]
+) -> Baseline:
+    """Return the baseline of origins whose windows are equally long.
+
+    Args:
+        histories: the panel.
+        reading: how the windows are read.
+        series: [n] numbers of series.
+        ends: [n] rows known, counted within the series.
+    """
+    L = int(_window_rows(reading, ends[:1])[0])
+    rows = (histories.first[series] + ends)[:, None] + np.arange(-L, 0)
+    windows = histories.values[rows]
+    return describe(windows, reading.season, reading.decay, reading.scale, reading.long_season)
 
 
 def _inputs(found: Baseline, reading: Reading) -> Array:
