@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from gatewise.errors import ConfigError, shown
 from gatewise.forecast import workers
 from gatewise.forecast.config import Progress
@@ -224,9 +222,8 @@ def backtest(
 def _direction(panel: Panel, rows: scoring.Rows) -> Direction:
     """Each row of each series counts once, and rows of one time depend on each other."""
     once = scoring.latest(rows)
-    time = np.array(
-        [panel.series[i].time[r] for i, r in zip(rows.series[once], rows.row[once], strict=True)]
-    )
+    flat = panel.flat()
+    time = flat.time[flat.at(rows.series[once], rows.row[once])]
     return direction_of(rows.next_forecast[once], rows.next_actual[once], time)
 
 

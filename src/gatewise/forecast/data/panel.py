@@ -119,6 +119,27 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Flat:
+    """The rows of all series of a panel, one series after the other. N rows, S series.
+
+    Attributes:
+        time: [N]; target: [N]; past: [N, P]; future: [N, F]; see `Series`.
+        first, stop: [S] each series' rows are first <= row < stop.
+    """
+
+    time: NDArray[Any]
+    target: Array
+    past: Array
+    future: Array
+    first: NDArray[np.intp]
+    stop: NDArray[np.intp]
+
+    def at(self, series: NDArray[np.intp], row: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Number of a row of a series among all rows."""
+        return self.first[series] + row
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Panel:
     """Every series of a table.
 
@@ -144,6 +165,19 @@ class Panel:
     def clock(self, time: NDArray[Any]) -> NDArray[Any]:
         """Times [n] of this panel as the caller's clocks show them."""
         return time if self.zone is None else to_wall(time, self.zone)
+
+    def flat(self) -> Flat:
+        """The rows of all series, one series after the other."""
+        lengths = np.array([len(s) for s in self.series], np.intp)
+        stop = np.cumsum(lengths)
+        return Flat(
+            np.concatenate([s.time for s in self.series]),
+            np.concatenate([s.target for s in self.series]),
+            np.concatenate([s.past for s in self.series]),
+            np.concatenate([s.future for s in self.series]),
+            stop - lengths,
+            stop,
+        )
 
     def timeline(self) -> NDArray[Any]:
         """Every time stamp of any series once, ascending."""

@@ -67,20 +67,17 @@ def collect(config: Config, panel: Panel, made: list[FoldForecast], unit: str) -
         TableError: no row has an actual value.
     """
     h = config.prediction_length
-    working = [to_working(s.target, unit) for s in panel.series]
-    index, steps = [], np.arange(h)
-    for run in made:
-        for i in run.series:
-            cut = run.fold.cuts[i]
-            index += [(run.fold.index, i, k + 1, cut + k) for k in steps]
-    fold, series, step, row = np.array(index).T
+    flat = panel.flat()
+    working = to_working(flat.target, unit)
+    fold, series, step, cut, end = np.concatenate([_numbers(run, h) for run in made], axis=1)
+    row = cut + step - 1
     # A series of sparser times has fewer rows in a window than the timeline of all.
-    ends = {run.fold.index: run.fold.ends for run in made}
-    inside = np.array([r < ends[f][i] for f, i, r in zip(fold, series, row, strict=True)])
-    at = np.where(inside, row, 0)
-    level = np.array([panel.series[i].target[r] for i, r in zip(series, at, strict=True)])
-    actual = np.array([working[i][r] for i, r in zip(series, at, strict=True)])
-    before = np.array([_last_two(working[i], r) for i, r in zip(series, at, strict=True)])
+    inside = row < end
+    at = flat.at(series, np.where(inside, row, 0))
+    level, actual = flat.target[at], working[at]
+    before = np.array(
+        [_last_two(working[flat.first[i] : r]) for i, r in zip(series, at, strict=True)]
+    )
     keep = inside & np.isfinite(actual)
     if not keep.any():
         raise TableError("No row of the test windows has a target: there is nothing to score.")
@@ -120,8 +117,19 @@ def latest(rows: Rows) -> NDArray[np.intp]:
     return np.sort(order[first])
 
 
-def _last_two(working: Array, row: int) -> tuple[float, float]:
-    seen = working[max(row - 60, 0) : row]
+def _numbers(run: FoldForecast, h: int) -> NDArray[np.intp]:
+    """[5, A h] of each row of a window: fold, series, step, the window's first row and its end."""
+    series, fold = np.array(run.series), run.fold
+    cuts, ends = np.array(fold.cuts)[series], np.array(fold.ends)[series]
+    made = [np.full(len(series), fold.index), series, cuts, ends]
+    index, series, cuts, ends = (np.repeat(values, h) for values in made)
+    step = np.tile(np.arange(1, h + 1), len(run.series))
+    return np.stack([index, series, step, cuts, ends])
+
+
+def _last_two(seen: Array) -> tuple[float, float]:
+    """The last two values of what was seen, NaN where there are none."""
+    seen = seen[-60:]
     seen = seen[~np.isnan(seen)]
     nan = float("nan")
     return (seen[-1] if len(seen) else nan, seen[-2] if len(seen) > 1 else nan)

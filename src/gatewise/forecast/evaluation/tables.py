@@ -25,9 +25,10 @@ def metric_columns(scores: dict[str, dict[str, float]]) -> dict[str, list[Any]]:
 def long_table(config: Config, panel: Panel, rows: Rows) -> Any:
     """Every forecast row beside its actual value; see `Backtest.forecasts`."""
     columns, middle = panel.columns, config.probabilities.index(0.5)
-    time = np.array([panel.series[i].time[r] for i, r in zip(rows.series, rows.row, strict=True)])
-    first = rows.row - rows.step + 1
-    origin = np.array([panel.series[i].time[r] for i, r in zip(rows.series, first, strict=True)])
+    flat = panel.flat()
+    time, origin = (
+        flat.time[flat.at(rows.series, row)] for row in (rows.row, rows.row - rows.step + 1)
+    )
     data: dict[str, Any] = {}
     if columns.series is not None:
         data[columns.series] = [panel.series[i].name for i in rows.series]

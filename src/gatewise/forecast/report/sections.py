@@ -56,9 +56,7 @@ def baseline_parts(
             f"networks then move that forecast by {significant(paths.added)} on average."
         ),
         "picture": picture(
-            lambda width: figures.baseline_chart(
-                past_time, past, time, paths, target, width
-            ),
+            lambda width: figures.baseline_chart(past_time, past, time, paths, target, width),
             "baseline",
             caption,
         ),

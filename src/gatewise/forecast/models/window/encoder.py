@@ -117,8 +117,7 @@ class Encoder:
                 )
             )
             phases.append(self._phases(panel.clock(s.time)))
-        lengths = np.array([len(s) for s in panel.series])
-        first = np.cumsum(lengths) - lengths
+        flat = panel.flat()
         gaps = [_stale(y) for y in working]
         return Encoded(
             np.concatenate(working),
@@ -126,9 +125,9 @@ class Encoder:
             np.concatenate(inputs),
             np.concatenate(phases),
             encode_static(self.static, panel.series),
-            first,
-            np.cumsum(lengths),
-            first + np.array([int((gap < 0).sum()) for gap in gaps], dtype=np.intp),
+            flat.first,
+            flat.stop,
+            flat.first + np.array([int((gap < 0).sum()) for gap in gaps], dtype=np.intp),
             np.maximum(np.concatenate(gaps), 0),
             np.array([kind == "none" for _, kind in names]),
             len(panel.columns.future),
