@@ -76,7 +76,7 @@ def run(job: Job) -> dict[str, Any]:
         "options": {name: value for name, value in shown.items() if name != "levels"},
         "series": task.train["unique_id"].n_unique(),
         "prediction_length": task.prediction_length,
-        "season": task.season,
+        "season_length": task.season_length,
         "origins": task.origins,
         "before": job.before,
         "version": peer.version,
@@ -128,7 +128,7 @@ def memory(series: int, rows: int, options: dict[str, Any]) -> dict[str, Any]:
     )
     del y
     before = peak_mb()
-    task = Task("generated", table, table.clear(), prediction_length=12, season=12)
+    task = Task("generated", table, table.clear(), prediction_length=12, season_length=12)
     start = time.perf_counter()
     predict = PEERS["gatewise"].fit(task, table, options)
     fitted = time.perf_counter()

@@ -71,7 +71,11 @@ class Peer:
 
 def known_options(task: Task, asked: dict[str, Any]) -> dict[str, Any]:
     """Return the options of the `Forecaster`: its defaults on one core, but for what is asked."""
-    options = {"prediction_length": task.prediction_length, "season": task.season, "threads": 1}
+    options = {
+        "prediction_length": task.prediction_length,
+        "season_length": task.season_length,
+        "threads": 1,
+    }
     return options | {"levels": LEVELS} | asked
 
 
@@ -108,7 +112,9 @@ def _statsforecast(model: str) -> Fit:
     def fit(task: Task, table: pl.DataFrame, _: dict[str, Any]) -> Predict:
         from statsforecast import StatsForecast, models
 
-        made = StatsForecast([getattr(models, model)(season_length=task.season)], 1, n_jobs=1)
+        made = StatsForecast(
+            [getattr(models, model)(season_length=task.season_length)], 1, n_jobs=1
+        )
         asked: dict[str, Any] = {"h": task.prediction_length, "level": [*LEVELS]}
 
         def predict(history: pl.DataFrame | None, _: pl.DataFrame | None) -> pl.DataFrame:

@@ -98,7 +98,7 @@ def _mases(rows: list[Row]) -> str:
 
 def _details(rows: list[Row]) -> list[str]:
     """Every score, time and memory, set by set."""
-    head = ["", "MASE", "sMAPE", "MAE", "CRPS", "in 80 %", "in 95 %", "fit, s", "predict, s", "MB"]
+    head = ["", "MASE", "sMAPE", "MAE", "WQL", "in 80 %", "in 95 %", "fit, s", "predict, s", "MB"]
     made = []
     for key, found in _by(rows, "set"):
         lines = [
@@ -115,7 +115,7 @@ def _scores(scores: dict[str, float]) -> list[str]:
         "mase": "{:.3f}".format,
         "smape": "{:.2f}".format,
         "mae": digits,
-        "crps": "{:.3f}".format,
+        "wql": "{:.3f}".format,
         "coverage-80": "{:.1%}".format,
         "coverage-95": "{:.1%}".format,
     }

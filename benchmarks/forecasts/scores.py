@@ -22,9 +22,9 @@ def score(task: Task, forecasts: pl.DataFrame) -> dict[str, float]:
         forecasts: unique_id, step, forecast; with intervals or without.
 
     Returns:
-        mase, smape, mae; with intervals also coverage-80, coverage-95 and crps, in units of MASE:
+        mase, smape, mae; with intervals also coverage-80, coverage-95 and wql, in units of MASE:
         the mean absolute change over a season of each series' training part. A series without a
-        change has no such unit, and is left out of mase and crps.
+        change has no such unit, and is left out of mase and wql.
 
     Raises:
         BenchmarkError: a row has no forecast, or one that is no number.
@@ -39,7 +39,7 @@ def score(task: Task, forecasts: pl.DataFrame) -> dict[str, float]:
     with_intervals = set(EDGES) <= set(rows.columns)
     history = dict(_by_series(task.train, ["y"]))
     found = [
-        _of_series(values, history[name][:, 0], task.season)
+        _of_series(values, history[name][:, 0], task.season_length)
         for name, values in _by_series(rows, ["y", *(EDGES if with_intervals else ["forecast"])])
     ]
     made = {name: float(np.nanmean([each[name] for each in found])) for name in found[0]}
@@ -49,15 +49,17 @@ def score(task: Task, forecasts: pl.DataFrame) -> dict[str, float]:
     return made
 
 
-def _of_series(values: np.ndarray, history: np.ndarray, season: int) -> dict[str, float]:
+def _of_series(values: np.ndarray, history: np.ndarray, season_length: int) -> dict[str, float]:
     """Scores of one series: what came, then its quantiles or its point forecast."""
     actual, quantiles = values[:, 0], values[:, 1:]
     point = quantiles[:, quantiles.shape[1] // 2]
-    scale = metrics.naive_scale(history, season)
+    scale = metrics.naive_scale(history, season_length)
     error = float(np.abs(point - actual).mean())
     made = {"mase": error / scale, "smape": metrics.smape(point, actual), "mae": error}
     if quantiles.shape[1] > 1:
-        made["crps"] = float(metrics.crps(quantiles, actual, PROBABILITIES).mean() / scale)
+        made["wql"] = float(
+            metrics.weighted_quantile_loss(quantiles, actual, PROBABILITIES).mean() / scale
+        )
     return made
 
 

@@ -51,7 +51,7 @@ class Task:
         train: unique_id, ds, y and the drivers known ahead, up to the first origin.
         test: the rows after it with their `step`: 1, 2, ... within each series.
         prediction_length: rows forecast from an origin.
-        season: rows per season; of MASE and of the peers too.
+        season_length: rows per season; of MASE and of the peers too.
         future: names of the drivers known ahead.
         origins: how many, each a prediction_length after the one before.
     """
@@ -60,7 +60,7 @@ class Task:
     train: pl.DataFrame
     test: pl.DataFrame
     prediction_length: int
-    season: int
+    season_length: int
     future: tuple[str, ...] = ()
     origins: int = 1
 
@@ -81,7 +81,7 @@ class Task:
         if not horizons:
             return self
         left = pl.len().over("unique_id") - pl.int_range(pl.len()).over("unique_id")
-        h, least = self.prediction_length, max(2 * self.season + 1, 6)
+        h, least = self.prediction_length, max(2 * self.season_length + 1, 6)
         long = pl.len().over("unique_id") > horizons * h + least
         kept = self.train.filter(long).with_columns(left=left)
         train = kept.filter(pl.col("left") > horizons * h).drop("left")
@@ -129,7 +129,7 @@ def load(name: str) -> Task:
         held_out = rows <= origins * h
         train, test = kept.filter(~held_out), kept.filter(held_out)
     test = test.with_columns(step=pl.int_range(1, pl.len() + 1).over("unique_id"))
-    return Task(name, train, test, h, data.season or 1, data.future, origins)
+    return Task(name, train, test, h, data.season_length or 1, data.future, origins)
 
 
 def _origins(table: pl.DataFrame, h: int) -> int:

@@ -13,11 +13,11 @@ PICTURE = ROOT / "docs/images/forecasts.png"
 @pytest.fixture
 def result(bench):
     """Made up: every peer on every set; the neural peer on one."""
-    scores = {"mase": 1.0, "smape": 10.0, "mae": 5.0, "crps": 0.7, "coverage-80": 0.8,
+    scores = {"mase": 1.0, "smape": 10.0, "mae": 5.0, "wql": 0.7, "coverage-80": 0.8,
               "coverage-95": 0.95}  # fmt: skip
     rows = [
         {"set": name, "peer": peer, "options": {}, "series": 9, "prediction_length": 4,
-         "season": 4, "origins": 1, "version": "p 1", "fit_s": 2.0, "predict_s": 1.0,
+         "season_length": 4, "origins": 1, "version": "p 1", "fit_s": 2.0, "predict_s": 1.0,
          "peak_mb": 300, "scores": scores | {"mase": 0.9 if peer == "gatewise" else 1.0}}
         for part, names in bench.sets.PARTS.items()
         for name in names

@@ -92,10 +92,10 @@ class ModelOptions:
     levels: Annotated[str, typer.Option(help="Prediction intervals in percent, by commas.")] = (
         "80,95"
     )
-    season: Annotated[
+    season_length: Annotated[
         int | None, typer.Option(help="Rows per season. Default: from the calendar and the data.")
     ] = None
-    long_season: Annotated[
+    long_season_length: Annotated[
         int | None,
         typer.Option(
             help="Rows of a second, longer season, such as a week of hours; 1 for none. Default: "
@@ -135,7 +135,7 @@ class ModelOptions:
         from gatewise.forecast import Forecaster
 
         asked: dict[str, Any] = {} if self.options is None else read_options(self.options)
-        for name in ("season", "long_season", "context_length"):
+        for name in ("season_length", "long_season_length", "context_length"):
             if getattr(self, name) is not None:
                 asked[name] = getattr(self, name)
         if self.pretrained:

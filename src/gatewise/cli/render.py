@@ -38,7 +38,7 @@ def print_forecast(table: pl.DataFrame) -> None:
 def print_backtest(result: Backtest) -> None:
     """Print a backtest: the table, the checks, the verdict."""
     shares = [f"coverage-{level:g}" for level in result.levels]
-    names = ["mae", "mse_ratio", "mase", "crps", *shares, "dm_p", "dm_p_holm"]
+    names = ["mae", "mse_ratio", "mase", "wql", *shares, "dm_p", "dm_p_holm"]
     rows = [
         [model, *(None if row.get(n) is None else f"{row[n]:.4g}" for n in names)]
         for model, row in result.scores.items()

@@ -28,7 +28,7 @@ _PAST_ROWS: Final = 6
 _FOLDS: Final = 12
 """Latest origins of a backtest that are shown."""
 
-_SCORES: Final = ("mae", "mase", "crps", "mse_ratio", "dm_p", "dm_p_holm")
+_SCORES: Final = ("mae", "mase", "wql", "mse_ratio", "dm_p", "dm_p_holm")
 
 
 def forecaster_data(

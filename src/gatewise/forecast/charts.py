@@ -142,7 +142,7 @@ def trials_chart(
             axis.plot(number[chosen], scores[chosen], linestyle="none", marker=marker, color=QUIET,
                       markersize=5, label=label)  # fmt: skip
     axis.set_xlabel("trial (0 is the default)")
-    axis.set_ylabel("CRPS, in naive errors")
+    axis.set_ylabel("quantile loss, in naive errors")
     axis.xaxis.get_major_locator().set_params(integer=True)
     finish(axis, width)
     return figure

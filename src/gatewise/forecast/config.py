@@ -22,8 +22,8 @@ _COUNTS: Final = ("hidden_size", "num_layers", "batch_size", "threads")
 class Options(TypedDict, total=False):
     """Options of `Config` that a `Forecaster` takes by name."""
 
-    season: int | None
-    long_season: int | None
+    season_length: int | None
+    long_season_length: int | None
     model: str
     networks: str | None
     ensemble_size: int
@@ -42,7 +42,7 @@ class Options(TypedDict, total=False):
 
 
 INNER: Final = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
-"""Quantiles that are always forecast, so that CRPS and PIT do not hang on the levels asked for."""
+"""Quantiles that are always forecast, so that their loss and PIT do not hang on the levels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class Config:
         prediction_length: rows to forecast. Default 18.
         levels: central prediction intervals in percent. Default (80, 95).
         seed: for the initial weights and the order of batches. Default 0.
-        season: rows per season; None (default) finds it from the calendar and the data.
-        long_season: of a residual model: rows of a second, longer season, such as a week of
-            hours; a multiple of `season`, 1 for none. None (default) finds it from the calendar
-            and the data.
+        season_length: rows per season; None (default) finds it from the calendar and the data.
+        long_season_length: of a residual model: rows of a second, longer season, such as a week of
+            hours; a multiple of `season_length`, 1 for none. None (default) finds it from the
+            calendar and the data.
         model: "residual": an ensemble that forecasts the residuals of a baseline (no drivers);
             "window": one network over windows; "pretrained": the package's own networks, without
             training (no drivers); "auto" (default): the first for tables without drivers, of many
@@ -94,8 +94,8 @@ class Config:
     prediction_length: int = 18
     levels: tuple[int | float, ...] = (80, 95)
     seed: int = 0
-    season: int | None = None
-    long_season: int | None = None
+    season_length: int | None = None
+    long_season_length: int | None = None
     model: str = "auto"
     networks: str | None = None
     ensemble_size: int = 8
@@ -117,10 +117,10 @@ class Config:
         _at_least("seed", self.seed, 0)
         if self.context_length is not None:
             _at_least("context_length", self.context_length, 4)
-        for name in ("season", "long_season", "ensemble_size", *_COUNTS):
+        for name in ("season_length", "long_season_length", "ensemble_size", *_COUNTS):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
-        m, longer = self.season, self.long_season or 1
+        m, longer = self.season_length, self.long_season_length or 1
         if m is not None and longer > 1 and (m == 1 or m >= longer or longer % m):
             raise ConfigError(
                 f"long_season is {longer} with a season of {m}: expected a larger multiple of "

@@ -60,7 +60,7 @@ def test_fewer_series_and_origins_keep_the_rest(bench, task):
 
 def test_sets_hold_out_the_official_part_or_the_last_rows(bench):
     official = bench.sets.load("m3-yearly")
-    assert (len(official.test), official.origins, official.season) == (645 * 6, 1, 1)
+    assert (len(official.test), official.origins, official.season_length) == (645 * 6, 1, 1)
     weekly = bench.sets.load("us-gasoline")
     assert (len(weekly.train), len(weekly.test), weekly.origins) == (1355 - 91, 91, 7)
     assert weekly.train["ds"].max() < weekly.test["ds"].min()
@@ -107,13 +107,13 @@ def test_scores_are_the_peers_libraries_too(bench, task):
         assert found[f"coverage-{level}"] == pytest.approx(covered, rel=1e-12)
 
 
-def test_crps_is_that_of_the_quantiles_in_units_of_mase(bench, task):
+def test_the_quantile_loss_is_that_of_the_quantiles_in_units_of_mase(bench, task):
     found = bench.scores.score(task.few(1, 1), last_value(task, task.train, {})(None, None))
     y = task.train.filter(pl.col("unique_id") == "a")["y"].to_numpy()
     actual = task.few(1, 1).test["y"].to_numpy()
     quantiles = y[-1] + np.tile(np.arange(-3.0, 4.0), (4, 1))
-    expected = metrics.crps(quantiles, actual, bench.scores.PROBABILITIES).mean()
-    assert found["crps"] == pytest.approx(expected / np.abs(y[4:] - y[:-4]).mean(), rel=1e-12)
+    expected = metrics.weighted_quantile_loss(quantiles, actual, bench.scores.PROBABILITIES).mean()
+    assert found["wql"] == pytest.approx(expected / np.abs(y[4:] - y[:-4]).mean(), rel=1e-12)
 
 
 def test_a_forecast_without_intervals_is_scored_by_its_points(bench, task):

@@ -37,7 +37,7 @@ def test_as_many_as_fit(rows, folds):
 
 
 def test_a_season_that_is_named_stands_twice_before_the_first_fold():
-    config = Forecaster(2, season=12).config
+    config = Forecaster(2, season_length=12).config
     assert origins(months(34), config)[0].cuts[0] >= 26
     with pytest.raises(NoFoldFitsError, match="27 rows: expected at least 28 for 1 fold of 2"):
         origins(months(27), config)
@@ -57,7 +57,7 @@ def test_more_than_fit_are_refused_with_the_number_that_fits(rows, folds, told):
 
 
 def test_a_backtest_takes_what_fits_and_says_so(tmp_path):
-    f = Forecaster(6, max_epochs=1, ensemble_size=1, season=12)
+    f = Forecaster(6, max_epochs=1, ensemble_size=1, season_length=12)
     made = backtest(f, months(44), checks=False)
     assert len(made.folds) == 3
     note = "3 folds fit into the table, not 8: the backtest has so many."
@@ -72,7 +72,9 @@ def test_a_backtest_takes_what_fits_and_says_so(tmp_path):
 
 def test_tune_takes_what_fits():
     pytest.importorskip("optuna")
-    made = tune(Forecaster(6, max_epochs=1, ensemble_size=1, season=12), months(40), trials=1)
+    made = tune(
+        Forecaster(6, max_epochs=1, ensemble_size=1, season_length=12), months(40), trials=1
+    )
     assert made.folds == 2
     with pytest.raises(TableError, match="Use at most 2 folds"):
-        tune(Forecaster(6, max_epochs=1, season=12), months(33), trials=1, folds=3)
+        tune(Forecaster(6, max_epochs=1, season_length=12), months(33), trials=1, folds=3)

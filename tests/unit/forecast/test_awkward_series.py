@@ -145,7 +145,7 @@ def test_from_eight_rows_on_a_table_is_forecast_without_a_season(rows, series):
     walks = [one(f"{i}", RNG.normal(size=rows).cumsum() + 50, months) for i in range(series)]
     f = Forecaster(12, ensemble_size=2, max_epochs=1, threads=1).fit(pl.concat(walks))
     assert isinstance(f.fitted.model, ResidualModel)
-    assert f.fitted.model.season == 1
+    assert f.fitted.model.season_length == 1
     made = f.predict().select("lo-95", "lo-80", "forecast", "hi-80", "hi-95").to_numpy()
     assert (np.diff(made, axis=1) > 0).all()
 

@@ -71,12 +71,12 @@ def test_sparse_series_are_scored_inside_the_window_only():
     assert not sparse["ds"].is_duplicated().any()
 
 
-def test_crps_does_not_depend_on_the_levels_asked_for():
+def test_the_quantile_loss_does_not_depend_on_the_levels_asked_for():
     table = pl.DataFrame({"ds": range(100), "y": walk(100)})
     found = {
         backtest(Forecaster(3, levels, max_epochs=0), table, folds=4, checks=False).scores[
             "last value"
-        ]["crps"]
+        ]["wql"]
         for levels in ((80, 95), (90,), (10, 20, 30))
     }
     assert len(found) == 1

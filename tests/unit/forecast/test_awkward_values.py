@@ -118,7 +118,7 @@ def test_minus_infinity_is_no_floor():
 def test_one_gross_outlier_loses_neither_season_nor_forecast(model, rows, place):
     y = seasonal(rows)
     f = fitted(but(y, place, 1e6), model)
-    assert f.fitted.model.season == 12
+    assert f.fitted.model.season_length == 12
     made = f.predict().select(COLUMNS).to_numpy()
     truth = 100 + 20 * np.sin(2 * np.pi * np.arange(rows, rows + 12) / 12)
     assert np.abs(made[:, 2] - truth).max() < 12
@@ -129,6 +129,6 @@ def test_one_gross_outlier_loses_neither_season_nor_forecast(model, rows, place)
 def test_a_month_that_stands_out_each_year_is_no_outlier():
     y = but(seasonal(120), slice(11, None, 12), 900.0)
     f = fitted(y, "pretrained")
-    assert f.fitted.model.season == 12
+    assert f.fitted.model.season_length == 12
     assert f.predict()["forecast"][11] == pytest.approx(900, rel=0.1)
     assert not any("far outside" in note for note in f.fitted.notes)

@@ -34,7 +34,7 @@ def test_metrics_have_a_row_per_model(made):
         "linear",
     ]
     assert made.metrics.columns == [
-        "model", "mae", "mse", "rmse", "mase", "smape", "mape", "mae-level", "crps",
+        "model", "mae", "mse", "rmse", "mase", "smape", "mape", "mae-level", "wql",
         "coverage-80", "winkler-80", "coverage-95", "winkler-95", "wis", "mse_ratio", "dm_p",
         "dm_p_holm",
     ]  # fmt: skip

@@ -138,14 +138,26 @@ def test_later_origins_of_one_fit_read_all_rows_before_them(shape):
 
 
 def linear(inputs, working, end, **options):
-    given = {"prediction_length": 3, "centred": True, "future": 0, "season": 1, "probabilities": P}
+    given = {
+        "prediction_length": 3,
+        "centred": True,
+        "future": 0,
+        "season_length": 1,
+        "probabilities": P,
+    }
     return least_squares.linear(inputs, working, [end], **(given | options)).quantiles[0]
 
 
 def test_least_squares_of_a_later_origin_is_fitted_at_the_first_one():
     rng = np.random.default_rng(0)
     y = rng.normal(size=200)
-    given = {"prediction_length": 2, "centred": True, "future": 0, "season": 1, "probabilities": P}
+    given = {
+        "prediction_length": 2,
+        "centred": True,
+        "future": 0,
+        "season_length": 1,
+        "probabilities": P,
+    }
     several = least_squares.linear(y[:, None], y, [150, 160], **given).quantiles
     np.testing.assert_allclose(several[0], linear(y[:, None], y, 150, prediction_length=2))
     late = np.where(np.arange(200) >= 160, 99.0, y)
@@ -186,7 +198,7 @@ def test_least_squares_says_at_which_steps_it_is_the_mean():
     y = np.random.default_rng(0).normal(size=60)
 
     def by(rows):
-        given = {"centred": True, "future": 0, "season": 1, "probabilities": P}
+        given = {"centred": True, "future": 0, "season_length": 1, "probabilities": P}
         found = least_squares.linear(
             y[:rows, None], y[:rows], [rows], prediction_length=20, **given
         )

@@ -53,20 +53,20 @@ def test_a_forecaster_takes_the_table_as_it_is(load, name):
     gaps = ["3011 rows are missing from a regular calendar"] if name == "pedestrian" else []
     assert [note.split(" (")[0] for note in panel.notes] == gaps
     assert data.table.null_count().sum_horizontal()[0] == 0
-    assert data.season is not None
+    assert data.season_length is not None
     assert data.name in name
     assert "package" in data.description
     longest = max(panel.series, key=len)
-    assert len(longest) > data.season + data.prediction_length
+    assert len(longest) > data.season_length + data.prediction_length
     assert len(observe(longest.time).after(longest.time[-1], 3)) == 3
 
 
 @pytest.mark.parametrize("name", COMPETITIONS)
 def test_a_competition_has_the_published_size(load, name):
-    series, h, season = COMPETITIONS[name]
+    series, h, season_length = COMPETITIONS[name]
     data = load(name)
-    assert (data.table["unique_id"].n_unique(), data.prediction_length, data.season) == (
-        series, h, season,
+    assert (data.table["unique_id"].n_unique(), data.prediction_length, data.season_length) == (
+        series, h, season_length,
     )  # fmt: skip
     assert len(data.test) == series * h
 
@@ -116,10 +116,10 @@ def test_nordpool_s_drivers_are_load_and_wind(load):
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_set_has_its_series(load, name):
-    series, season = PUBLIC[name]
+    series, season_length = PUBLIC[name]
     data = load(name)
     found = data.table["unique_id"].n_unique() if data.series else 1
-    assert (found, data.season) == (series, season)
+    assert (found, data.season_length) == (series, season_length)
     assert data.test is None
     assert data.ahead is None
 

@@ -191,7 +191,7 @@ def test_what_the_lstm_reads_can_be_traced(shop_forecaster, walk_forecaster):
 def test_a_seasonal_series_is_forecast_with_its_season(shops_known):
     known = shops_known[0]
     f = Forecaster(prediction_length=6, transform="none").fit(known, **SHOPS)
-    assert f.fitted.model.season == 12
+    assert f.fitted.model.season_length == 12
     assert f.fitted.transforms["sales"] == "none"
     losses = [e.validation for e in f.fitted.training.history]
     assert min(losses) < 0.8 * losses[0]

@@ -5,12 +5,12 @@ from scipy import stats
 from gatewise.forecast.evaluation import metrics
 
 
-def test_crps_of_many_quantiles_is_that_of_the_distribution():
+def test_the_quantile_loss_of_many_quantiles_is_that_of_the_distribution():
     p = tuple((np.arange(999) + 1) / 1000)
     q = stats.norm.ppf(p)[None]
     y = 0.7
     exact = y * (2 * stats.norm.cdf(y) - 1) + 2 * stats.norm.pdf(y) - 1 / np.sqrt(np.pi)
-    assert metrics.crps(q, np.array([y]), p)[0] == pytest.approx(exact, rel=1e-2)
+    assert metrics.weighted_quantile_loss(q, np.array([y]), p)[0] == pytest.approx(exact, rel=1e-2)
 
 
 def test_scales_never_divide_by_zero():

@@ -38,10 +38,10 @@ def test_rmse_is_the_root():
     assert metrics.mse(POINT, ACTUAL) ** 0.5 == pytest.approx(theirs(losses.rmse, ["m"]), rel=1e-12)
 
 
-@pytest.mark.parametrize("season", [1, 12])
-def test_mase(season):
-    ours = metrics.mase(POINT, ACTUAL, metrics.naive_scale(HISTORY, season))
-    assert ours == pytest.approx(theirs(losses.mase, ["m"], season, PAST), rel=1e-12)
+@pytest.mark.parametrize("season_length", [1, 12])
+def test_mase(season_length):
+    ours = metrics.mase(POINT, ACTUAL, metrics.naive_scale(HISTORY, season_length))
+    assert ours == pytest.approx(theirs(losses.mase, ["m"], season_length, PAST), rel=1e-12)
 
 
 def test_coverage():
@@ -55,7 +55,7 @@ def test_pinball(k):
     assert ours == pytest.approx(theirs(losses.quantile_loss, {"m": f"q{k}"}, P[k]), rel=1e-12)
 
 
-def test_crps_over_the_mean_size():
-    ours = metrics.crps(QUANTILES, ACTUAL, P).mean() / np.abs(ACTUAL).mean()
+def test_the_quantile_loss_over_the_mean_size():
+    ours = metrics.weighted_quantile_loss(QUANTILES, ACTUAL, P).mean() / np.abs(ACTUAL).mean()
     columns = {"m": [f"q{k}" for k in range(5)]}
     assert ours == pytest.approx(theirs(losses.scaled_crps, columns, np.array(P)), rel=1e-12)

@@ -19,7 +19,11 @@ def several(series=22):
     season = 10 * np.sin(2 * np.pi * np.arange(ROWS) / 12)
     return pl.concat(
         pl.DataFrame(
-            {"unique_id": f"s{i:02d}", "ds": months, "y": 90 + season + rng.normal(size=ROWS)}
+            {
+                "unique_id": f"s{i:02d}",
+                "ds": months,
+                "y": 90 + season + rng.normal(size=ROWS),
+            }
         )
         for i in range(series)
     )
@@ -78,7 +82,7 @@ def test_however_dates_are_written(table, made, time):
 
 def test_with_integer_times_and_the_season_named_or_found(table, made):
     counted = table.with_columns(ds=pl.int_range(ROWS).over("unique_id"))
-    np.testing.assert_array_equal(numbers(forecasts(counted, season=12)), numbers(made))
+    np.testing.assert_array_equal(numbers(forecasts(counted, season_length=12)), numbers(made))
     np.testing.assert_array_equal(numbers(forecasts(counted)), numbers(made))
 
 

@@ -11,7 +11,7 @@ MODELS = {
     "ensemble": {"model": "residual"},
     "Student": {"model": "residual", "distribution": "student-t"},
     "counts": {"model": "residual", "distribution": "negative-binomial"},
-    "without a season": {"model": "residual", "season": 1},
+    "without a season": {"model": "residual", "season_length": 1},
     "window": {"model": "window"},
     "pretrained": {"model": "pretrained"},
 }
@@ -38,7 +38,7 @@ def table():
 
 @pytest.fixture(scope="module", params=MODELS.values(), ids=MODELS)
 def fitted(request, table):
-    options = {"max_epochs": 1, "ensemble_size": 3, "season": 12} | request.param
+    options = {"max_epochs": 1, "ensemble_size": 3, "season_length": 12} | request.param
     return Forecaster(prediction_length=5, **options).fit(table)
 
 
@@ -86,7 +86,7 @@ def test_columns_anywhere_in_memory(fitted, table, offset):
 def test_with_drivers_in_any_order_and_any_part():
     table = several(drivers=True)
     past, ahead = table.filter(pl.col("ds") < 45), table.filter(pl.col("ds") >= 45).drop("y")
-    options = {"prediction_length": 5, "max_epochs": 2, "season": 12, "threads": 1}
+    options = {"prediction_length": 5, "max_epochs": 2, "season_length": 12, "threads": 1}
     made = Forecaster(**options).fit(past, future=["x"])
     expected = numbers(made.predict(future=ahead))
     shuffled = past.sample(fraction=1, shuffle=True, seed=1)
@@ -100,7 +100,7 @@ def test_with_drivers_in_any_order_and_any_part():
 
 def test_a_backtest_of_rows_in_any_order():
     table = several(drivers=True).filter(pl.col("unique_id") < "s06")
-    f = Forecaster(prediction_length=4, max_epochs=1, season=12)
+    f = Forecaster(prediction_length=4, max_epochs=1, season_length=12)
     found = []
     for rows in (table, table.sample(fraction=1, shuffle=True, seed=4)):
         made = backtest(f, rows, 2, past=["x"], checks=False)

@@ -86,7 +86,7 @@ def test_a_week_of_days_is_forecast():
     options = {"prediction_length": 24 * 7, "max_epochs": 1, "ensemble_size": 2}
     missed = {}
     for longer in (None, 1, 168):
-        f = Forecaster(long_season=longer, **options).fit(table)
+        f = Forecaster(long_season_length=longer, **options).fit(table)
         made = f.predict()["forecast"].to_numpy()
         missed[longer] = np.abs(made - y[-24 * 7 :]).mean()
         assert f.fitted.model.context_length == (240 if longer == 1 else 1056)
@@ -99,17 +99,17 @@ def test_a_week_of_days_is_forecast():
 @pytest.mark.parametrize(("longer", "short"), [(24, 24), (100, 24), (168, 1)])
 def test_a_long_season_is_a_multiple(longer, short):
     with pytest.raises(ConfigError, match=f"long_season is {longer} with a season of {short}"):
-        Forecaster(season=short, long_season=longer)
+        Forecaster(season_length=short, long_season_length=longer)
 
 
 def test_a_long_season_goes_with_the_season_found():
     y = demand()[:400]
-    f = Forecaster(prediction_length=4, long_season=100, model="residual", max_epochs=1)
+    f = Forecaster(prediction_length=4, long_season_length=100, model="residual", max_epochs=1)
     with pytest.raises(ConfigError, match="long_season is 100 with a season of 24"):
         f.fit(pl.DataFrame({"ds": np.arange(400), "y": y}))
     noise = pl.DataFrame({"ds": np.arange(80), "y": np.random.default_rng(0).lognormal(size=80)})
     f.fit(noise)  # no season, so none beside it
-    assert f.fitted.model.ensemble.plan.long_season == 1
+    assert f.fitted.model.ensemble.plan.long_season_length == 1
 
 
 def test_a_day_that_shows_goes_before_the_week():
@@ -125,7 +125,7 @@ def test_a_file_keeps_the_long_season(shift, tmp_path):
     f = Forecaster(prediction_length=24, max_epochs=1, ensemble_size=2)
     f.fit(pl.DataFrame({"ds": hours(len(y)), "y": y})).save(tmp_path / "model")
     again = Forecaster.load(tmp_path / "model")
-    assert again.fitted.model.ensemble.plan.long_season == 168
+    assert again.fitted.model.ensemble.plan.long_season_length == 168
     assert again.fitted.model.ensemble.plan.scale == ("linear" if shift else "log")
     assert again.predict().equals(f.predict())
 
@@ -140,6 +140,6 @@ def test_every_kind_of_network_reads_a_long_season():
     ready = Forecaster.pretrained(24).fit(tables[0])
     for f in (joint, ready):
         members = f.fitted.model.ensemble.members
-        assert {m.reading.long_season for m in members} == {168}
+        assert {m.reading.long_season_length for m in members} == {168}
         assert any(m.reading.universal for m in members)
         assert np.isfinite(f.predict()["forecast"].to_numpy()).all()

@@ -34,7 +34,7 @@ def walks():
 
 def fitted(table, static):
     train = table.filter(pl.col("ds") < ROWS)
-    return Forecaster(H, season=1, **QUICK).fit(train, static=static)
+    return Forecaster(H, season_length=1, **QUICK).fit(train, static=static)
 
 
 def error(forecaster, table):
@@ -68,7 +68,7 @@ def test_a_saved_forecaster_knows_its_static_columns(walks, tmp_path):
 def test_pretrained_networks_leave_static_columns_aside(walks):
     train = walks.filter(pl.col("ds") < ROWS)
     made = [
-        Forecaster.pretrained(H, season=1).fit(train, static=static).predict()
+        Forecaster.pretrained(H, season_length=1).fit(train, static=static).predict()
         for static in ([], ["region", "size"])
     ]
     assert made[0].equals(made[1])

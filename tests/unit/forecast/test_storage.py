@@ -45,7 +45,7 @@ def test_the_season_is_kept_where_the_last_rows_are_too_few_to_show_it(tmp_path)
     load = 10 + np.sin(2 * np.pi * np.arange(len(time)) / 24)
     table = pl.DataFrame({"ds": time.astype("datetime64[us]"), "y": load})
     f = Forecaster(prediction_length=3, max_epochs=1).fit(table)
-    assert f.fitted.model.season == 24
+    assert f.fitted.model.season_length == 24
     phases = f.lstm_input().x[:, 0, 2:]
     assert np.ptp(phases, axis=0).min() > 1
     f.save(tmp_path / "m")
@@ -96,7 +96,7 @@ def rewrite(path, change):
 
 
 def test_an_altered_header_is_refused(saved):
-    rewrite(saved, lambda h: json.dumps(h | {"season": 7}))
+    rewrite(saved, lambda h: json.dumps(h | {"season_length": 7}))
     with pytest.raises(ModelFileError, match="was altered"):
         Forecaster.load(saved)
 

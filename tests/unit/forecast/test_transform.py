@@ -47,9 +47,9 @@ def test_a_column_with_a_daily_cycle_is_read_in_levels():
     t = np.arange(24 * 60)
     load = 100 + 0.05 * t + 20 * np.sin(2 * np.pi * t / 24)
     assert tf.choose([load]) == "log-return"
-    assert tf.choose([load], season=24) == "none"
+    assert tf.choose([load], season_length=24) == "none"
     walk = np.cumsum(np.random.default_rng(3).normal(size=24 * 400))
-    assert tf.choose([walk], season=24) == "difference"
+    assert tf.choose([walk], season_length=24) == "difference"
 
 
 def test_spikes_are_tamed_and_released():

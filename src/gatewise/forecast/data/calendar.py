@@ -102,7 +102,7 @@ class Calendar:
         return (a_day, 7 * a_day)
 
     @property
-    def season(self) -> int:
+    def season_length(self) -> int:
         """The most likely of `seasons`: 12, 4, 52, 7, 5, 24, ..., or 1 if there is none."""
         return next(iter(self.seasons), 1)
 

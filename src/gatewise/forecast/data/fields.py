@@ -43,26 +43,26 @@ def date_code(time: NDArray[Any]) -> NDArray[np.int64]:
     return (month_number(time) % 12 + 1) * 100 + day
 
 
-def phase(time: NDArray[Any], season: int) -> NDArray[np.float64]:
+def phase(time: NDArray[Any], season_length: int) -> NDArray[np.float64]:
     """Position of each time within its season, in [0, 1); zeros without a season.
 
     Args:
         time: [n] time stamps.
-        season: one of `Calendar.seasons`: 12, 4 and 52 turn once a year, 7 and 5 once a week, and
-            others once a day, or if they are multiples of 7, once a week.
+        season_length: one of `Calendar.seasons`: 12, 4 and 52 turn once a year, 7 and 5 once a
+            week, and others once a day, or if they are multiples of 7, once a week.
 
     >>> phase(np.array(["2024-01-31", "2024-07-31"], dtype="datetime64[us]"), 12)
     array([0. , 0.5])
     """
-    if season in (12, 4):
+    if season_length in (12, 4):
         return (month_number(time) % 12) / 12.0
-    if season == 52:
+    if season_length == 52:
         days = time.astype("datetime64[D]")
         return (days - time.astype("datetime64[Y]").astype("datetime64[D]")).astype(int) / 366.0
-    if season in (5, 7):
+    if season_length in (5, 7):
         return weekday(time) / 7.0
-    if season > 1 and season % 7 == 0:
+    if season_length > 1 and season_length % 7 == 0:
         return (weekday(time) + time_of_day(time) / DAY_US) / 7.0
-    if season > 1:
+    if season_length > 1:
         return time_of_day(time) / DAY_US
     return np.zeros(len(time))

@@ -77,7 +77,7 @@ class Baseline:
     seasons: tuple[int, ...] = ()
 
     @property
-    def season(self) -> int:
+    def season_length(self) -> int:
         """The shortest season; 1 without one."""
         return self.seasons[0] if self.seasons else 1
 
@@ -90,12 +90,12 @@ class Baseline:
             config: of the forecaster.
             whole: the table; of a value that is not positive, the log is no unit.
         """
-        season = config.season or find(history)
-        longer = beside(history, season, config.long_season)
-        unit = fit_encoder(history, config.transform, season).target_transform
+        season_length = config.season_length or find(history)
+        longer = beside(history, season_length, config.long_season_length)
+        unit = fit_encoder(history, config.transform, season_length).target_transform
         if unit == "log-return" and not all(np.nanmin(s.target) > 0 for s in whole.series):
             unit = "difference"
-        return cls(unit, tuple(m for m in (season, longer) if m > 1))
+        return cls(unit, tuple(m for m in (season_length, longer) if m > 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +151,7 @@ def univariate(
     first = int(np.isnan(filled).sum())  # only leading ones are left
     y = filled[first:]
     known = [cut - first for cut in cuts]
-    season = seasons[0] if seasons else 1
+    season_length = seasons[0] if seasons else 1
 
     def at_each(model: Any, least: int = 1, rows: int | None = None) -> BaselineForecast:
         """Fit a model anew at each origin; too short a history leaves the last value."""
@@ -172,8 +172,8 @@ def univariate(
     if centred:
         made[MEAN] = at_each(models.HistoricAverage())
     made[DRIFT] = at_each(models.RandomWalkWithDrift(), least=3)
-    if season > 1:
-        made[SEASONAL] = at_each(models.SeasonalNaive(season), least=season)
+    if season_length > 1:
+        made[SEASONAL] = at_each(models.SeasonalNaive(season_length), least=season_length)
 
     def once(model: Any, rows: int = _ETS_ROWS, by: str = "") -> BaselineForecast:
         """Fit a model at the first origin alone; `by` says that it stands in for another."""
@@ -182,11 +182,11 @@ def univariate(
 
     if known[0] < _ETS_LEAST:
         made[ETS] = at_each(models.Naive(), least=len(y) + 1)
-    elif season > 1 and (season > _ETS_SEASON or known[0] < 2 * season):
+    elif season_length > 1 and (season_length > _ETS_SEASON or known[0] < 2 * season_length):
         made[ETS] = once(models.AutoETS(), by=WITHOUT_SEASON)
     else:
-        made[ETS] = once(models.AutoETS(season_length=season))
-    if season > _ETS_SEASON or len(seasons) > 1:
+        made[ETS] = once(models.AutoETS(season_length=season_length))
+    if season_length > _ETS_SEASON or len(seasons) > 1:
         taken = [m for m in seasons if 2 * m <= known[0]]
         made[MSTL] = made[ETS]
         if taken and known[0] >= _ETS_LEAST:  # else AutoETS without a season stands in, or less

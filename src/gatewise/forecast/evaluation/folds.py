@@ -93,7 +93,7 @@ def rolling_origins(panel: Panel, config: Config, folds: int | None, step: int) 
     timeline, h = panel.timeline(), config.prediction_length
     needed = MIN_CONTEXT + 2 * h
     if folds is None:
-        needed = max(needed, 2 * (config.season or 1) + 2)  # an ensemble needs two seasons
+        needed = max(needed, 2 * (config.season_length or 1) + 2)  # an ensemble needs two seasons
     latest_first = range(len(timeline) - h, 0, -step)
     fit = itertools.takewhile(lambda at: max(panel.cuts(timeline[at])) >= needed, latest_first)
     starts = list(itertools.islice(fit, folds or FOLDS))[::-1]
@@ -233,7 +233,7 @@ def _baselines(
         cuts,
         centred=centred,
         future=rows_of.future,
-        season=baseline.season,
+        season_length=baseline.season_length,
         prediction_length=h,
         probabilities=probabilities,
     )

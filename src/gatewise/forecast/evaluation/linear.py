@@ -24,7 +24,7 @@ def linear(
     prediction_length: int,
     centred: bool,
     future: int,
-    season: int,
+    season_length: int,
     probabilities: Sequence[float],
 ) -> BaselineForecast:
     """Least squares per step on lags of the target and the drivers, and known-future drivers.
@@ -37,7 +37,7 @@ def linear(
         prediction_length: h.
         centred: whether the target is forecast as it is, not as a change.
         future: number of known-future columns.
-        season: rows per season; its lags are used.
+        season_length: rows per season; its lags are used.
         probabilities: quantiles to return.
 
     Returns:
@@ -46,7 +46,7 @@ def linear(
     """
     x, last, fitted = np.nan_to_num(inputs), forward_fill(working), ends[0]
     ahead = x[:, x.shape[1] - future :]
-    lags = min(max(3, season + 1), 25, max(fitted - 1, 1))
+    lags = min(max(3, season_length + 1), 25, max(fitted - 1, 1))
     first = max(lags, fitted - _ROWS)
     # Row r of the design describes an origin: what was known before it. The last F are forecast.
     origins = np.concatenate([np.arange(first, fitted), ends])

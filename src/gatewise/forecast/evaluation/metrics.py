@@ -25,7 +25,8 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "(Hyndman & Koehler 2006)",
     "smape": "200 · mean of |y − ŷ| / (|y| + |ŷ|), from 0 to 200 (Makridakis & Hibon 2000)",
     "mape": "100 · mean of |y − ŷ| / |y|, without rows where y = 0",
-    "crps": "2 ∫ pinball loss dp over the forecast quantiles (Gneiting & Ranjan 2011)",
+    "wql": "mean weighted quantile loss: twice the pinball losses of the forecast quantiles, each "
+    "weighted with the probabilities nearest to it; near the CRPS of many (Gneiting & Ranjan 2011)",
     "wis": "weighted interval score of the median and the levels (Bracher et al. 2021)",
     "winkler": "width of the interval, and 2/α times the miss of each value outside "
     "(Winkler 1972; Gneiting & Raftery 2007)",
@@ -73,12 +74,12 @@ def mase(
     return float(np.mean(np.abs(actual - point) / scale))
 
 
-def naive_scale(history: Float[Array, " n"], season: int) -> float:
+def naive_scale(history: Float[Array, " n"], season_length: int) -> float:
     """Mean absolute change over a season: the unit of MASE (Hyndman & Koehler 2006).
 
     Args:
         history: [n] values before the first origin, NaN where missing.
-        season: rows per season; 1 if the series is shorter.
+        season_length: rows per season; 1 if the series is shorter.
 
     Returns:
         NaN for a history without two values or without a change: it has no such unit.
@@ -86,7 +87,7 @@ def naive_scale(history: Float[Array, " n"], season: int) -> float:
     >>> naive_scale(np.array([1.0, 2.0, 4.0]), 1)
     1.5
     """
-    lag = season if len(history) > season else 1
+    lag = season_length if len(history) > season_length else 1
     change = np.abs(history[lag:] - history[:-lag])
     change = change[np.isfinite(change)]
     return float(change.mean()) if len(change) and change.mean() > 0 else float("nan")
@@ -104,15 +105,15 @@ def pinball(
     return np.maximum(p * error, (p - 1) * error)
 
 
-def crps(
+def weighted_quantile_loss(
     quantiles: Float[Array, "n Q"], actual: Float[Array, " n"], probabilities: Sequence[float]
 ) -> Float[Array, " n"]:
-    """Continuous ranked probability score from quantiles: twice the integral of the pinball loss.
+    """Twice the pinball losses of quantiles, each weighted with the probabilities nearest to it.
 
-    The quantile form (Gneiting & Ranjan 2011); each quantile stands for the probabilities nearer
-    to it than to its neighbours.
+    With more and more quantiles it becomes the continuous ranked probability score (CRPS; the
+    quantile form of Gneiting & Ranjan 2011).
 
-    >>> crps(np.array([[0.0, 1.0, 2.0]]), np.array([1.0]), (0.25, 0.5, 0.75))
+    >>> weighted_quantile_loss(np.array([[0.0, 1.0, 2.0]]), np.array([1.0]), (0.25, 0.5, 0.75))
     array([0.375])
     """
     p = np.asarray(probabilities)

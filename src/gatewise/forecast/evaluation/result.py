@@ -19,7 +19,7 @@ class Result:
 
     Attributes:
         metrics: one row per model, gatewise first, in the caller's kind of table: model, mae, mse,
-            rmse, mase, crps, wis, coverage-80, winkler-80, ... (in `unit`), mse_ratio, mae-level,
+            rmse, mase, wql, wis, coverage-80, winkler-80, ... (in `unit`), mse_ratio, mae-level,
             mape, smape (in the target's own unit), and dm_p, dm_p_holm: in a baseline's row the
             one-sided p-value that gatewise is better than it; in gatewise's, than the best of them.
             `gatewise.forecast.evaluation.metrics.DEFINITIONS` defines each.
@@ -38,7 +38,7 @@ class Result:
             and the mean (of a stationary target) or the drift (of one in changes). Of these it is
             the one that is hardest to beat.
         best_baseline: the baseline with the lowest absolute loss.
-        intervals: Diebold-Mariano of gatewise's CRPS against that of `cone`.
+        intervals: Diebold-Mariano of gatewise's quantile loss against that of `cone`.
         cone: whose intervals those are: those of `naive`. The last value's are the
             historical-volatility cone.
         adaptive: one dict per level, coverage before and after adaptive conformal inference over

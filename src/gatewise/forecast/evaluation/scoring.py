@@ -150,7 +150,7 @@ def scales_of(
     for i, s in enumerate(panel.series):
         working = to_working(s.target, baseline.unit)
         for fold in folds:
-            units[i] = metrics.naive_scale(working[: fold.cuts[i]], baseline.season)
+            units[i] = metrics.naive_scale(working[: fold.cuts[i]], baseline.season_length)
             first[i] = fold.index
             if np.isfinite(units[i]):
                 break
@@ -176,7 +176,7 @@ class Comparison:
         naive: of the two forecasts that know nothing the one that is hardest to beat.
         naives: both of them.
         best: the baseline with the lowest absolute loss.
-        intervals: Diebold-Mariano of the CRPS against that of the naive forecast's intervals.
+        intervals: Diebold-Mariano of the quantile loss against the naive forecast's.
         cone: whose intervals those are: the naive forecast's.
     """
 
@@ -207,7 +207,7 @@ def compare(config: Config, rows: Rows, size: Array, unit: str, lag: int) -> Com
     tests = holm({name: diebold_mariano(mine, theirs, lag) for name, theirs in losses.items()})
     naives = naive_names(unit)
     naive = hardest(naives, tests, {name: float(losses[name].mean()) for name in naives})
-    ours, theirs = (_per_origin(rows, _crps(config, rows, name) / size) for name in (MODEL, naive))
+    ours, theirs = (_per_origin(rows, _wql(config, rows, name) / size) for name in (MODEL, naive))
     best = min(losses, key=lambda name: losses[name].mean())
     return Comparison(tests, naive, naives, best, diebold_mariano(ours, theirs, lag), naive)
 
@@ -219,9 +219,9 @@ def _per_origin(rows: Rows, loss: Array) -> Array:
     return (np.bincount(rows.fold[seen], loss[seen]) / np.maximum(count, 1))[count > 0]
 
 
-def _crps(config: Config, rows: Rows, name: str) -> Array:
+def _wql(config: Config, rows: Rows, name: str) -> Array:
     inner = [config.probabilities.index(p) for p in INNER]
-    return metrics.crps(rows.quantiles[name][:, inner], rows.actual, INNER)
+    return metrics.weighted_quantile_loss(rows.quantiles[name][:, inner], rows.actual, INNER)
 
 
 def scores_of(
@@ -251,7 +251,7 @@ def scores_of(
             "smape": metrics.smape(level, rows.level),
             "mape": metrics.mape(level, rows.level),
             "mae-level": metrics.mae(level, rows.level),
-            "crps": float(_crps(config, rows, name).mean()),
+            "wql": float(_wql(config, rows, name).mean()),
         }
         intervals = []
         for asked in config.levels:

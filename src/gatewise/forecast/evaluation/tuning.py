@@ -72,7 +72,7 @@ class Tuned:
     Attributes:
         best: a forecaster with the best options, not fitted.
         options: those of its options that were searched, for `Forecaster(**options)`.
-        score: its mean loss over the validation folds: CRPS over the size of the naive error.
+        score: its mean quantile loss over the validation folds, in naive errors.
         default_score: the same of the options that the search started from.
         trials: one row per trial in the caller's kind of table: trial (0 is the default), state
             ("complete", "pruned" or "failed"), score (of the folds that were run), folds, seconds,
@@ -109,7 +109,7 @@ class Tuned:
         """Draw the loss of each trial, the best so far, and the default's.
 
         Returns:
-            A matplotlib figure of one panel. The loss is the CRPS in naive errors, without a unit.
+            A matplotlib figure of one panel: the quantile loss, in naive errors.
 
         Raises:
             MissingExtraError: matplotlib is not installed.
@@ -200,7 +200,9 @@ def tune(
             )
         panel = panel.before(panel.cuts(timeline[-holdout]))
     judge = _Judge(f.config, panel, folds)
-    space = search_space(model_of(replace(f.config, season=judge.baseline.season), panel))
+    space = search_space(
+        model_of(replace(f.config, season_length=judge.baseline.season_length), panel)
+    )
     if not space:
         raise ConfigError("A pretrained model has no options to search: expected another model.")
     deadline = None if timeout_s is None else clock.monotonic() + timeout_s
@@ -242,12 +244,17 @@ class _Judge:
         self.baseline = Baseline.of(panel.before(self.origins[0].cuts), config, panel)
 
     def loss(self, config: Config, fold: Fold) -> float:
-        """CRPS of one fold in units of the naive error."""
+        """Quantile loss of one fold in units of the naive error."""
         made = forecast_folds(config, self.panel, [fold])
         rows = scoring.collect(config, self.panel, made, self.baseline.unit)
         size, _ = scoring.scales_of(self.panel, rows, self.origins, self.baseline)
         inner = [config.probabilities.index(p) for p in INNER]
-        loss = metrics.crps(rows.quantiles[scoring.MODEL][:, inner], rows.actual, INNER) / size
+        loss = (
+            metrics.weighted_quantile_loss(
+                rows.quantiles[scoring.MODEL][:, inner], rows.actual, INNER
+            )
+            / size
+        )
         return float(np.nanmean(loss))
 
 

@@ -54,7 +54,7 @@ def baseline_paths(forecaster: Forecaster, history: Any = None) -> BaselinePaths
     >>> import polars as pl
     >>> from gatewise.forecast import Forecaster
     >>> table = pl.DataFrame({"ds": range(80), "y": [20.0 + t % 4 for t in range(80)]})
-    >>> paths = baseline_paths(Forecaster.pretrained(4, season=4).fit(table))
+    >>> paths = baseline_paths(Forecaster.pretrained(4, season_length=4).fit(table))
     >>> paths.level.round(1).tolist(), paths.with_season.round(1).tolist()
     ([21.5, 21.5, 21.5, 21.5], [20.0, 21.0, 22.0, 23.0])
     """

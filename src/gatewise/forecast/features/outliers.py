@@ -29,7 +29,7 @@ _WIDEST: Final = 25
 
 
 def cut_outliers(
-    windows: Float[Array, "n L"], season: int, *, last: bool = False
+    windows: Float[Array, "n L"], season_length: int, *, last: bool = False
 ) -> Float[Array, "n L"]:
     """Put the running median in the place of gross outliers.
 
@@ -40,7 +40,7 @@ def cut_outliers(
 
     Args:
         windows: [n, L] values, oldest first, without gaps.
-        season: rows per season; 1 without one.
+        season_length: rows per season; 1 without one.
         last: whether to cut any outlier in the last row. Default False: it may be a level that
             stays, unless it is so far out that it can only be an error (see `find_usual`).
 
@@ -60,10 +60,10 @@ def cut_outliers(
     doubtful = np.flatnonzero((usual > 0) & (change.max(1) > _GROSS * usual))
     if not len(doubtful):
         return windows
-    rows = min(season + 1 - season % 2, _WIDEST) if season > 4 else 5
+    rows = min(season_length + 1 - season_length % 2, _WIDEST) if season_length > 4 else 5
     given = windows[doubtful]
     centre = median_filter(given, size=(1, rows), mode="mirror" if last else "nearest")
-    away, rare = np.abs(given - centre), _rare(season)
+    away, rare = np.abs(given - centre), _rare(season_length)
     reach = np.maximum(_GROSS * np.median(away, axis=1), 2 * np.quantile(away, rare, axis=1))
     made = windows.copy()
     if not last:
@@ -96,7 +96,7 @@ class Usual:
         return np.where((values < self.low) | (values > self.high), np.nan, values)
 
 
-def find_usual(columns: Sequence[Array], season: int) -> Usual | None:
+def find_usual(columns: Sequence[Array], season_length: int) -> Usual | None:
     """Find the bounds of a column, given its values in each series; None if none is outside.
 
     They are 100 times as far from the median as one row in two seasons is: spikes that happen, of
@@ -112,7 +112,7 @@ def find_usual(columns: Sequence[Array], season: int) -> Usual | None:
         return None
     centre = float(np.median(values))
     distances = np.abs(values - centre)
-    reach = _ERROR * float(np.quantile(distances, _rare(season)))
+    reach = _ERROR * float(np.quantile(distances, _rare(season_length)))
     if reach <= 0 or distances.max() <= reach:
         return None
     return Usual(centre - reach, centre + reach)
@@ -129,9 +129,9 @@ def without_errors(missed: Array) -> Array:
     return np.where(np.abs(missed) > _ERROR * middle, np.nan, missed) if middle > 0 else missed
 
 
-def _rare(season: int) -> float:
+def _rare(season_length: int) -> float:
     """Share of rows that are no farther out than one row in two seasons is."""
-    return 1 - 1 / (2 * max(season, 4))
+    return 1 - 1 / (2 * max(season_length, 4))
 
 
 def capped(sizes: Float[Array, "n L"]) -> Float[Array, "n L"]:

@@ -60,7 +60,7 @@ def find(panel: Panel) -> int:
     return _best(panel, candidates) or candidates[0]
 
 
-def find_longer(panel: Panel, season: int) -> int:
+def find_longer(panel: Panel, season_length: int) -> int:
     """Return the rows of a longer season that shows beside one, a week of days; 1 if there is none.
 
     The calendar tells how many rows a week has, opening hours and days; where time is a number, a
@@ -68,36 +68,36 @@ def find_longer(panel: Panel, season: int) -> int:
 
     Args:
         panel: the series.
-        season: rows per season.
+        season_length: rows per season.
     """
     longest = max(panel.series, key=len)
-    if season < 2 or len(longest) < 2:
+    if season_length < 2 or len(longest) < 2:
         return 1
     calendar = observe(longest.time, panel.zone)
     known = calendar.kind == "slots" and calendar.step < DAY_US
     week = 1
     if known:
         week = len(calendar.slots)
-    elif calendar.kind == "integer" and season in _DAYS:
-        week = 7 * season
-    if not season < week <= _LONGEST or week % season:
+    elif calendar.kind == "integer" and season_length in _DAYS:
+        week = 7 * season_length
+    if not season_length < week <= _LONGEST or week % season_length:
         return 1
-    return week if _strength(panel, week, season, known) > 0 else 1
+    return week if _strength(panel, week, season_length, known) > 0 else 1
 
 
-def beside(panel: Panel, season: int, asked: int | None) -> int:
+def beside(panel: Panel, season_length: int, asked: int | None) -> int:
     """Return the long season asked for, or with None, the one found; 1 if there is none.
 
     Nothing as short as the season that was found goes beside it, and nothing beside none.
     """
     if asked is None:
-        return find_longer(panel, season)
-    return asked if 1 < season < asked else 1
+        return find_longer(panel, season_length)
+    return asked if 1 < season_length < asked else 1
 
 
-def shows(panel: Panel, season: int) -> bool:
+def shows(panel: Panel, season_length: int) -> bool:
     """Whether a season is plain in the data."""
-    return _strength(panel, season) > 0
+    return _strength(panel, season_length) > 0
 
 
 def _best(panel: Panel, candidates: Sequence[int]) -> int | None:
@@ -109,29 +109,29 @@ def _best(panel: Panel, candidates: Sequence[int]) -> int | None:
     return next(m for m, score in scores.items() if score >= _NEARLY * best)
 
 
-def _strength(panel: Panel, season: int, inner: int = 1, known: bool = False) -> float:
+def _strength(panel: Panel, season_length: int, inner: int = 1, known: bool = False) -> float:
     """Mean autocorrelation at a season's lag; 0 if it is low or, unless `known`, may be chance.
 
     Series shorter than three seasons do not count. What repeats every `inner` rows does not either.
     """
-    if season <= 1:
+    if season_length <= 1:
         return 0.0
     found, pairs = [], 0
     step = -(-len(panel.series) // _LOOKED_AT)
     for s in panel.series[::step]:
         y = forward_fill(s.target)
-        y = y[~np.isnan(y)][-max(_ROWS, _SEASONS * season) :]
-        if len(y) >= 3 * season + 2:
-            found.append(autocorrelation(y, season, inner))
-            pairs += len(y) - 2 * season
+        y = y[~np.isnan(y)][-max(_ROWS, _SEASONS * season_length) :]
+        if len(y) >= 3 * season_length + 2:
+            found.append(autocorrelation(y, season_length, inner))
+            pairs += len(y) - 2 * season_length
     strength = float(np.mean(found)) if found else 0.0
-    apart = inner if inner > 1 else max(_APART * season, 1.0)
+    apart = inner if inner > 1 else max(_APART * season_length, 1.0)
     chance = 0.0 if known else _SIGMAS / np.sqrt(max(pairs / apart, 1.0))
     return strength if strength >= max(_LEAST, chance) else 0.0
 
 
-def autocorrelation(y: Array, season: int, inner: int = 1) -> float:
-    """Autocorrelation at lag `season` of y [n] less its centred moving average over a season.
+def autocorrelation(y: Array, season_length: int, inner: int = 1) -> float:
+    """Autocorrelation at lag `season_length` of y [n] less its moving average over a season.
 
     With an inner season, which divides it, the average is of the rows of the same inner phase.
 
@@ -139,8 +139,8 @@ def autocorrelation(y: Array, season: int, inner: int = 1) -> float:
     >>> autocorrelation(y, 4) > 0.9, autocorrelation(y, 7) < 0.25
     (True, True)
     """
-    y = cut_outliers(y[None], season, last=True)[0]
-    count = season // inner
+    y = cut_outliers(y[None], season_length, last=True)[0]
+    count = season_length // inner
     average = np.ones(count + 1 - count % 2)
     if count % 2 == 0:
         average[[0, -1]] = 0.5
@@ -157,6 +157,6 @@ def autocorrelation(y: Array, season: int, inner: int = 1) -> float:
     reach = 5 * (high - low)  # an outlier must not be all that is seen
     rest = np.clip(rest, low - reach, high + reach)
     variance = float((rest**2).mean())
-    if len(rest) <= season or variance <= 1e-20 * max(float((y**2).mean()), 1e-300):
+    if len(rest) <= season_length or variance <= 1e-20 * max(float((y**2).mean()), 1e-300):
         return 0.0
-    return float((rest[season:] * rest[:-season]).mean() / variance)
+    return float((rest[season_length:] * rest[:-season_length]).mean() / variance)

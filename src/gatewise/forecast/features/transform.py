@@ -31,7 +31,7 @@ _SPIKE: Final = 8.0
 
 
 def choose(
-    columns: Sequence[Array], wanted: str = "auto", name: str = "target", season: int = 1
+    columns: Sequence[Array], wanted: str = "auto", name: str = "target", season_length: int = 1
 ) -> str:
     """Choose the transform of one column, given its values in each series.
 
@@ -42,7 +42,8 @@ def choose(
         columns: the values per series, [n] each, NaN where missing.
         wanted: "auto" (default) or the transform to use.
         name: of the column, for the message.
-        season: of many rows, within which levels move little from row to row; 1 (default) for none.
+        season_length: of many rows, within which levels move little from row to row; 1 (default)
+            for none.
 
     Raises:
         TableError: "log-return" was asked for and a value is not positive.
@@ -65,9 +66,9 @@ def choose(
     shares, cycles = [], []
     for values in seen:
         level = np.log(values) if positive else values
-        if len(level) >= 8 * season and level.var() > 0:
-            shares.append((level[season:] - level[:-season]).var() / level.var())
-            cycles.append(autocorrelation(level, season) if season > 1 else 0.0)
+        if len(level) >= 8 * season_length and level.var() > 0:
+            shares.append((level[season_length:] - level[:-season_length]).var() / level.var())
+            cycles.append(autocorrelation(level, season_length) if season_length > 1 else 0.0)
     if not shares or np.median(shares) >= _PERSISTENT or np.median(cycles) >= _CYCLE:
         return "none"
     return "log-return" if positive else "difference"

@@ -58,7 +58,7 @@ class Model(Protocol):
         ...
 
     @property
-    def season(self) -> int:
+    def season_length(self) -> int:
         """Rows per season; 1 without one."""
         ...
 

@@ -46,9 +46,9 @@ def fit_panel(
     started = time.perf_counter()
     ordered = sorted(map(_trimmed, panel.series), key=lambda s: _key(s.name))
     ordered = replace(panel, series=tuple(ordered))
-    season = config.season or seasons.find(ordered)
-    longer = seasons.beside(ordered, season, config.long_season)
-    chosen = replace(config, season=season, long_season=longer)
+    season_length = config.season_length or seasons.find(ordered)
+    longer = seasons.beside(ordered, season_length, config.long_season_length)
+    chosen = replace(config, season_length=season_length, long_season_length=longer)
     if model_of(chosen, ordered) != "window":
         model = residual.fit(chosen, ordered, progress, related)
     elif related:
@@ -70,7 +70,7 @@ def fit_panel(
             *panel.notes,
             *model.notes(panel),
             *floor_note(model.lowest, config.lower),
-            *_notes(panel, season),
+            *_notes(panel, season_length),
         ),
     )
 
@@ -93,7 +93,7 @@ def model_of(config: Config, panel: Panel) -> str:
         return "window"
     short = max(len(s) for s in panel.series) < windowed.least_rows(config.prediction_length)
     suits = short or len(panel.series) >= MANY
-    return "residual" if suits or seasons.shows(panel, config.season or 1) else "window"
+    return "residual" if suits or seasons.shows(panel, config.season_length or 1) else "window"
 
 
 def _trimmed(series: Series) -> Series:
@@ -107,14 +107,14 @@ def _key(name: Any) -> tuple[str, Any]:
     return ("number", name) if isinstance(name, (int, float)) else ("text", str(name))
 
 
-def _notes(panel: Panel, season: int) -> list[str]:
+def _notes(panel: Panel, season_length: int) -> list[str]:
     notes = []
     missing = sum(int(np.isnan(s.target).sum()) for s in panel.series)
     if missing:
         notes.append(
             f"The target is missing in {missing} rows: they stay, and are not learnt from."
         )
-    far = next(filter(None, (_far(s.target, season) for s in panel.series)), None)
+    far = next(filter(None, (_far(s.target, season_length) for s in panel.series)), None)
     if far is not None:
         notes.append(
             f"{shown(panel.columns.target)} holds {far:g}, far outside of all other values: it "
@@ -126,9 +126,9 @@ def _notes(panel: Panel, season: int) -> list[str]:
     return notes
 
 
-def _far(target: Array, season: int) -> float | None:
+def _far(target: Array, season_length: int) -> float | None:
     """The first value of a series that is an error of the data, if there is one."""
-    usual = find_usual([target], season)
+    usual = find_usual([target], season_length)
     if usual is None:
         return None
     return float(target[(target < usual.low) | (target > usual.high)][0])

@@ -19,7 +19,7 @@ def backtest_parts(result: Result) -> dict[str, Any]:
     """Everything of a backtest that the template shows."""
     covered = [f"coverage-{level:g}" for level in result.levels]
     widths = [f"winkler-{level:g}" for level in result.levels]
-    errors = ["mae", "mse_ratio", "mase", "smape", "crps", "dm_p", "dm_p_holm"]
+    errors = ["mae", "mse_ratio", "mase", "smape", "wql", "dm_p", "dm_p_holm"]
     return {
         "verdict": result.verdict,
         "skill": result.skill,
@@ -105,7 +105,7 @@ def _tiles(result: Result) -> list[tuple[str, str, str]]:
     share = f"{mine[f'coverage-{level:g}']:.1%}"
     return [
         ("absolute error", _change(mine["mae"], rival["mae"]), remark),
-        ("CRPS, the whole distribution", _change(mine["crps"], rival["crps"]), relative),
+        ("Quantile loss, the whole distribution", _change(mine["wql"], rival["wql"]), relative),
         (f"inside the {level:g} % interval", share, "of actual values"),
     ]
 
@@ -126,11 +126,11 @@ def _direction(result: Result) -> str:
 
 
 def _intervals(result: Result) -> str:
-    mine, theirs = (result.scores[name]["crps"] for name in ("gatewise", result.cone))
+    mine, theirs = (result.scores[name]["wql"] for name in ("gatewise", result.cone))
     p = result.intervals.p_value
     shown = "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
     return (
-        f"Intervals: the CRPS is {_change(mine, theirs)} relative to the {result.cone}’s "
+        f"Intervals: the quantile loss is {_change(mine, theirs)} relative to the {result.cone}’s "
         f"(DM p {shown})."
     )
 

@@ -12,16 +12,18 @@ from gatewise.forecast.models.residual.baseline import (
 from gatewise.forecast.models.residual.seasonal import seasonal_means
 
 
-def ahead(windows, season, scale, h=8):
-    found = describe(windows, season, 0.8, scale)
+def ahead(windows, season_length, scale, h=8):
+    found = describe(windows, season_length, 0.8, scale)
     return from_working(found.ahead(h), found.centre, found.level, scale)
 
 
-@pytest.mark.parametrize("season", [4, 7, 12, 24, 52])
-def test_a_pure_season_goes_on(season):
-    shape = 50 + 10 * np.sin(2 * np.pi * np.arange(season) / season)
-    window = np.tile(shape, window_rows(season) // season)[None]
-    np.testing.assert_allclose(ahead(window, season, "log", season)[0], shape, rtol=2e-3)
+@pytest.mark.parametrize("season_length", [4, 7, 12, 24, 52])
+def test_a_pure_season_goes_on(season_length):
+    shape = 50 + 10 * np.sin(2 * np.pi * np.arange(season_length) / season_length)
+    window = np.tile(shape, window_rows(season_length) // season_length)[None]
+    np.testing.assert_allclose(
+        ahead(window, season_length, "log", season_length)[0], shape, rtol=2e-3
+    )
 
 
 def test_a_week_of_days_goes_on():

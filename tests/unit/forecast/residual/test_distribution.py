@@ -50,7 +50,7 @@ def counts(series=24, rows=60, seed=0):
 
 @pytest.mark.parametrize("kind", ["student-t", "negative-binomial"])
 def test_forecasts_come_from_the_distribution(kind, tmp_path):
-    options = {"max_epochs": 8, "ensemble_size": 2, "season": 4, "model": "residual"}
+    options = {"max_epochs": 8, "ensemble_size": 2, "season_length": 4, "model": "residual"}
     f = Forecaster(4, distribution=kind, **options).fit(counts())
     made = f.predict()
     for lower, upper in (("lo-95", "lo-80"), ("lo-80", "forecast"), ("forecast", "hi-80")):

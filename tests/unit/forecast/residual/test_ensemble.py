@@ -96,8 +96,8 @@ def test_related_panels_make_every_other_member_universal():
 
 
 def test_without_a_season_universal_networks_learn_farther_than_they_forecast():
-    given, other = panel(24, season=1), panel(24, season=1, seed=1)
-    asked = plan(members=4, season=1, distribution="student-t")
+    given, other = panel(24, season_length=1), panel(24, season_length=1, seed=1)
+    asked = plan(members=4, season_length=1, distribution="student-t")
     made = en.fit(given, asked, [(other, 1, 1)])
     far = [m.network.shape.prediction_length for m in made.members if m.reading.universal]
     assert far == [24, 24]
@@ -109,7 +109,7 @@ def test_without_a_season_universal_networks_learn_farther_than_they_forecast():
 def test_usual_changes_are_over_the_longest_season_that_there_are_two_of():
     rng = np.random.default_rng(0)
     y = [rng.lognormal(size=rows) for rows in (13, 60)]
-    given, asked = flatten(y, 4), plan(season=4, long_season=12)
+    given, asked = flatten(y, 4), plan(season_length=4, long_season_length=12)
     found = unit_of(given, asked, np.arange(2), given.rows) * given.size
     usual = [np.abs(v[lag:] - v[:-lag]).mean() for v, lag in zip(y, (4, 12), strict=True)]
     np.testing.assert_allclose(found, usual)

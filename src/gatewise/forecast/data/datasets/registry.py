@@ -50,7 +50,7 @@ def load(name: str) -> Dataset:
     (8784, 3)
     >>> load("nordpool").future
     ('load_forecast', 'wind_forecast')
-    >>> load("us-gasoline").season
+    >>> load("us-gasoline").season_length
     52
     """
     if name not in _LOADERS:

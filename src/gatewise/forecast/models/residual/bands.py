@@ -31,7 +31,9 @@ _PER_CHANGE: Final = 1.25
 """Standard deviation of normal changes per mean absolute change."""
 
 
-def error_bands(errors: Errors, season: int, probabilities: Sequence[float]) -> Float[Array, "h Q"]:
+def error_bands(
+    errors: Errors, season_length: int, probabilities: Sequence[float]
+) -> Float[Array, "h Q"]:
     """Quantiles of the errors at each step, in units of a series' usual change over a season.
 
     Each side has a quantile of its own, if there are errors enough to tell the sides apart; else
@@ -42,7 +44,7 @@ def error_bands(errors: Errors, season: int, probabilities: Sequence[float]) -> 
 
     Args:
         errors: of forecasts of held-out rows.
-        season: rows of the season whose usual change is the unit.
+        season_length: rows of the season whose usual change is the unit.
         probabilities: Q, ascending, 0.5 among them.
 
     Returns:
@@ -71,7 +73,7 @@ def error_bands(errors: Errors, season: int, probabilities: Sequence[float]) -> 
     )  # fmt: skip
     bands = scale[:, None] * np.nan_to_num(reach)
     if seen.sum() < least:
-        seasons = -(-np.arange(1, len(scale) + 1) // season)
+        seasons = -(-np.arange(1, len(scale) + 1) // season_length)
         normal = np.array([NormalDist().inv_cdf(q) for q in probabilities])
         walk = _PER_CHANGE * np.sqrt(seasons)[:, None] * normal
         bands = np.where(p < 0.5, np.minimum(bands, walk), np.maximum(bands, walk))

@@ -95,7 +95,7 @@ class Baseline:
         return level + trend + season
 
 
-def window_rows(season: int, long_season: int = 1) -> int:
+def window_rows(season_length: int, long_season_length: int = 1) -> int:
     """Return how many rows a baseline looks back: eight seasons, fewer of many rows.
 
     For a long season it is six of them, fewer of many rows.
@@ -103,26 +103,26 @@ def window_rows(season: int, long_season: int = 1) -> int:
     >>> [window_rows(m) for m in (1, 4, 12, 52, 168)], window_rows(24, 168)
     ([30, 32, 96, 364, 504], 1008)
     """
-    if long_season > 1:
-        return long_season * min(max(3, 2016 // long_season), 6)
-    if season == 1:
+    if long_season_length > 1:
+        return long_season_length * min(max(3, 2016 // long_season_length), 6)
+    if season_length == 1:
         return 30
-    return season * (8 if season <= 24 else max(3, 400 // season))
+    return season_length * (8 if season_length <= 24 else max(3, 400 // season_length))
 
 
 def describe(
-    windows: Array, season: int, decay: float, scale: Scale, long_season: int = 1
+    windows: Array, season_length: int, decay: float, scale: Scale, long_season_length: int = 1
 ) -> Baseline:
     """Read the baseline off windows.
 
     Args:
         windows: [n, L] values, oldest first, without gaps. With a long season, all but the last
-            `window_rows(season)` rows serve that one alone.
-        season: rows per season m; 1 without one.
+            `window_rows(season_length)` rows serve that one alone.
+        season_length: rows per season m; 1 without one.
         decay: weight of a season relative to the one after it.
         scale: "log" or "linear".
-        long_season: rows of a longer season, a multiple of `season`, which is taken out first; 1
-            without one.
+        long_season_length: rows of a longer season, a multiple of `season_length`, which is taken
+            out first; 1 without one.
 
     >>> y = 100.0 + 10.0 * (np.arange(40) % 4)
     >>> made = describe(y[None], 4, 0.8, "log")
@@ -130,8 +130,8 @@ def describe(
     array([[100., 110., 120., 130.]])
     """
     L = windows.shape[1]
-    windows = cut_outliers(windows, season)
-    last = windows[:, -max(season, 3) :]
+    windows = cut_outliers(windows, season_length)
+    last = windows[:, -max(season_length, 3) :]
     if scale == "log":
         level = np.maximum(np.abs(last).mean(1), 1e-3 * np.abs(windows).mean(1))
         centre, level = np.zeros(len(windows)), np.maximum(level, 1e-300)
@@ -141,14 +141,14 @@ def describe(
         change = np.abs(np.diff(windows, axis=1)).mean(1) if L > 1 else np.zeros(len(windows))
         level = np.maximum(change, 1e-6 * np.abs(windows).mean(1) + 1e-300)
         z = (windows - centre[:, None]) / level[:, None]
-    long = long_means(z, long_season, season)
-    z = (z - repeated(long, L))[:, -window_rows(season) :]
+    long = long_means(z, long_season_length, season_length)
+    z = (z - repeated(long, L))[:, -window_rows(season_length) :]
     L = z.shape[1]
-    unshrunk, strength = seasonal_means(z, season, decay)
+    unshrunk, strength = seasonal_means(z, season_length, decay)
     shrunk = unshrunk * strength[:, None]
     fast = unshrunk
-    if season > 1 and 2 * season <= L:
-        fast, _ = seasonal_means(z[:, -min(L, 4 * season) :], season, _FAST)
+    if season_length > 1 and 2 * season_length <= L:
+        fast, _ = seasonal_means(z[:, -min(L, 4 * season_length) :], season_length, _FAST)
     flat = z - repeated(shrunk, L)
     smooth, errors = _smoothed(flat)
     best = errors.argmin(1)
@@ -157,13 +157,13 @@ def describe(
     steps = np.abs(np.diff(flat, axis=1)).mean(1) if L > 1 else np.zeros(len(z))
     volatility = 0.5 * steps + 0.5 * np.sqrt(error / weight)
     bounds = (0.004, 1.0) if scale == "log" else (0.05, 10.0)
-    recent = flat[:, -min(L, 2 * max(season, 4)) :]
+    recent = flat[:, -min(L, 2 * max(season_length, 4)) :]
     return Baseline(
         centre,
         level,
         z,
         flat,
-        long + np.tile(shrunk, max(long_season // season, 1)),
+        long + np.tile(shrunk, max(long_season_length // season_length, 1)),
         shrunk,
         unshrunk,
         fast,
@@ -189,9 +189,9 @@ def slope(z: Array) -> Array:
     return (z * u).sum(1) / max((u**2).sum(), 1e-12)
 
 
-def detrended(flat: Array, season: int) -> Array:
+def detrended(flat: Array, season_length: int) -> Array:
     """[n, L] what a short symmetric smoother leaves of windows without season."""
-    half = min(3, season // 2)
+    half = min(3, season_length // 2)
     return flat - moving(flat, (half + 1, half + 1))
 
 

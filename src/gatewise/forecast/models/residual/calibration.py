@@ -168,10 +168,10 @@ def unit_of(
     for length in np.unique(lengths):
         for at in _chunks(np.flatnonzero(lengths == length)):
             rows = (histories.first[series[at]] + ends[at])[:, None] + np.arange(-length, 0)
-            values = cut_outliers(histories.values[rows], plan.season)
-            lag = plan.season if length > plan.season + 1 else 1
-            if plan.long_season > 1 and length >= 2 * plan.long_season:
-                lag = plan.long_season
+            values = cut_outliers(histories.values[rows], plan.season_length)
+            lag = plan.season_length if length > plan.season_length + 1 else 1
+            if plan.long_season_length > 1 and length >= 2 * plan.long_season_length:
+                lag = plan.long_season_length
             change = np.abs(values[:, lag:] - values[:, :-lag])
             usual = change.mean(1) if change.shape[1] else np.zeros(len(at))
             share = _STILL if length >= _FEW else _NEW

@@ -135,13 +135,13 @@ def _training_sets(
     histories: Histories, plan: Plan, related: Sequence[Seasonal]
 ) -> dict[Reading, list[TrainingSet]]:
     """What is taught to those who read in each way, the panel's own set first."""
-    decays = DECAYS if plan.season > 1 else DECAYS[:1]
+    decays = DECAYS if plan.season_length > 1 else DECAYS[:1]
     seed, found = plan.recipe.seed, {}
     for reading in map(plan.reading, decays):
         own = make_training_set(histories, reading, plan.origins, seed)
         found[reading] = [own] if own else []
     if related and plan.scale == "log":
-        panels = [(histories, plan.season, plan.long_season), *related]
+        panels = [(histories, plan.season_length, plan.long_season_length), *related]
         taught = joint_training_sets(panels, _longest_horizon(plan), plan.origins, seed)
         found[plan.universal_reading] = taught
     return found
@@ -149,7 +149,7 @@ def _training_sets(
 
 def _readings(plan: Plan, joint: bool) -> list[Reading]:
     """How each member reads: by decay in turn, every other one as a universal network."""
-    decays = DECAYS if plan.season > 1 else DECAYS[:1]
+    decays = DECAYS if plan.season_length > 1 else DECAYS[:1]
     found = [plan.reading(decays[number // 2 % len(decays)]) for number in range(plan.members)]
     if joint:
         found = [
@@ -161,7 +161,7 @@ def _readings(plan: Plan, joint: bool) -> list[Reading]:
 
 def _longest_horizon(plan: Plan) -> int:
     """Rows ahead that universal networks learn."""
-    return max(plan.prediction_length, _FAR if plan.season == 1 else 1)
+    return max(plan.prediction_length, _FAR if plan.season_length == 1 else 1)
 
 
 def _train_member(

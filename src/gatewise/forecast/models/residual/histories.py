@@ -55,29 +55,29 @@ class Histories:
 
 
 def flatten(
-    targets: list[Array], season: int, counts: bool = False, static: Array | None = None
+    targets: list[Array], season_length: int, counts: bool = False, static: Array | None = None
 ) -> Histories:
     """Lay series one after the other, from their first values on.
 
     Args:
         targets: [n] values of each series, NaN where missing; one observed value at least.
-        season: rows per season.
+        season_length: rows per season.
         counts: whether values stay as they are, of size 1.
         static: [n, D] codes of what is constant within a series; none (default).
 
-    >>> flatten([np.array([np.nan, 0.5, 1.0, np.nan, 2.5])], season=2).values
+    >>> flatten([np.array([np.nan, 0.5, 1.0, np.nan, 2.5])], season_length=2).values
     array([0.5, 1. , 0.5, 2.5])
     """
     trimmed = [y[(~np.isnan(y)).argmax() :] for y in targets]
     rows = np.array([len(y) for y in trimmed])
     size = np.array([1.0 if counts else _size(y) for y in trimmed])
-    filled = [fill(y, season) / by for y, by in zip(trimmed, size, strict=True)]
+    filled = [fill(y, season_length) / by for y, by in zip(trimmed, size, strict=True)]
     return Histories(
         np.concatenate(filled),
         ~np.isnan(np.concatenate(trimmed)),
         np.cumsum(rows) - rows,
         np.cumsum(rows),
-        np.array([_unit(y, season) for y in filled]),
+        np.array([_unit(y, season_length) for y in filled]),
         size,
         np.empty((len(targets), 0)) if static is None else static,
     )
@@ -97,19 +97,19 @@ def joined(panels: Sequence[Histories]) -> Histories:
     )
 
 
-def fill(values: Array, season: int) -> Array:
+def fill(values: Array, season_length: int) -> Array:
     """Fill gaps from the past alone: with the value a season before, else with the last one.
 
     Args:
         values: [n], the first of which is not NaN.
-        season: rows per season.
+        season_length: rows per season.
     """
     missing = np.flatnonzero(np.isnan(values))
     if not len(missing):
         return values
     filled, last = values.copy(), forward_fill(values)
     for row in missing:
-        filled[row] = filled[row - season] if 1 < season <= row else last[row]
+        filled[row] = filled[row - season_length] if 1 < season_length <= row else last[row]
     return filled
 
 
@@ -134,8 +134,8 @@ def _size(values: Array) -> float:
     return 2.0 ** np.floor(np.log2(magnitude)) if magnitude > 0 else 1.0
 
 
-def _unit(values: Array, season: int) -> float:
-    lag = max(1, min(season, len(values) - 2))
+def _unit(values: Array, season_length: int) -> float:
+    lag = max(1, min(season_length, len(values) - 2))
     change = capped(np.abs(values[lag:] - values[:-lag])[None])[0]
     floor = 1e-9 * max(float(np.abs(values).mean()), 1e-30)
     size = float(change.mean()) if len(change) > 1 else abs(float(values[0]))

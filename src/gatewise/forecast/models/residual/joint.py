@@ -38,20 +38,22 @@ def joint_training_sets(
     """
     (own, own_season, own_longer), *others = panels
     alike: dict[tuple[int, int], list[Histories]] = {(own_season, own_longer): []}
-    for given, season, longer in others:
-        alike.setdefault((season, longer), []).append(given)
-    for given, season, _ in panels:
-        for coarser in _COARSER.get(season, ()):
-            sums = aggregate(given, season // coarser, _LEAST_SUMS, coarser)
+    for given, season_length, longer in others:
+        alike.setdefault((season_length, longer), []).append(given)
+    for given, season_length, _ in panels:
+        for coarser in _COARSER.get(season_length, ()):
+            sums = aggregate(given, season_length // coarser, _LEAST_SUMS, coarser)
             alike.setdefault((coarser, 1), []).extend([sums] if sums else [])
     everything = [panels[0]]
-    for (season, longer), found in alike.items():
-        everything += [(joined(found), season, longer)] if found else []
-        given = joined([own, *found] if (season, longer) == (own_season, own_longer) else found)
-        made = synthesise(given, round(_SYNTHETIC * len(given.rows)), season, seed)
-        everything.append((made, season, longer))
+    for (season_length, longer), found in alike.items():
+        everything += [(joined(found), season_length, longer)] if found else []
+        given = joined(
+            [own, *found] if (season_length, longer) == (own_season, own_longer) else found
+        )
+        made = synthesise(given, round(_SYNTHETIC * len(given.rows)), season_length, seed)
+        everything.append((made, season_length, longer))
     training_sets = []
-    for panel, season, longer in everything:
-        reading = universal_reading(season, prediction_length, long_season=longer)
+    for panel, season_length, longer in everything:
+        reading = universal_reading(season_length, prediction_length, long_season_length=longer)
         training_sets.append(make_training_set(panel, reading, origins, seed))
     return [one for one in training_sets if one is not None]

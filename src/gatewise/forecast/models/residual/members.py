@@ -35,7 +35,7 @@ class Plan:
     """What to fit; JSON-able.
 
     Attributes:
-        season: rows per season.
+        season_length: rows per season.
         prediction_length: h.
         scale: "log" or "linear".
         distribution: what the networks say of each row.
@@ -44,10 +44,10 @@ class Plan:
         recipe: how each is trained; its seed is the first member's.
         origins: described at most, per decay; a larger panel is sampled.
         static: numbers that each series has, constant within it.
-        long_season: rows of a longer season beside, a multiple of `season`; 1 without one.
+        long_season_length: rows of a longer season, a multiple of `season_length`; 1 without one.
     """
 
-    season: int
+    season_length: int
     prediction_length: int
     scale: Scale
     distribution: Distribution = "empirical"
@@ -58,28 +58,30 @@ class Plan:
     recipe: Recipe = field(default_factory=Recipe)
     origins: int = 200_000
     static: int = 0
-    long_season: int = 1
+    long_season_length: int = 1
 
     @property
     def longest_season(self) -> int:
         """Rows of the longer season, or of the only one."""
-        return max(self.season, self.long_season)
+        return max(self.season_length, self.long_season_length)
 
     def reading(self, decay: float) -> Reading:
         """How members of a decay read origins."""
         return Reading(
-            self.season,
+            self.season_length,
             self.prediction_length,
             self.scale,
             decay,
             static=self.static,
-            long_season=self.long_season,
+            long_season_length=self.long_season_length,
         )
 
     @property
     def universal_reading(self) -> Reading:
         """How universal networks read origins."""
-        return universal_reading(self.season, self.prediction_length, self.scale, self.long_season)
+        return universal_reading(
+            self.season_length, self.prediction_length, self.scale, self.long_season_length
+        )
 
 
 @dataclass(frozen=True, eq=False)

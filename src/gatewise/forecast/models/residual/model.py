@@ -65,15 +65,15 @@ class ResidualModel:
     static: tuple[StaticCode, ...] = ()
 
     @property
-    def season(self) -> int:
+    def season_length(self) -> int:
         """Rows per season; 1 without one."""
-        return self.ensemble.plan.season
+        return self.ensemble.plan.season_length
 
     @property
     def context_length(self) -> int:
         """Rows that a forecast reads: those of the first origin's window and the origins after."""
         plan = self.ensemble.plan
-        return max(window_rows(plan.season, plan.long_season) + CROP, unit_rows(plan))
+        return max(window_rows(plan.season_length, plan.long_season_length) + CROP, unit_rows(plan))
 
     @property
     def transforms(self) -> dict[str, str]:
@@ -128,7 +128,7 @@ class ResidualModel:
     def histories(self, panel: Panel) -> tuple[Histories, NDArray[np.intp]]:
         """Return the series that have values, and for each of the panel its number among them."""
         counts = self.ensemble.plan.distribution == "negative-binomial"
-        return _histories(panel, self.season, counts, self.static)
+        return _histories(panel, self.season_length, counts, self.static)
 
     def lstm_input(
         self, panel: Panel, series: int, end: int
@@ -146,13 +146,14 @@ class ResidualModel:
 
     def tail(self, panel: Panel) -> Panel:
         """The rows of each series that its next forecast reads; gaps are filled, but for a last."""
-        tails = tuple(_tail(s, self.context_length, self.season) for s in panel.series)
+        tails = tuple(_tail(s, self.context_length, self.season_length) for s in panel.series)
         return replace(panel, series=tails, notes=())
 
     def notes(self, panel: Panel) -> list[str]:
         """What people should know of the choices made."""
-        longer = self.ensemble.plan.long_season
-        season = f"a season of {self.season} rows" if self.season > 1 else "no season"
+        longer = self.ensemble.plan.long_season_length
+        m = self.season_length
+        season = f"a season of {m} rows" if m > 1 else "no season"
         season += f" and one of {longer}" if longer > 1 else ""
         scale = "logarithm" if self.ensemble.plan.scale == "log" else "values"
         notes = [
@@ -176,13 +177,13 @@ def fit(
     Raises:
         TableError: no series is long enough for the horizon.
     """
-    h, season = config.prediction_length, config.season or 1
+    h, season_length = config.prediction_length, config.season_length or 1
     targets = targets_of(panel)
     counts = config.distribution == "negative-binomial"
     codes = static_codes(panel)  # universal networks do not read them
-    histories, _ = _histories(panel, season, counts, codes)
+    histories, _ = _histories(panel, season_length, counts, codes)
     plan = Plan(
-        season,
+        season_length,
         h,
         choose_scale(targets),
         _distribution(config, targets, panel.columns.target),
@@ -197,7 +198,7 @@ def fit(
             config.seed,
         ),
         static=histories.static.shape[1],
-        long_season=config.long_season or 1,
+        long_season_length=config.long_season_length or 1,
     )
     if config.model == "pretrained":
         made = en.ready(pretrained.networks(config.networks), histories, plan)
@@ -205,9 +206,9 @@ def fit(
     needed, longest = plan.reading(DECAYS[0]).least + 1, int(histories.rows.max())
     if longest < needed:
         wanted, remedy = f"{needed} to learn from", "Use more rows."
-        if season > 1:
-            wanted = f"{needed} for a season of {season} rows"
-            remedy = "Use more rows, or season=1."
+        if season_length > 1:
+            wanted = f"{needed} for a season of {season_length} rows"
+            remedy = "Use more rows, or season_length=1."
         raise TableError(
             f"The longest series has {longest} rows: expected at least {wanted}. {remedy}"
         )
@@ -259,23 +260,23 @@ def _seasonal(panel: Panel) -> Seasonal:
     Raises:
         TableError: a value is negative: related panels are read as logarithms.
     """
-    targets, season = targets_of(panel), seasons.find(panel)
+    targets, season_length = targets_of(panel), seasons.find(panel)
     if choose_scale(targets) != "log":
         raise TableError(
             f"A related table's {shown(panel.columns.target)} is negative or often 0: expected "
             "positive values. Leave that table out."
         )
-    return flatten(targets, season), season, seasons.find_longer(panel, season)
+    return flatten(targets, season_length), season_length, seasons.find_longer(panel, season_length)
 
 
 def _histories(
-    panel: Panel, season: int, counts: bool, codes: Sequence[StaticCode]
+    panel: Panel, season_length: int, counts: bool, codes: Sequence[StaticCode]
 ) -> tuple[Histories, NDArray[np.intp]]:
     """The series that have values, and for each series of the panel its number among them."""
     has = np.array([not np.isnan(s.target).all() for s in panel.series])
     kept = [s for s, there in zip(panel.series, has, strict=True) if there]
     static = encode_static(codes, kept)
-    histories = flatten([s.target for s in kept], season, counts, static)
+    histories = flatten([s.target for s in kept], season_length, counts, static)
     return histories, np.where(has, np.cumsum(has) - 1, 0)
 
 
@@ -285,14 +286,14 @@ def _first(series: Series) -> int:
     return int(seen[0]) if len(seen) else len(series)
 
 
-def _tail(series: Series, count: int, season: int) -> Series:
+def _tail(series: Series, count: int, season_length: int) -> Series:
     first = _first(series)
     if first == len(series):
         return series.rows(len(series) - 1, len(series))
-    values = fill(series.target[first:], season)
+    values = fill(series.target[first:], season_length)
     last = int(np.flatnonzero(~np.isnan(series.target[first:]))[-1])
     cut = len(values) - count
-    if cut <= 0 or last - season >= cut:  # else the rows to fill it from are not in the tail
+    if cut <= 0 or last - season_length >= cut:  # else the rows to fill it from are not in the tail
         values = np.where(np.arange(len(values)) > last, np.nan, values)
     filled = replace(series.rows(first, len(series)), target=values)
     return filled.rows(len(filled) - count, len(filled))

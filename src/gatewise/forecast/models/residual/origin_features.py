@@ -45,22 +45,22 @@ class Reading:
     """How origins are read; JSON-able.
 
     Attributes:
-        season: rows per season m; 1 without one.
+        season_length: rows per season m; 1 without one.
         prediction_length: rows of the horizon h.
         scale: "log" or "linear".
         decay: weight of a season relative to the one after it.
         universal: read the same features whatever the season, for a network that serves any.
         static: D, how many numbers each series has that are constant within it.
-        long_season: rows of a longer season beside, a multiple of m; 1 without one.
+        long_season_length: rows of a longer season beside, a multiple of m; 1 without one.
     """
 
-    season: int
+    season_length: int
     prediction_length: int
     scale: Scale
     decay: float = 0.7
     universal: bool = False
     static: int = 0
-    long_season: int = 1
+    long_season_length: int = 1
 
     @property
     def recent(self) -> int:
@@ -71,34 +71,39 @@ class Reading:
         """
         if self.universal:
             return 12
-        if self.season == 1:
+        if self.season_length == 1:
             return 5
-        return 8 if self.season <= 4 else min(self.season, 24) + 6
+        return 8 if self.season_length <= 4 else min(self.season_length, 24) + 6
 
     @property
     def inputs(self) -> int:
         """F, the number of features of an origin."""
-        seasonal = min(self.season, _PHASES) + _YEARS if self.season > 1 else 0
+        seasonal = min(self.season_length, _PHASES) + _YEARS if self.season_length > 1 else 0
         seasonal = _YEARS + 2 if self.universal else seasonal
         return self.recent + len(ALPHAS) + 6 + seasonal + self.static
 
     @property
     def channels(self) -> int:
         """J, the number of features of each row of the horizon."""
-        return 3 + (_VARIANT if self.season > 1 or self.universal else 0)
+        return 3 + (_VARIANT if self.season_length > 1 or self.universal else 0)
 
     @property
     def least(self) -> int:
         """Rows before the first origin that is learnt from."""
-        return max(2 * self.season + 1, 6) if self.season > 1 else 5
+        return max(2 * self.season_length + 1, 6) if self.season_length > 1 else 5
 
 
 def universal_reading(
-    season: int, prediction_length: int, scale: Scale = "log", long_season: int = 1
+    season_length: int, prediction_length: int, scale: Scale = "log", long_season_length: int = 1
 ) -> Reading:
     """How universal networks read a panel."""
     return Reading(
-        season, prediction_length, scale, _DECAY, universal=True, long_season=long_season
+        season_length,
+        prediction_length,
+        scale,
+        _DECAY,
+        universal=True,
+        long_season_length=long_season_length,
     )
 
 
@@ -158,9 +163,9 @@ def describe_origins(
 
 def _window_rows(reading: Reading, ends: NDArray[np.intp]) -> NDArray[np.intp]:
     """[n] rows that are read before each end: whole seasons where there are more than needed."""
-    short = window_rows(reading.season)
-    rows = np.minimum(ends, window_rows(reading.season, reading.long_season))
-    return np.where(rows > short, rows - (rows - short) % reading.season, rows)
+    short = window_rows(reading.season_length)
+    rows = np.minimum(ends, window_rows(reading.season_length, reading.long_season_length))
+    return np.where(rows > short, rows - (rows - short) % reading.season_length, rows)
 
 
 def _describe_group(
@@ -196,12 +201,14 @@ def baseline_of(
     L = int(_window_rows(reading, ends[:1])[0])
     rows = (histories.first[series] + ends)[:, None] + np.arange(-L, 0)
     windows = histories.values[rows]
-    return describe(windows, reading.season, reading.decay, reading.scale, reading.long_season)
+    return describe(
+        windows, reading.season_length, reading.decay, reading.scale, reading.long_season_length
+    )
 
 
 def _inputs(found: Baseline, reading: Reading) -> Array:
     """[n, F] the state of the series, in units of its volatility."""
-    m, start, unit = reading.season, found.start[:, None], found.volatility[:, None]
+    m, start, unit = reading.season_length, found.start[:, None], found.volatility[:, None]
     n, L = found.z.shape
     recent = np.zeros((n, reading.recent))
     seen = min(reading.recent, L)
@@ -228,12 +235,14 @@ def _inputs(found: Baseline, reading: Reading) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def _growth(z: Array, season: int, unit: Array) -> Array:
+def _growth(z: Array, season_length: int, unit: Array) -> Array:
     """[n, 3] changes of the mean from one season to the next, the latest first."""
     n, L = z.shape
     made = np.zeros((n, _YEARS - 1))
-    seasons = min(_YEARS, L // season)
-    means = [z[:, L - (j + 1) * season : L - j * season].mean(1) for j in range(seasons)]
+    seasons = min(_YEARS, L // season_length)
+    means = [
+        z[:, L - (j + 1) * season_length : L - j * season_length].mean(1) for j in range(seasons)
+    ]
     for j in range(seasons - 1):
         made[:, j] = means[j] - means[j + 1]
     return _clipped(made / unit)
@@ -241,7 +250,7 @@ def _growth(z: Array, season: int, unit: Array) -> Array:
 
 def _channels(found: Baseline, reading: Reading) -> Array:
     """[n, h, J] shapes over the horizon that the network may add: trends, seasons, last years."""
-    m, h = reading.season, reading.prediction_length
+    m, h = reading.season_length, reading.prediction_length
     n, L = found.flat.shape
     k = np.arange(1, h + 1)
     unit = found.volatility[:, None]

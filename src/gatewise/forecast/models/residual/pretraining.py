@@ -56,8 +56,8 @@ def training_sets(names: Sequence[str]) -> list[TrainingSet]:
     found = []
     for name in names:
         data = datasets.load(name)
-        season = data.season or 1
-        found.append((flatten(_targets(data), season), season, 1))
+        season_length = data.season_length or 1
+        found.append((flatten(_targets(data), season_length), season_length, 1))
     return joint_training_sets(found, HORIZON, 200_000, SEED)
 
 

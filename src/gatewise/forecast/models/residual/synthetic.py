@@ -25,7 +25,7 @@ _SWING: Final = 0.4
 """Standard deviation of the logarithm of a change of swing."""
 
 
-def synthesise(histories: Histories, count: int, season: int, seed: int) -> Histories:
+def synthesise(histories: Histories, count: int, season_length: int, seed: int) -> Histories:
     """Make `count` series of those given, which are never negative.
 
     >>> given = flatten([np.arange(1.0, 30), np.arange(30.0, 1, -1)], 1)
@@ -38,17 +38,17 @@ def synthesise(histories: Histories, count: int, season: int, seed: int) -> Hist
     ]
     order = np.argsort([len(log) for log in logs], kind="stable")
     made = [np.exp(np.clip(_one(logs, order, rng), -7, 9)) for _ in range(count)]
-    return flatten(made, season)
+    return flatten(made, season_length)
 
 
-def aggregate(histories: Histories, rows: int, least: int, season: int) -> Histories | None:
+def aggregate(histories: Histories, rows: int, least: int, season_length: int) -> Histories | None:
     """Add up every `rows` rows, counted from the end: months to quarters or years.
 
     Args:
         histories: the given series.
         rows: that become one.
         least: sums that a series must give.
-        season: rows per season of the sums.
+        season_length: rows per season of the sums.
 
     Returns:
         None if no series is long enough.
@@ -60,7 +60,7 @@ def aggregate(histories: Histories, rows: int, least: int, season: int) -> Histo
     spans = zip(histories.first, histories.stop, strict=True)
     given = [histories.values[first:stop] for first, stop in spans if stop - first >= rows * least]
     sums = [y[len(y) % rows :].reshape(-1, rows).sum(1) for y in given]
-    return flatten(sums, season) if sums else None
+    return flatten(sums, season_length) if sums else None
 
 
 def _one(logs: list[Array], order: NDArray[np.intp], rng: np.random.Generator) -> Array:

@@ -68,7 +68,7 @@ class Encoder:
     Attributes:
         transforms: by column, the target first, then past and future drivers.
         static: codes of the static columns.
-        season: rows per season of the observed calendar, 1 without one.
+        season_length: rows per season of the observed calendar, 1 without one.
         seasons: every season that the table is long enough for (an hour's day and week, say),
             ascending; empty without one.
         spikes: how the target's spikes are tamed; None if they are not.
@@ -77,7 +77,7 @@ class Encoder:
 
     transforms: dict[str, str]
     static: tuple[StaticCode, ...]
-    season: int
+    season_length: int
     seasons: tuple[int, ...] = ()
     spikes: tf.Spikes | None = None
     usual: Usual | None = None
@@ -91,7 +91,7 @@ class Encoder:
         """Name of each feature the LSTM reads, in order."""
         values = list(self.transforms)
         phases = [
-            f"{'season' if m == self.season else f'{m} rows'} {f}{j + 1}"
+            f"{'season' if m == self.season_length else f'{m} rows'} {f}{j + 1}"
             for m in self.seasons
             for j in range(_harmonics(m))
             for f in ("sin", "cos")
@@ -143,34 +143,38 @@ class Encoder:
 
 
 def fit_encoder(
-    panel: Panel, wanted: str = "auto", season: int | None = None, *, tame: bool = False
+    panel: Panel, wanted: str = "auto", season_length: int | None = None, *, tame: bool = False
 ) -> Encoder:
     """Make every choice on a panel.
 
     Args:
         panel: the table to be fitted.
         wanted: transform of the target, default "auto"; drivers always choose for themselves.
-        season: rows per season; None (default) takes the calendar's.
+        season_length: rows per season; None (default) takes the calendar's.
         tame: whether to tame spikes of a target that is read as it is, if it has any.
     """
     c = panel.columns
     longest = max(panel.series, key=len)
     calendar = observe(longest.time, panel.zone)
-    season = season or calendar.season
-    every = sorted({m for m in (season, *calendar.seasons) if m > 1})
-    seasons = tuple(m for m in every if m == season or len(longest) >= _TIMES * m)
+    season_length = season_length or calendar.season_length
+    every = sorted({m for m in (season_length, *calendar.seasons) if m > 1})
+    seasons = tuple(m for m in every if m == season_length or len(longest) >= _TIMES * m)
     long = next((m for m in seasons if m >= _SMOOTH and len(longest) >= _LONG * m), 1)
     target = [s.target for s in panel.series]
-    usual = find_usual(target, season)
+    usual = find_usual(target, season_length)
     target = target if usual is None else [usual.only(y) for y in target]
     transforms = {c.target: tf.choose(target, wanted, c.target, long)}
     for i, name in enumerate(c.past):
-        transforms[name] = tf.choose([s.past[:, i] for s in panel.series], name=name, season=long)
+        transforms[name] = tf.choose(
+            [s.past[:, i] for s in panel.series], name=name, season_length=long
+        )
     for i, name in enumerate(c.future):
-        transforms[name] = tf.choose([s.future[:, i] for s in panel.series], name=name, season=long)
+        transforms[name] = tf.choose(
+            [s.future[:, i] for s in panel.series], name=name, season_length=long
+        )
     tame = tame and wanted == "auto" and transforms[c.target] == "none"
     spikes = tf.find_spikes(target) if tame else None
-    return Encoder(transforms, static_codes(panel), season, seasons, spikes, usual)
+    return Encoder(transforms, static_codes(panel), season_length, seasons, spikes, usual)
 
 
 def _stale(values: Array) -> NDArray[np.intp]:
@@ -180,6 +184,6 @@ def _stale(values: Array) -> NDArray[np.intp]:
     return np.where(last < 0, -1, rows - last)
 
 
-def _harmonics(season: int) -> int:
+def _harmonics(season_length: int) -> int:
     """Number of sine and cosine pairs that describe a season."""
-    return min(season // 2, 3)
+    return min(season_length // 2, 3)

@@ -63,9 +63,9 @@ class WindowModel:
         return self.learnt.training
 
     @property
-    def season(self) -> int:
+    def season_length(self) -> int:
         """Rows per season; 1 without one."""
-        return self.encoder.season
+        return self.encoder.season_length
 
     @property
     def transforms(self) -> dict[str, str]:
@@ -162,7 +162,7 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Windo
             raise TableError(
                 f"Series {shown(s.name)} has 1 row: expected at least 2. Drop that series."
             )
-    encoder = fit_encoder(panel, config.transform, config.season, tame=True)
+    encoder = fit_encoder(panel, config.transform, config.season_length, tame=True)
     rows_of = encoder.encode(panel)
     context_length = config.context_length or _context_length(encoder, h)
     shape = model.Shape(
@@ -170,7 +170,7 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Windo
         values=len(encoder.transforms),
         ahead=3 * rows_of.future + rows_of.phases.shape[1],
         static=rows_of.static.shape[1],
-        recent=min(max(3, encoder.season + 1), context_length),
+        recent=min(max(3, encoder.season_length + 1), context_length),
         prediction_length=h,
         probabilities=config.probabilities,
         hidden_size=config.hidden_size or 24,
@@ -184,5 +184,5 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Windo
 
 def _context_length(encoder: Encoder, prediction_length: int) -> int:
     """Two seasons or twice the horizon, within bounds; and the longest season, so that it tells."""
-    rows = min(max(2 * encoder.season, 2 * prediction_length, 32), 96)
+    rows = min(max(2 * encoder.season_length, 2 * prediction_length, 32), 96)
     return max([rows, *(m for m in encoder.seasons if m <= _LONGEST)])

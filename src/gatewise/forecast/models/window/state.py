@@ -26,7 +26,7 @@ def describe(model: WindowModel) -> tuple[dict[str, Any], Arrays]:
         "shape": asdict(model.network.shape),
         "transforms": model.encoder.transforms,
         "static": [asdict(code) for code in model.encoder.static],
-        "season": model.encoder.season,
+        "season_length": model.encoder.season_length,
         "seasons": list(model.encoder.seasons),
         "spikes": model.encoder.spikes and asdict(model.encoder.spikes),
         "usual": model.encoder.usual and asdict(model.encoder.usual),
@@ -49,7 +49,7 @@ def restore(header: dict[str, Any], arrays: Arrays, config: Config) -> WindowMod
     encoder = Encoder(
         header["transforms"],
         codes(header["static"]),
-        header["season"],
+        header["season_length"],
         tuple(header["seasons"]),
         header["spikes"] and Spikes(**header["spikes"]),
         header["usual"] and Usual(**header["usual"]),
