@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from gatewise.forecast.backtesting import Backtest
-    from gatewise.forecast.evaluation.tuning import Tuned
+    from gatewise.forecast.evaluation.tuned import Tuned
     from gatewise.forecast.explain.drivers import DriverEffect
 
 _SHOWN_ROWS = 24

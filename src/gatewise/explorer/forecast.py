@@ -100,12 +100,13 @@ def _about(share: LstmShare | None, readout: Readout | None, target: Any) -> str
     told = share.sentence if share else f"The first LSTM of a forecast of {target}."
     if readout is None:
         return told
-    trust = ", ".join(
-        f"{100 * t:.0f} % for {name}" for t, name in zip(readout.trust, readout.names, strict=True)
+    shares = ", ".join(
+        f"{100 * t:.0f} % for {name}"
+        for t, name in zip(readout.shrinkage, readout.names, strict=True)
     )
     return (
         f"{told} What the model says is what the network would add to the baseline's forecast, in "
-        f"units of the baseline's error; the forecast takes {trust}."
+        f"units of the baseline's error; the forecast takes {shares}."
     )
 
 

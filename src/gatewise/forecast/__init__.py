@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from gatewise.forecast.data import datasets
     from gatewise.forecast.data.readers import read_table
     from gatewise.forecast.evaluation.leaks import LeakCheck
-    from gatewise.forecast.evaluation.tuning import Tuned, tune
+    from gatewise.forecast.evaluation.tuned import Tuned
+    from gatewise.forecast.evaluation.tuning import tune
     from gatewise.forecast.explain.drivers import DriverEffect, driver_effects
     from gatewise.forecast.forecaster import Forecaster
 
@@ -46,7 +47,7 @@ _HOME: Final = {
     "DriverEffect": "explain.drivers",
     "Forecaster": "forecaster",
     "LeakCheck": "evaluation.leaks",
-    "Tuned": "evaluation.tuning",
+    "Tuned": "evaluation.tuned",
     "backtest": "backtesting",
     "driver_effects": "explain.drivers",
     "read_table": "data.readers",

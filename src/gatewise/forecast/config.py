@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
@@ -181,3 +181,17 @@ def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
             f"{name} is {shown(value)}: expected one of {', '.join(known)}. "
             f"{nearest(str(value), list(known))}"
         )
+
+
+def check_names(options: Iterable[str]) -> None:
+    """See that options have names of `Config`.
+
+    Raises:
+        ConfigError: there is no such option.
+    """
+    for name in options:
+        if name not in Config.__dataclass_fields__:
+            raise ConfigError(
+                f"Unknown option {shown(name)}: expected one of "
+                f"{', '.join(Config.__dataclass_fields__)}."
+            )

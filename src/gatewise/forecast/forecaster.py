@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-from gatewise.errors import ConfigError, NotFittedError, shown
+from gatewise.errors import NotFittedError
 from gatewise.forecast import predicting
-from gatewise.forecast.config import Config, Options, Progress
+from gatewise.forecast.config import Config, Options, Progress, check_names
 from gatewise.forecast.data import streams
 from gatewise.forecast.data.table import DEFAULT_SERIES, choose_columns, read_panel
 from gatewise.forecast.models import io
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Forecaster:
     """LSTMs that forecast quantiles of one or many series.
 
-    A forecaster is its options; `fit` adds a network to it. The arguments are those of
-    `gatewise.forecast.config.Config`, where each is described.
+    A forecaster is its options; `fit` adds networks. `gatewise.forecast.config.Config` describes
+    each option.
 
     Args:
         prediction_length: rows to forecast. Default 18.
@@ -53,12 +53,7 @@ class Forecaster:
         seed: int = 0,
         **options: Unpack[Options],
     ) -> None:
-        known = Config.__dataclass_fields__
-        for name in options:
-            if name not in known:
-                raise ConfigError(
-                    f"Unknown option {shown(name)}: expected one of {', '.join(known)}."
-                )
+        check_names(options)
         self._config = Config(prediction_length, tuple(levels), seed, **options)
         self._fitted: Fitted | None = None
 
@@ -135,17 +130,11 @@ class Forecaster:
             self._fitted = fit_panel(self._config, panel, progress, others)
             return self
         stream = streams.open_stream(rows, columns)
-        some, drawn = stream.sample(streams.ROWS, self._config.seed)
-        fitted = fit_panel(
-            self._config, read_panel(some, columns, fill_gaps=keep), progress, others
-        )
-        if drawn < len(stream.counts):
-            note = (
-                f"Fitted on {drawn} of {len(stream.counts)} series, drawn at random "
-                f"({len(some)} of {stream.total} rows)."
-            )
-            fitted = replace(fitted, whole=False, notes=(note, *fitted.notes))
-        self._fitted = fitted
+        some, note = stream.sample(streams.ROWS, self._config.seed)
+        panel = read_panel(some, columns, fill_gaps=keep)
+        fitted = fit_panel(self._config, panel, progress, others)
+        told = replace(fitted, whole=False, notes=(note, *fitted.notes)) if note else fitted
+        self._fitted = told
         return self
 
     def predict(
@@ -287,11 +276,7 @@ class Forecaster:
         return made
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the options by name, as scikit-learn asks for them; `deep` changes nothing.
-
-        >>> Forecaster(prediction_length=3).get_params()["prediction_length"]
-        3
-        """
+        """Return the options by name, as scikit-learn asks for them; `deep` changes nothing."""
         return {name: getattr(self._config, name) for name in Config.__dataclass_fields__}
 
     def set_params(self, **options: Any) -> Forecaster:
@@ -309,11 +294,6 @@ class Forecaster:
 
     def _repr_html_(self) -> str:
         """Show the options and, if fitted, the forecast of the first series, in a notebook."""
-        if not self.is_fitted:
+        if self._fitted is None:
             return html_of("Forecaster", f"not fitted, {self._config}")
-        fitted = self.fitted
-        facts = [("rows", fitted.rows), ("series", len(fitted.tail.series)),
-                 ("networks", len(fitted.model.networks)),
-                 ("weights", fitted.parameters)]  # fmt: skip
-        told = f"fitted, forecasts {self._config.prediction_length} rows"
-        return html_of("Forecaster", told, facts, self.plot, "The forecast and its intervals.")
+        return predicting.html(self._fitted, self.plot)

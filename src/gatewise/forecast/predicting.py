@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from gatewise.forecast.data.panel import Array, Panel, Series
 from gatewise.forecast.data.results import quantile_columns, row_names
 from gatewise.forecast.data.table import write_table
 from gatewise.forecast.models.base import Fitted, forecast_next
+from gatewise.forecast.notebook import html_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,6 +81,18 @@ def draw(fitted: Fitted, future: Any, history: Any, series: Any) -> Figure:
     own, target = panel.series[which], panel.columns.target
     past, ahead = (panel.clock(time) for time in (own.time, times[which]))
     return fan_chart(past, own.target, ahead, made, fitted.config.levels, target)
+
+
+def html(fitted: Fitted, plot: Callable[[], Figure]) -> str:
+    """Show the forecast of the first series; see `Forecaster._repr_html_`."""
+    facts = [
+        ("rows", fitted.rows),
+        ("series", len(fitted.tail.series)),
+        ("networks", len(fitted.model.networks)),
+        ("weights", fitted.parameters),
+    ]
+    told = f"fitted, forecasts {fitted.config.prediction_length} rows"
+    return html_of("Forecaster", told, facts, plot, "The forecast and its intervals.")
 
 
 def lstm_input(fitted: Fitted, history: Any, series: Any, rows: int | None) -> LstmInput:

@@ -29,7 +29,7 @@ def test_at_the_last_step_it_says_what_the_network_says(fitted):
     with torch.no_grad():
         h = network.lstm(torch.from_numpy(window.x))[0][-1, 0].numpy()
     middle = said.shape[1] // 2
-    assert read.trust * read(h) == pytest.approx(said[[0, -1], middle], abs=1e-5)
+    assert read.shrinkage * read(h) == pytest.approx(said[[0, -1], middle], abs=1e-5)
     assert read.names == ["the next row", "5 rows ahead"]
     assert np.ptp(said[:, middle]) > 0
 

@@ -81,19 +81,23 @@ class Stream:
         """Number of rows."""
         return int(self.counts["len"].sum())
 
-    def sample(self, rows: int, seed: int) -> tuple[pl.DataFrame, int]:
-        """Some series drawn at random, at most so many rows; -> the table, how many series.
+    def sample(self, rows: int, seed: int) -> tuple[pl.DataFrame, str]:
+        """Some series drawn at random, at most so many rows; and a note that says how many.
 
-        One series is returned in any case.
+        One series is returned in any case. The note is empty if the table is the whole one.
         """
         import polars as pl
 
         if self.series is None or self.total <= rows:
-            return self.rows.collect(), len(self.counts)
+            return self.rows.collect(), ""
         drawn = self.counts[np.random.default_rng(seed).permutation(len(self.counts))]
         fit = max(1, int((drawn["len"].cum_sum() <= rows).sum()))
         names = drawn[self.series].head(fit)
-        return self._read(pl.col(self.series).is_in(names.implode())), fit
+        table = self._read(pl.col(self.series).is_in(names.implode()))
+        return table, (
+            f"Fitted on {fit} of {len(self.counts)} series, drawn at random "
+            f"({len(table)} of {self.total} rows)."
+        )
 
     def batches(self, rows: int) -> Iterator[pl.DataFrame]:
         """All series, by name, at most so many rows at a time or one series."""

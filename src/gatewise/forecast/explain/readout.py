@@ -5,7 +5,7 @@
 
 At the last step of the window r is what the network would add to the baseline's median for the
 first and the last row of the horizon, in units of the baseline's error there. The forecast adds
-that times `trust`, the confidence that held-back rows bear out. At an earlier step r is what it
+that times `shrinkage`, the confidence that held-back rows bear out. At an earlier step r is what it
 would be if the LSTM had ended in that step's h.
 """
 
@@ -31,7 +31,7 @@ class Readout:
     Attributes:
         hidden_weight, hidden_bias: V [K, H] and a [K].
         weight, bias: W [O, K] and b [O].
-        trust: [O] what the forecast multiplies r with, from 0 to 1.
+        shrinkage: [O] what the forecast multiplies r with, from 0 to 1.
         names: [O] what each output is.
     """
 
@@ -39,7 +39,7 @@ class Readout:
     hidden_bias: Array
     weight: Array
     bias: Array
-    trust: Array
+    shrinkage: Array
     names: list[str]
 
     def __call__(self, h: Array) -> Array:
@@ -91,7 +91,7 @@ def lstm_readout(forecaster: Forecaster, history: Any = None) -> Readout | None:
                 state[:, :H], network.state.bias + state[:, H:] @ beside + step,
                 network.quantiles.weight[middle], bias, network.confidence[k],
             ))  # fmt: skip
-    V, a, rows, b, trust = (
+    V, a, rows, b, shrinkage = (
         [p.detach().double().numpy() for p in column] for column in zip(*parts, strict=True)
     )
     K = len(rows[0])
@@ -100,5 +100,10 @@ def lstm_readout(forecaster: Forecaster, history: Any = None) -> Readout | None:
         W[k, k * K : (k + 1) * K] = row
     names = ["the next row", f"{h} rows ahead"][: len(rows)]
     return Readout(
-        np.concatenate(V), np.concatenate(a), W, np.array(b, float), np.array(trust, float), names
+        np.concatenate(V),
+        np.concatenate(a),
+        W,
+        np.array(b, float),
+        np.array(shrinkage, float),
+        names,
     )

@@ -23,8 +23,11 @@ from gatewise.forecast.models.residual.members import CHUNK, DECAYS, Member, Pla
 from gatewise.forecast.uncertainty.shrinkage import WEIGHTS, least
 
 MANY: Final = 20
-"""From so many series on there is enough to learn from without a season, too, and members leave out
-some of the series."""
+"""From so many series on there is enough to learn from without a season, too."""
+
+_HUNDRED: Final = 100
+"""From so many series on members leave out some of the series, too. Of fewer, a shock that all
+series share leaves too few independent errors for one blind member to tell."""
 
 _FOLDS: Final = 4
 
@@ -71,7 +74,7 @@ class Errors:
 def limits_of(histories: Histories, plan: Plan, number: int) -> NDArray[np.intp]:
     """[S] row of each series from which on a member does not learn."""
     rows, series = histories.rows, np.arange(len(histories.rows))
-    if len(rows) < MANY:
+    if len(rows) < _HUNDRED:
         return _last_rows(histories, plan) if number % 4 in (1, 2) else rows
     limits = _last_rows(histories, plan) if number % 8 == 1 else rows
     fold = (number + number // _FOLDS) % _FOLDS  # meets each head and each decay in turn
@@ -103,10 +106,11 @@ def calibration_errors(
         series, ends = series[known], ends[known]
     unit = unit_of(histories, plan, series, ends)[:, None]
     actual = _actual(histories, series, ends, h)
-    shrinkages = (1.0,) if len(histories.rows) >= MANY else WEIGHTS
+    many = len(histories.rows) >= _HUNDRED
+    shrinkages = (1.0,) if many else WEIGHTS
     values = {shrinkage: np.full((len(series), h), np.nan) for shrinkage in shrinkages}
     # [M, R]; of many series the whole series is held out, and the last rows of all others
-    held_out = seen[:, series] <= (0 if len(histories.rows) >= MANY else ends)
+    held_out = seen[:, series] <= (0 if many else ends)
     for pattern in np.unique(held_out, axis=1).T:
         at = np.flatnonzero((held_out == pattern[:, None]).all(0))
         honest = [member for member, is_out in zip(members, pattern, strict=True) if is_out]
