@@ -1,10 +1,10 @@
 """What is held out of each member's training, and what members miss there: an ensemble's errors.
 
-Of few series, half of the members do not learn from the last rows. Of many, each member leaves a
-quarter of the series out, and every eighth the last rows of the others as well. So past rows are
-forecast by members that learnt neither from those series nor from those times: a shock that all
-series share at a time is not known from another series either. That costs little: with half of the
-members held back so, M3's quarters have errors .8 % larger.
+Of fewer than a hundred series, half of the members do not learn from the last rows. Of more, each
+member leaves a quarter of the series out, and every eighth the last rows of the others as well. So
+past rows are forecast by members that learnt neither from those series nor from those times: a
+shock that all series share at a time is not known from another series either. That costs little:
+with half of the members held back so, M3's quarters have errors .8 % larger.
 """
 
 from __future__ import annotations
@@ -72,7 +72,11 @@ class Errors:
 
 
 def limits_of(histories: Histories, plan: Plan, number: int) -> NDArray[np.intp]:
-    """[S] row of each series from which on a member does not learn."""
+    """[S] row of each series from which on a member does not learn.
+
+    Args:
+        number: of the member, among those that learn from this panel alone.
+    """
     rows, series = histories.rows, np.arange(len(histories.rows))
     if len(rows) < _HUNDRED:
         return _last_rows(histories, plan) if number % 4 in (1, 2) else rows
@@ -95,20 +99,17 @@ def calibration_errors(
     plan: Plan,
 ) -> Errors:
     """Forecast past rows by the members that did not learn from them."""
-    h = plan.prediction_length
     seen = np.stack(limits)
     late = np.flatnonzero((seen <= _last_rows(histories, plan)).all(1))  # know no series' last rows
     if len(late):
         members, seen = [members[int(number)] for number in late], seen[late]
     series, ends = _past_origins(histories, plan, seen)
-    known = histories.observed[histories.first[series] + ends - 1]
-    if known.any():  # after a gap more is to be missed: `bands.aged` tells of that
-        series, ends = series[known], ends[known]
-    unit = unit_of(histories, plan, series, ends)[:, None]
-    actual = _actual(histories, series, ends, h)
     many = len(histories.rows) >= _HUNDRED
     shrinkages = (1.0,) if many else WEIGHTS
-    values = {shrinkage: np.full((len(series), h), np.nan) for shrinkage in shrinkages}
+    values = {
+        shrinkage: np.full((len(series), plan.prediction_length), np.nan)
+        for shrinkage in shrinkages
+    }
     # [M, R]; of many series the whole series is held out, and the last rows of all others
     held_out = seen[:, series] <= (0 if many else ends)
     for pattern in np.unique(held_out, axis=1).T:
@@ -117,13 +118,63 @@ def calibration_errors(
         if not honest:
             continue
         for shrinkage in shrinkages:
-            made = np.median(forecasts(honest, histories, series[at], ends[at], shrinkage), 0)
-            values[shrinkage][at] = (actual[at] - made) / unit[at]
+            values[shrinkage][at] = _missed(
+                honest, histories, plan, series[at], ends[at], shrinkage
+            )
     best = shrinkages[-1]
     if len(shrinkages) > 1 and np.isfinite(values[best]).any():
         sizes = np.array([float(np.nanmean(np.abs(missed))) for missed in values.values()])
         best = shrinkages[int(least(sizes))]
-    return Errors(values[best], series, histories.rows[series] - ends, best)
+    errors = Errors(values[best], series, histories.rows[series] - ends, best)
+    if many or not seen.any():  # universal networks learnt from no row: all origins are looked at
+        return errors
+    return _over_longer(errors, values[0.0], members, histories, plan)
+
+
+def _over_longer(
+    errors: Errors,
+    of_baseline: Array,
+    members: Sequence[Member],
+    histories: Histories,
+    plan: Plan,
+) -> Errors:
+    """Errors from origins before the held-out rows, too: the baseline's, which learns from none.
+
+    They are taken in proportion to what the networks' forecasts missed by at the same held-out
+    origins. How errors grow with the step, and how far they reach, is then known from twice the
+    rows or more.
+
+    Args:
+        errors: of the forecasts of held-out rows.
+        of_baseline: [R, h] what the baseline alone missed by there.
+    """
+    series, ends = _past_origins(histories, plan, np.zeros((1, len(histories.rows)), np.intp))
+    alike = list({member.reading: member for member in members}.values())
+    missed = _missed(alike, histories, plan, series, ends, 0.0)
+    usual = np.sqrt(np.nanmean(missed**2, 0)) if np.isfinite(missed).any() else np.ones(1)
+    both = np.isfinite(errors.values) & np.isfinite(of_baseline) & (usual > 0)
+    mine, theirs = (
+        float(np.square(np.divide(values, usual, where=both, out=np.zeros(both.shape))).sum())
+        for values in (errors.values, of_baseline)
+    )
+    if not theirs > 0:
+        return errors
+    ratio = np.sqrt(mine / theirs)
+    return Errors(ratio * missed, series, histories.rows[series] - ends, errors.shrinkage)
+
+
+def _missed(
+    members: Sequence[Member],
+    histories: Histories,
+    plan: Plan,
+    series: NDArray[np.intp],
+    ends: NDArray[np.intp],
+    shrinkage: float,
+) -> Array:
+    """[n, h] what the median of members misses by, over `unit_of`; NaN where no value came."""
+    made = np.median(forecasts(members, histories, series, ends, shrinkage), 0)
+    unit = unit_of(histories, plan, series, ends)[:, None]
+    return (_actual(histories, series, ends, plan.prediction_length) - made) / unit
 
 
 def _past_origins(
@@ -152,6 +203,9 @@ def _past_origins(
     if some < len(series):
         kept = np.sort(rng.choice(len(series), some, replace=False, p=weight / weight.sum()))
         series, ends = series[kept], ends[kept]
+    known = histories.observed[histories.first[series] + ends - 1]
+    if known.any():  # after a gap more is to be missed: `bands.aged` tells of that
+        series, ends = series[known], ends[known]
     return series, ends
 
 

@@ -106,9 +106,10 @@ def fit(
     """
     training_sets = _training_sets(histories, plan, related)
     readings = _readings(plan, joint=any(reading.universal for reading in training_sets))
+    own = np.cumsum([not reading.universal for reading in readings]) - 1
     limits = [
-        histories.rows if reading.universal else limits_of(histories, plan, number)
-        for number, reading in enumerate(readings)
+        histories.rows if reading.universal else limits_of(histories, plan, int(number))
+        for number, reading in zip(own, readings, strict=True)
     ]
     calls = (
         (_seen(training_sets[reading], limits[number]), plan, reading, number)
