@@ -123,8 +123,8 @@ class Config:
         m, longer = self.season_length, self.long_season_length or 1
         if m is not None and longer > 1 and (m == 1 or m >= longer or longer % m):
             raise ConfigError(
-                f"long_season is {longer} with a season of {m}: expected a larger multiple of "
-                "two rows or more. 1 is no long season."
+                f"long_season_length is {longer} with a season of {m}: expected a larger multiple "
+                "of two rows or more. 1 is no long season."
             )
         _at_least("max_epochs", self.max_epochs, 0)
         if self.dropout is not None and not 0 <= self.dropout < 1:

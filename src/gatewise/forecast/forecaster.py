@@ -32,9 +32,9 @@ class Forecaster:
         prediction_length: rows to forecast. Default 18.
         levels: prediction intervals in percent. Default (80, 95).
         seed: of the weights and batches. Default 0.
-        **options: season, long_season, model, ensemble_size, distribution, context_length,
-            transform, lower, fill_gaps, hidden_size, num_layers, dropout, max_epochs,
-            learning_rate, batch_size, threads; see `Config`.
+        **options: season_length, long_season_length, model, ensemble_size, distribution,
+            context_length, transform, lower, fill_gaps, hidden_size, num_layers, dropout,
+            max_epochs, learning_rate, batch_size, threads; see `Config`.
 
     Raises:
         ConfigError: an option is unknown or out of range.

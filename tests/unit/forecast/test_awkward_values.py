@@ -132,3 +132,27 @@ def test_a_month_that_stands_out_each_year_is_no_outlier():
     assert f.fitted.model.season_length == 12
     assert f.predict()["forecast"][11] == pytest.approx(900, rel=0.1)
     assert not any("far outside" in note for note in f.fitted.notes)
+
+
+def test_a_series_on_another_level_is_no_outlier_of_the_others():
+    """Bounds that are common to all series once made every value of a large one missing."""
+    rng, rows = np.random.default_rng(0), 120
+    small = [10 + rng.normal(size=rows).cumsum() * 0.1 for _ in range(3)]
+    large = 1e6 + 100 * rng.normal(size=rows).cumsum()
+    typed = small[0].copy()
+    typed[50] = 1e9
+    names = np.repeat(["a", "b", "c", "large"], rows)
+
+    def table(first):
+        y = np.concatenate([first, *small[1:], large])
+        return pl.DataFrame({"unique_id": names, "ds": np.tile(np.arange(rows), 4), "y": y})
+
+    quick = {"model": "window", "max_epochs": 1}
+    f = Forecaster(4, **quick).fit(table(small[0]))
+    assert not any("far outside" in note for note in f.fitted.notes)
+    made = f.predict().filter(pl.col("unique_id") == "large")
+    assert made["forecast"].is_between(0.99e6, 1.01e6).all()
+    mistyped = Forecaster(4, **quick).fit(table(typed))
+    assert any("1e+09" in note for note in mistyped.fitted.notes)
+    elsewhere = f.predict(history=table(small[0]).with_columns(y=pl.col("y") + 1e8))
+    assert (elsewhere["forecast"] > 0.9e8).all()

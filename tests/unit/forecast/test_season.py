@@ -98,14 +98,16 @@ def test_a_week_of_days_is_forecast():
 
 @pytest.mark.parametrize(("longer", "short"), [(24, 24), (100, 24), (168, 1)])
 def test_a_long_season_is_a_multiple(longer, short):
-    with pytest.raises(ConfigError, match=f"long_season is {longer} with a season of {short}"):
+    with pytest.raises(
+        ConfigError, match=f"long_season_length is {longer} with a season of {short}"
+    ):
         Forecaster(season_length=short, long_season_length=longer)
 
 
 def test_a_long_season_goes_with_the_season_found():
     y = demand()[:400]
     f = Forecaster(prediction_length=4, long_season_length=100, model="residual", max_epochs=1)
-    with pytest.raises(ConfigError, match="long_season is 100 with a season of 24"):
+    with pytest.raises(ConfigError, match="long_season_length is 100 with a season of 24"):
         f.fit(pl.DataFrame({"ds": np.arange(400), "y": y}))
     noise = pl.DataFrame({"ds": np.arange(80), "y": np.random.default_rng(0).lognormal(size=80)})
     f.fit(noise)  # no season, so none beside it

@@ -8,7 +8,7 @@ from gatewise.forecast import Forecaster
 from gatewise.forecast.data.table import choose_columns, read_panel
 from gatewise.forecast.features.static import StaticCode, encode_static, static_codes
 
-QUICK = {"ensemble_size": 2, "max_epochs": 30, "hidden_size": 16, "model": "residual"}
+QUICK = {"ensemble_size": 1, "max_epochs": 30, "hidden_size": 16, "model": "residual"}
 H = 6
 ROWS, SERIES = 12, 160
 

@@ -87,35 +87,44 @@ class Usual:
     low: float
     high: float
 
-    def only(self, values: Array) -> Array:
-        """The values, NaN for those outside.
+    def only(self, values: Float[Array, " n"]) -> Float[Array, " n"]:
+        """The values of a series, NaN for those outside.
 
-        >>> Usual(0.0, 9.0).only(np.array([1.0, 1e6]))
-        array([ 1., nan])
+        A series whose first value is outside lies elsewhere, and stays as it is.
+
+        >>> Usual(0.0, 9.0).only(np.array([1.0, 1e6])), Usual(0.0, 9.0).only(np.array([50.0, 51.0]))
+        (array([ 1., nan]), array([50., 51.]))
         """
-        return np.where((values < self.low) | (values > self.high), np.nan, values)
+        outside = (values < self.low) | (values > self.high)
+        known = ~np.isnan(values)
+        if not outside.any() or outside[known.argmax()]:
+            return values
+        return np.where(outside, np.nan, values)
 
 
 def find_usual(columns: Sequence[Array], season_length: int) -> Usual | None:
     """Find the bounds of a column, given its values in each series; None if none is outside.
 
-    They are 100 times as far from the median as one row in two seasons is: spikes that happen, of
-    prices say, are inside.
+    Those of a series are 100 times as far from its median as one row in two seasons is: spikes that
+    happen, of prices say, are inside. Series may lie far apart: the bounds hold those of each.
 
     >>> y = np.append(np.tile([1.0, 2.0, 3.0], 20), 1e6)
-    >>> find_usual([y], 3), find_usual([y[:-1]], 3)
-    (Usual(low=-98.0, high=102.0), None)
+    >>> find_usual([y], 3), find_usual([y[:-1]], 3), find_usual([y[:-1], 1e6 + y[:-1]], 3)
+    (Usual(low=-98.0, high=102.0), None, None)
     """
-    values = np.concatenate(columns)
-    values = values[~np.isnan(values)]
-    if len(values) < 5:
-        return None
-    centre = float(np.median(values))
-    distances = np.abs(values - centre)
-    reach = _ERROR * float(np.quantile(distances, _rare(season_length)))
-    if reach <= 0 or distances.max() <= reach:
-        return None
-    return Usual(centre - reach, centre + reach)
+    low, high = np.inf, -np.inf
+    for column in columns:
+        values = column[~np.isnan(column)]
+        if not len(values):
+            continue
+        centre = float(np.median(values))
+        distances = np.abs(values - centre)
+        reach = _ERROR * float(np.quantile(distances, _rare(season_length)))
+        if len(values) < 5 or reach <= 0:  # too few to tell, or most of them the same
+            reach = float(distances.max())
+        low, high = min(low, centre - reach), max(high, centre + reach)
+    usual = Usual(low, high)
+    return usual if any((usual.only(column) is not column) for column in columns) else None
 
 
 def without_errors(missed: Array) -> Array:

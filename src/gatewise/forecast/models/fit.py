@@ -49,7 +49,8 @@ def fit_panel(
     season_length = config.season_length or seasons.find(ordered)
     longer = seasons.beside(ordered, season_length, config.long_season_length)
     chosen = replace(config, season_length=season_length, long_season_length=longer)
-    if model_of(chosen, ordered) != "window":
+    pooled = model_of(chosen, ordered) == "window"
+    if not pooled:
         model = residual.fit(chosen, ordered, progress, related)
     elif related:
         raise ConfigError(
@@ -70,7 +71,7 @@ def fit_panel(
             *panel.notes,
             *model.notes(panel),
             *floor_note(model.lowest, config.lower),
-            *_notes(panel, season_length),
+            *_notes(panel, season_length, pooled),
         ),
     )
 
@@ -107,14 +108,16 @@ def _key(name: Any) -> tuple[str, Any]:
     return ("number", name) if isinstance(name, (int, float)) else ("text", str(name))
 
 
-def _notes(panel: Panel, season_length: int) -> list[str]:
+def _notes(panel: Panel, season_length: int, pooled: bool) -> list[str]:
     notes = []
     missing = sum(int(np.isnan(s.target).sum()) for s in panel.series)
     if missing:
         notes.append(
             f"The target is missing in {missing} rows: they stay, and are not learnt from."
         )
-    far = next(filter(None, (_far(s.target, season_length) for s in panel.series)), None)
+    targets = [s.target for s in panel.series]
+    groups = [targets] if pooled else [[target] for target in targets]
+    far = next(filter(None, (_far(group, season_length) for group in groups)), None)
     if far is not None:
         notes.append(
             f"{shown(panel.columns.target)} holds {far:g}, far outside of all other values: it "
@@ -126,9 +129,10 @@ def _notes(panel: Panel, season_length: int) -> list[str]:
     return notes
 
 
-def _far(target: Array, season_length: int) -> float | None:
-    """The first value of a series that is an error of the data, if there is one."""
-    usual = find_usual([target], season_length)
+def _far(targets: Sequence[Array], season_length: int) -> float | None:
+    """The first value of some series that is an error of the data, if there is one."""
+    usual = find_usual(targets, season_length)
     if usual is None:
         return None
-    return float(target[(target < usual.low) | (target > usual.high)][0])
+    cut = next(target for target in targets if usual.only(target) is not target)
+    return float(cut[(cut < usual.low) | (cut > usual.high)][0])

@@ -12,7 +12,8 @@ from .panels import panel
 READINGS = [
     Reading(4, 3, "log"), Reading(4, 3, "linear"), Reading(1, 3, "log"),
     Reading(4, 3, "log", universal=True), Reading(1, 3, "linear", universal=True),
-    Reading(4, 3, "log", long_season=12), Reading(4, 3, "log", universal=True, long_season=8),
+    Reading(4, 3, "log", long_season_length=12),
+    Reading(4, 3, "log", universal=True, long_season_length=8),
 ]  # fmt: skip
 
 
