@@ -24,6 +24,7 @@ def backtest(
     step: Annotated[
         int | None, typer.Option(help="Rows between origins. Default: the horizon.")
     ] = None,
+    direction: s.Direction = False,
     threads: s.Threads = None,
     resume: s.Resume = None,
     out: Annotated[
@@ -41,13 +42,13 @@ def backtest(
     from gatewise.forecast import backtest as run
     from gatewise.forecast.report import write_backtest
 
-    forecaster, given = model.forecaster(), source.open()
     jobs = s.checked_jobs(threads, refit_every)
+    forecaster, given = model.forecaster(threads), source.open()
 
     def work(bars: Bars) -> Backtest:
         return run(
             forecaster, given.table, folds, **given.columns, refit_every=refit_every, step=step,
-            n_jobs=jobs, resume=resume, progress=bars,
+            direction=direction, n_jobs=jobs, resume=resume, progress=bars,
         )  # fmt: skip
 
     hint = "" if resume is None else " The same command goes on from the finished folds."

@@ -33,7 +33,9 @@ def bench(
             help="Of inference, training, streaming, training-step; by commas. Default: all."
         ),
     ] = "",
-    threads: Annotated[str, typer.Option(help="By commas. Default: 1,2.")] = "",
+    threads: Annotated[
+        str, typer.Option(help="Threads of each call, by commas. Default: 1,2.")
+    ] = "",
     peers: Annotated[
         str,
         typer.Option(

@@ -32,7 +32,14 @@ def forecast(
             help="Rolling origins of the backtest; 0 leaves it out. Default: 8, or as many as fit."
         ),
     ] = None,
-    refit_every: s.RefitEvery = 1,
+    refit_every: Annotated[
+        int | None,
+        typer.Option(
+            help="In the backtest, fit again at every k-th origin, for this k. Default: fit once, "
+            "on the rows before the first origin."
+        ),
+    ] = None,
+    direction: s.Direction = False,
     threads: s.Threads = None,
     resume: s.Resume = None,
     model: Annotated[
@@ -61,10 +68,10 @@ def forecast(
     from gatewise.forecast.evaluation.folds import FOLDS, NoFoldFitsError
     from gatewise.forecast.report import write_forecast
 
-    forecaster = options.forecaster()
+    jobs = s.checked_jobs(threads, refit_every)
+    forecaster = options.forecaster(threads)
     if folds is not None and folds < 0:
         raise ConfigError(f"--folds is {folds}: expected 0 or more.")
-    jobs = s.checked_jobs(threads, refit_every)
     given = source.open()
     ahead = _future_table(given, future, forecaster)
     from gatewise.explorer.forecast import (
@@ -78,8 +85,9 @@ def forecast(
             bars("backtest", 0, folds or FOLDS)
             try:
                 result = backtest(
-                    forecaster, given.table, folds, **given.columns, refit_every=refit_every,
-                    n_jobs=jobs, resume=resume, progress=bars,
+                    forecaster, given.table, folds, **given.columns,
+                    refit_every=refit_every or folds or FOLDS, direction=direction, n_jobs=jobs,
+                    resume=resume, progress=bars,
                 )  # fmt: skip
                 notes += result.notes
             except NoFoldFitsError as error:  # nobody asked for a backtest

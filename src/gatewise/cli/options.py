@@ -126,8 +126,11 @@ class ModelOptions:
         typer.Option(help="JSON file of further options, as `gatewise tune --out` writes it."),
     ] = None
 
-    def forecaster(self) -> Forecaster:
+    def forecaster(self, threads: int | None = None) -> Forecaster:
         """An unfitted forecaster. What is given on the command line goes before the file.
+
+        Args:
+            threads: worker processes of a fit; None (default) for one per core.
 
         Raises:
             ConfigError: an option is unknown or out of range, or the file is none of options.
@@ -138,6 +141,8 @@ class ModelOptions:
         for name in ("season_length", "long_season_length", "context_length"):
             if getattr(self, name) is not None:
                 asked[name] = getattr(self, name)
+        if threads is not None:
+            asked["threads"] = threads
         if self.pretrained:
             asked["model"] = "pretrained"
         if self.transform != "auto":

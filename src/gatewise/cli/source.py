@@ -45,7 +45,19 @@ Folds = Annotated[
 ]
 RefitEvery = Annotated[int, typer.Option(help="Fit again at every k-th origin, for this k.")]
 Threads = Annotated[
-    int | None, typer.Option(help="Folds fitted side by side. Default: one per core.")
+    int | None,
+    typer.Option(
+        help="Worker processes that fit networks. The numbers do not depend on it. Default: one "
+        "per core."
+    ),
+]
+Direction = Annotated[
+    bool,
+    typer.Option(
+        "--direction",
+        help="Judge the direction of the next change at every row of the windows, not at the "
+        "origins alone. Takes as many forecasts more as the horizon has rows.",
+    ),
 ]
 Resume = Annotated[
     Path | None,
@@ -154,8 +166,8 @@ def command_line() -> str:
     return shlex.join(["gatewise", *sys.argv[1:]])
 
 
-def checked_jobs(threads: int | None, refit_every: int) -> int:
-    """Folds to fit side by side: --threads, or one per core.
+def checked_jobs(threads: int | None, refit_every: int | None = None) -> int:
+    """Worker processes: --threads, or one per core.
 
     Raises:
         ConfigError: one of the options is below 1.

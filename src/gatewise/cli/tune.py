@@ -30,6 +30,7 @@ def tune(
     timeout: Annotated[
         float | None, typer.Option(help="Start no trial after so many seconds. Default: no limit.")
     ] = None,
+    threads: s.Threads = None,
     out: Annotated[
         Path | None, typer.Option(help="File for the best options, for --options. Default: none.")
     ] = None,
@@ -48,7 +49,8 @@ def tune(
         raise ConfigError(
             f"There is no folder {shown(str(out.parent))} to write {shown(out.name)} to."
         )
-    forecaster, given = model.forecaster(), source.open()
+    s.checked_jobs(threads)
+    forecaster, given = model.forecaster(threads), source.open()
     with Bars() as bars:
         found = run(
             forecaster, given.table, trials, folds, timeout, model.seed, bars,

@@ -166,13 +166,13 @@ def backtest(
     folds = len(origins)
     before = panel.before(origins[0].cuts)
     baseline = Baseline.of(before, config, panel)
-    jobs = config.jobs if n_jobs is None else n_jobs
-    config = replace(config, threads=1) if jobs > 1 else config
     groups = [origins[i : i + refit_every] for i in range(0, folds, refit_every)]
+    jobs = min(config.jobs if n_jobs is None else n_jobs, len(groups))
+    config = replace(config, threads=1) if jobs > 1 else config  # else a fit may have them
     kept = None if resume is None else open_checkpoints(resume, config, panel, baseline, direction)
     calls = ((config, panel, group, baseline, direction, kept) for group in groups)
     made: list[FoldForecast] = []
-    for run in workers.run(resumed_folds, calls, min(jobs, len(groups))):
+    for run in workers.run(resumed_folds, calls, jobs):
         made.extend(run)
         if progress is not None:
             progress("backtest", len(made), folds)
