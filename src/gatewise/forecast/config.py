@@ -78,7 +78,8 @@ class Config:
         dropout: on what each layer adds (on what the head reads). Default 0.2 (0.1).
         max_epochs: of ten steps (upper bound; training stops early). Default 30.
         learning_rate: peak of the schedule. Default 0.002 (0.004).
-        batch_size: crops of 48 origins (windows) per step. Default 64 (128).
+        batch_size: crops of 48 origins (windows) per step. Default 64, fewer for short tables
+            (128).
         threads: worker processes of a fit or a backtest; None (default) takes one per core. The
             numbers do not depend on it.
         fill_gaps: whether rows that are missing from a regular calendar are inserted with an empty

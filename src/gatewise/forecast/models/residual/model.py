@@ -35,7 +35,7 @@ from gatewise.forecast.models.residual.joint import Seasonal
 from gatewise.forecast.models.residual.members import DECAYS, Plan
 from gatewise.forecast.models.residual.network import Network
 from gatewise.forecast.models.residual.origin_features import describe_origins
-from gatewise.forecast.models.residual.training import CROP, Recipe
+from gatewise.forecast.models.residual.training import CROP, Recipe, enough_crops
 from gatewise.forecast.uncertainty.paths import step_correlation
 
 STEPS_PER_EPOCH: Final = 10
@@ -193,7 +193,7 @@ def fit(
         0.2 if config.dropout is None else config.dropout,
         Recipe(
             STEPS_PER_EPOCH * config.max_epochs,
-            config.batch_size or 64,
+            config.batch_size or enough_crops(int(histories.rows.sum())),
             config.learning_rate or 2e-3,
             config.seed,
         ),
