@@ -37,6 +37,7 @@ def backtest(
     Exits with 0 whatever the verdict is.
     """
     source.check()
+    model.from_file()
     from gatewise.cli import render
     from gatewise.forecast import Backtest
     from gatewise.forecast import backtest as run

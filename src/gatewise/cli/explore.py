@@ -69,6 +69,7 @@ def explore(
     options.check(model, data)
     if future is not None and (model is None or not is_forecaster(model)):
         raise ConfigError("--future is for a forecaster: expected a saved one.")
+    s.look(data, future)
     check_out(out, model, torch_file, data, future)
     from gatewise.explorer.page import page_of
 

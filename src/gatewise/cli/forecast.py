@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from gatewise.cli.progress import Bars
 from gatewise.cli.source import command_line
 from gatewise.errors import ConfigError
 from gatewise.files import staged_folder, write_atomically
+from gatewise.sealed import model_content
 
 if TYPE_CHECKING:
     from gatewise.forecast import Forecaster
@@ -61,23 +63,30 @@ def forecast(
     which the cell is seen at work.
     """
     if model is not None:
-        _forecast_with(model, source.table, future, out, json)
+        model_content(model)  # whether it is there: the rest of it needs heavy imports
+        s.look(source.table, future)
+        _forecast_with(model, source, future, out, json)
         return
-    source.check()
-    from gatewise.forecast import backtest, driver_effects
+    source.check(future)
+    options.from_file()
+    from gatewise.forecast import backtest, driver_effects, read_table
     from gatewise.forecast.evaluation.folds import FOLDS, NoFoldFitsError
-    from gatewise.forecast.report import write_forecast
 
     jobs = s.checked_jobs(threads, refit_every)
     forecaster = options.forecaster(threads)
     if folds is not None and folds < 0:
         raise ConfigError(f"--folds is {folds}: expected 0 or more.")
     given = source.open()
-    ahead = _future_table(given, future, forecaster)
-    from gatewise.explorer.forecast import (
-        forecaster_data,  # now that the extra is known to be there
-    )
-    from gatewise.explorer.page import page_of
+    drivers = [*given.columns.get("past", ()), *given.columns.get("future", ())]
+    if not options.pretrained and not drivers:
+        typer.echo(
+            "Networks are trained for this table. --pretrained takes seconds: it forecasts with "
+            "networks that come with the package.",
+            err=True,
+        )
+    ahead = given.future if future is None else read_table(future, **source.dialect)
+    _check_future(given, ahead, forecaster)
+    import_module("gatewise.explorer.page")  # now: a missing extra must not be found at the end
 
     with staged_folder(out) as folder, Bars() as bars:
         result, notes = None, list(given.notes)
@@ -99,46 +108,66 @@ def forecast(
         bars("report", 0, 1)
         forecast_table.write_csv(folder / "forecast.csv")
         forecaster.save(folder / "model.safetensors")
-        given_to_page = {"forecast": forecast_table, "result": result, "effects": effects}
-        live, written = "", [name for name in FILES if name != _EXPLORER]
-        try:
-            seen = forecaster_data(forecaster, **given_to_page)
-        except ConfigError as error:  # more than a page can hold: no reason to lose a forecast
-            notes.append(f"There is no {_EXPLORER}. {error}")
-        else:
-            written = list(FILES)
-            live = page_of([seen], lab=False, views=["cell", "time", "gradient", "swap"])
-            page = page_of([seen], command=command_line())
-            write_atomically(folder / _EXPLORER, page)
-        write_forecast(
-            folder / "report.html",
-            forecaster,
-            forecast_table,
-            result=result,
-            effects=effects,
-            title=f"The next {options.horizon} rows of {given.columns['target']}",
-            source=given.name,
-            command=command_line(),
-            notes=notes,
-            live=live,
+        title = f"The next {options.horizon} rows of {given.columns['target']}"
+        pages = _write_pages(
+            folder, forecaster, forecast_table, result, effects, title, given.name, notes
         )
         bars("report", 1, 1)
     notes = list(dict.fromkeys([*notes, *forecaster.fitted.notes]))
-    _show(forecast_table, effects, result, notes, out, written, json)
+    _show(forecast_table, effects, result, notes, out, [*FILES[:2], *pages], json)
+
+
+def _write_pages(
+    folder: Path,
+    forecaster: Forecaster,
+    table: Any,
+    result: Any,
+    effects: Any,
+    title: str,
+    source: str,
+    notes: list[str],
+) -> list[str]:
+    """Write the report and the explorer's page; return their names. Adds to the notes."""
+    from gatewise.explorer.forecast import forecaster_data
+    from gatewise.explorer.page import page_of
+    from gatewise.forecast.report import write_forecast
+
+    live, written = "", ["report.html"]
+    try:
+        seen = forecaster_data(forecaster, forecast=table, result=result, effects=effects)
+    except ConfigError as error:  # more than a page can hold: no reason to lose a forecast
+        notes.append(f"There is no {_EXPLORER}. {error}")
+    else:
+        written.append(_EXPLORER)
+        live = page_of([seen], lab=False, views=["cell", "time", "gradient", "swap"])
+        write_atomically(folder / _EXPLORER, page_of([seen], command=command_line()))
+    write_forecast(
+        folder / "report.html",
+        forecaster,
+        table,
+        result=result,
+        effects=effects,
+        title=title,
+        source=source,
+        command=command_line(),
+        notes=notes,
+        live=live,
+    )
+    return written
 
 
 def _forecast_with(
-    model: Path, table: Path | None, future: Path | None, out: Path, json: bool
+    model: Path, source: TableOptions, future: Path | None, out: Path, json: bool
 ) -> None:
     """Forecast with a saved model, from its own last rows or from a table's."""
     from gatewise.forecast import Forecaster, read_table
     from gatewise.forecast.report import write_forecast
 
     forecaster = Forecaster.load(model)
-    history, ahead = None, None if future is None else read_table(future)
-    if table is not None:
+    history, ahead = None, None if future is None else read_table(future, **source.dialect)
+    if source.table is not None:
         columns = asdict(forecaster.fitted.tail.columns)
-        history, found = s.split_ahead(read_table(table), columns)
+        history, found = s.split_ahead(read_table(source.table, **source.dialect), columns)
         ahead = found if ahead is None else ahead
     with staged_folder(out) as folder, Bars() as bars:
         bars("forecast", 0, 1)
@@ -157,17 +186,14 @@ def _forecast_with(
     _show(forecast_table, [], None, [], out, ("forecast.csv", "report.html"), json)
 
 
-def _future_table(given: s.Source, future: Path | None, forecaster: Forecaster) -> Any:
-    """The rows to forecast, looked at now: a fault found after the backtest costs minutes."""
-    from gatewise.forecast import read_table
+def _check_future(given: s.Source, ahead: Any, forecaster: Forecaster) -> None:
+    """Look at the rows to forecast now: a fault found after the backtest costs minutes."""
     from gatewise.forecast.data.future_rows import check_future
     from gatewise.forecast.data.table import choose_columns, read_panel
 
-    ahead = given.future if future is None else read_table(future)
     columns, config = choose_columns(given.table, **given.columns), forecaster.config
     panel = read_panel(given.table, columns, fill_gaps=config.fill_gaps)
     check_future(panel, config.prediction_length, ahead)
-    return ahead
 
 
 def _show(

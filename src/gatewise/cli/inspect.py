@@ -44,6 +44,7 @@ def inspect(
     if (model is None) == (torch_file is None):
         raise typer.BadParameter(_USAGE)
     options.check(model, table)
+    s.look(table)
     check_out(out, model, torch_file, table)
     from gatewise.trace.report import write_inspection
 

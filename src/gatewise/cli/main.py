@@ -27,7 +27,6 @@ _UsageError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]  # type:
 
 app = typer.Typer(
     help="An LSTM you can see into: forecast time series, and see what the cell did.",
-    add_completion=False,
     rich_markup_mode=None,  # plain help: quick, and the same in docs
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -52,6 +52,9 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+DIALECT = ("delimiter", "decimal", "encoding", "date_format")
+
+
 @dataclasses.dataclass(frozen=True)
 class TableOptions:
     """Which table, and the roles of its columns."""
@@ -64,13 +67,27 @@ class TableOptions:
     drivers: s.Drivers = ""
     future_drivers: s.FutureDrivers = ""
     static: s.Static = ""
+    delimiter: s.Delimiter = None
+    decimal: s.Decimal = None
+    encoding: s.Encoding = None
+    date_format: s.DateFormat = None
 
-    def check(self) -> None:
-        """See that one table is named: at once, before anything heavy is imported.
+    @property
+    def dialect(self) -> dict[str, str | None]:
+        """How text files are written, for `read_table`."""
+        return {name: getattr(self, name) for name in DIALECT}
+
+    def check(self, *others: Path | None) -> None:
+        """See that one table is named, and there: at once, before anything heavy is imported.
+
+        Args:
+            others: files that are read, too; None for none.
 
         Raises:
             BadParameter: neither or both of a file and a data set are given.
+            TableError: a file does not exist.
         """
+        s.look(self.table, *others)
         if (self.table is None) == (self.dataset is None):
             found = "neither" if self.table is None else "both"
             raise typer.BadParameter(
@@ -111,6 +128,12 @@ class ModelOptions:
     transform: Annotated[
         str, typer.Option(help="Transform of the target: auto, none, log-return or difference.")
     ] = "auto"
+    keep_gaps: Annotated[
+        bool,
+        typer.Option(
+            "--keep-gaps", help="Insert no rows for times that a regular calendar misses."
+        ),
+    ] = False
     lower: Annotated[
         str,
         typer.Option(
@@ -126,6 +149,14 @@ class ModelOptions:
         typer.Option(help="JSON file of further options, as `gatewise tune --out` writes it."),
     ] = None
 
+    def from_file(self) -> dict[str, Any]:
+        """The options of the file, if there is one.
+
+        Raises:
+            ConfigError: there is no such file, or it is none of options.
+        """
+        return {} if self.options is None else read_options(self.options)
+
     def forecaster(self, threads: int | None = None) -> Forecaster:
         """An unfitted forecaster. What is given on the command line goes before the file.
 
@@ -137,12 +168,14 @@ class ModelOptions:
         """
         from gatewise.forecast import Forecaster
 
-        asked: dict[str, Any] = {} if self.options is None else read_options(self.options)
+        asked = self.from_file()
         for name in ("season_length", "long_season_length", "context_length"):
             if getattr(self, name) is not None:
                 asked[name] = getattr(self, name)
         if threads is not None:
             asked["threads"] = threads
+        if self.keep_gaps:
+            asked["fill_gaps"] = False
         if self.pretrained:
             asked["model"] = "pretrained"
         if self.transform != "auto":

@@ -17,7 +17,29 @@ if TYPE_CHECKING:
     import polars as pl
 
 Table = Annotated[
-    Path | None, typer.Argument(help="CSV or Parquet file, one row per series and time.")
+    Path | None,
+    typer.Argument(
+        help="CSV, Parquet or Excel file, gzipped or not, one row per series and time; - for the "
+        "standard input."
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a CSV file: a character, or comma, semicolon, tab, pipe. Default: what the header "
+        "has most of."
+    ),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option(help="Decimal sign of a CSV file, . or , . Default: found where it is plain."),
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="Of a CSV file, such as latin-1. Default: UTF-8.")
+]
+DateFormat = Annotated[
+    str | None,
+    typer.Option(help="Of the times in a CSV file, such as %d/%m/%Y. Default: found."),
 ]
 Data = Annotated[
     str | None,
@@ -29,7 +51,7 @@ Data = Annotated[
         "bank-calls.",
     ),
 ]
-Time = Annotated[str | None, typer.Option(help="Time column. Default: the only column of dates.")]
+Time = Annotated[str | None, typer.Option(help="Time column. Default: the only column of times.")]
 Target = Annotated[str | None, typer.Option(help="Column to forecast. Default: y, if any.")]
 Series = Annotated[
     str | None, typer.Option(help="Column that tells series apart. Default: unique_id, if any.")
@@ -97,11 +119,13 @@ def open_source(
     drivers: str = "",
     future_drivers: str = "",
     static: str = "",
+    **dialect: str | None,
 ) -> Source:
     """Read the table that the options name.
 
     Args:
         file, dataset: one of them.
+        dialect: how the file is written; see `read_table`.
         time, target, series: names of columns; None for the default.
         drivers, future_drivers, static: names of columns by commas.
 
@@ -120,7 +144,7 @@ def open_source(
         return Source(given.table, columns, given.description or given.name, given.ahead)
 
     assert file is not None  # one of the two is given
-    table = read_table(file)
+    table = read_table(file, **dialect)
     notes: list[str] = []
     columns: dict[str, Any] = {
         "time": time or _only_dates(table, notes),
@@ -133,6 +157,19 @@ def open_source(
         columns["series"] = series
     table, future = split_ahead(table, columns)
     return Source(table, columns, file.name, future, notes)
+
+
+def look(*files: Path | None) -> None:
+    """See that files are there, before anything heavy is imported.
+
+    Raises:
+        TableError: one does not exist.
+    """
+    from gatewise.forecast.data.readers import check_file
+
+    for file in files:
+        if file is not None:
+            check_file(file)
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -178,10 +215,26 @@ def checked_jobs(threads: int | None, refit_every: int | None = None) -> int:
     return threads or os.cpu_count() or 1
 
 
+_TRIED = 1000
+"""Rows of a column of text that are looked at to see whether they are times."""
+
+
 def _only_dates(table: pl.DataFrame, notes: list[str]) -> str:
+    """The one column of times.
+
+    Raises:
+        TableError: there is none, or there are several.
+    """
+    import polars as pl
+
+    from gatewise.forecast.data.spellings import is_time
+
     found = [name for name, dtype in table.schema.items() if dtype.is_temporal()]
     if not found:
         found = [name for name in ("ds", "date", "time", "timestamp") if name in table.columns]
+    if not found:
+        found = [name for name, dtype in table.schema.items() if dtype == pl.String
+                 and is_time(table[name].drop_nulls().head(_TRIED).to_list())]  # fmt: skip
     if len(found) != 1:
         raise TableError(
             f"Cannot tell the time column among {', '.join(map(repr, table.columns))}. "

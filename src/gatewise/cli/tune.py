@@ -42,6 +42,7 @@ def tune(
     before. The options asked for are the first trial, and win ties.
     """
     source.check()
+    model.from_file()
     from gatewise.cli import render
     from gatewise.forecast import tune as run
 

@@ -56,7 +56,7 @@ def test_missing_extras_are_named(monkeypatch, tmp_path):
     for name in ("polars", "narwhals", "arch.data", "statsforecast"):
         monkeypatch.setitem(sys.modules, name, None)
     for call in (
-        lambda: read_table(tmp_path),
+        lambda: read_table(__file__),
         lambda: open_table(TABLE),
         lambda: datasets.load("sp500"),
         lambda: univariate(np.ones(1), [1], 1, (), (0.5,)),

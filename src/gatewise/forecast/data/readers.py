@@ -1,74 +1,96 @@
-"""Tables from files: CSV and Parquet, told apart by their content."""
+"""Tables from files: CSV, Parquet and Excel, told apart by their content."""
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import re
+import sys
+import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gatewise.errors import MissingExtraError, TableError, shortened, shown
+from gatewise.forecast.data.dialects import Dialect, read_csv
 
 if TYPE_CHECKING:
     import polars as pl
 
+STDIN: Final = "-"
+"""Name of the standard input."""
 
-def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
-    """Read a CSV or Parquet file; dates in a CSV are parsed.
+_MOST: Final = 4_000_000_000
+"""Bytes that a compressed file may become."""
+
+
+def read_table(
+    path: str | os.PathLike[str],
+    *,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    date_format: str | None = None,
+) -> pl.DataFrame:
+    """Read a CSV, Parquet or Excel file.
 
     Args:
-        path: the file. Parquet is recognised by its first four bytes, anything else is read as
-            CSV with a header line, separated by commas, semicolons or tabs.
+        path: the file, or "-" for the standard input. Parquet, Excel (its first sheet) and gzip are
+            recognised by their content; anything else is CSV with a header line.
+        delimiter: of CSV: a character, or comma, semicolon, tab, pipe. None (default) takes what
+            the header has most of.
+        decimal: of CSV: "." or ",". None (default) finds it where it is plain.
+        encoding: of CSV; None (default) takes UTF-8, or UTF-16 with its mark.
+        date_format: of times in CSV, as `datetime.strftime` has it. None (default) reads ISO dates;
+            other times stay text, which a forecaster reads.
 
     Raises:
-        TableError: the file is missing, is not a table, or has no rows.
-        MissingExtraError: polars is not installed.
+        TableError: the file is missing, is not a table, has no rows, or can be read in two ways.
+        ConfigError: an option has no such value.
+        MissingExtraError: polars, or for Excel fastexcel, is not installed.
 
     >>> read_table("prices.csv")
     Traceback (most recent call last):
     gatewise.errors.TableError: File 'prices.csv' does not exist: expected a CSV or Parquet file.
     """
+    dialect = Dialect(delimiter, decimal, encoding, date_format)
+    check_file(path)
     try:
         import polars as pl
     except ImportError:
         raise MissingExtraError("Reading files", "forecast") from None
-    file = Path(path)
+    name = "standard input" if os.fspath(path) == STDIN else Path(path).name
     try:
-        start = _start(file)
-        if start.startswith(b"PAR1"):
-            table = pl.read_parquet(io.BytesIO(file.read_bytes()))
+        content = _content(path, name)
+        if content.startswith(b"PAR1"):
+            table = pl.read_parquet(io.BytesIO(content))
+        elif content.startswith(b"PK\x03\x04"):
+            table = _excel(content)
         else:
-            if not start.strip():
-                raise TableError(
-                    f"File {shown(file.name)} is empty: expected a header line and rows."
-                )
-            if b"\0" in start:
-                raise TableError(f"File {shown(file.name)} is binary: expected CSV or Parquet.")
-            table = pl.read_csv(
-                io.BytesIO(file.read_bytes()),  # a path may not be text in this locale
-                separator=_separator(start),
-                try_parse_dates=True,
-                infer_schema_length=None,
-                null_values=["", "NA", "NaN", "nan", "null", "."],
-            )
+            if not content.strip():
+                raise TableError(f"File {shown(name)} is empty: expected a header line and rows.")
+            marked = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+            if b"\0" in content[:65_536] and encoding is None and not marked:
+                raise TableError(f"File {shown(name)} is binary: expected CSV or Parquet.")
+            table = read_csv(content, name, dialect)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         reason = shortened(str(error).strip().splitlines()[0])
         raise TableError(
-            f"File {shown(file.name)} is not a table ({reason}): expected CSV or Parquet."
+            f"File {shown(name)} is not a table ({reason}): expected CSV or Parquet."
         ) from None
-    twice = [re.sub(r"_duplicated_\d+$", "", name) for name in table.columns]
-    repeated = next((name for name in twice if twice.count(name) > 1), None)
+    twice = [re.sub(r"_duplicated_\d+$", "", column) for column in table.columns]
+    repeated = next((column for column in twice if twice.count(column) > 1), None)
     if repeated is not None:
         raise TableError(
-            f"File {shown(file.name)} has two columns {shown(repeated)}: expected one. Rename it."
+            f"File {shown(name)} has two columns {shown(repeated)}: expected one. Rename it."
         )
     if not len(table):
-        raise TableError(f"File {shown(file.name)} has no rows: expected a header line and rows.")
+        raise TableError(f"File {shown(name)} has no rows: expected a header line and rows.")
     if table.width < 2:
         raise TableError(
-            f"File {shown(file.name)} has the one column {shown(table.columns[0], 60)}: expected "
-            "at least a time and a target column."
+            f"File {shown(name)} has the one column {shown(table.columns[0], 60)}: expected at "
+            "least a time and a target column. Name what parts the columns: delimiter=... "
+            "(--delimiter)."
         )
     return table
 
@@ -79,19 +101,67 @@ def is_parquet(path: str | os.PathLike[str]) -> bool:
     Raises:
         TableError: there is no such file.
     """
-    return _start(Path(path)).startswith(b"PAR1")
+    check_file(path)
+    if os.fspath(path) == STDIN:
+        return False
+    with Path(path).open("rb") as opened:
+        return opened.read(4) == b"PAR1"
 
 
-def _start(file: Path) -> bytes:
-    if not file.is_file():
-        what = "does not exist"
-        if file.exists():
-            what = "is a folder" if file.is_dir() else "is not a regular file"
-        raise TableError(f"File {shown(str(file))} {what}: expected a CSV or Parquet file.")
-    with file.open("rb") as opened:
-        return opened.read(65_536)
+def check_file(path: str | os.PathLike[str]) -> None:
+    """See that there is a file: quick, without any library.
+
+    Raises:
+        TableError: there is none, or it is a folder.
+    """
+    file = Path(path)
+    if os.fspath(path) == STDIN or file.is_file():
+        return
+    what = "does not exist"
+    if file.exists():
+        what = "is a folder" if file.is_dir() else "is not a regular file"
+    raise TableError(f"File {shown(str(file))} {what}: expected a CSV or Parquet file.")
 
 
-def _separator(start: bytes) -> str:
-    header = start.decode("utf-8", errors="replace").splitlines()[0]
-    return max((",", ";", "\t"), key=header.count)
+def _content(path: str | os.PathLike[str], name: str) -> bytes:
+    """What is in a file, unpacked.
+
+    Raises:
+        TableError: it is damaged, or too large.
+    """
+    given = sys.stdin.buffer.read() if os.fspath(path) == STDIN else Path(path).read_bytes()
+    if not given.startswith(b"\x1f\x8b"):
+        return given
+    try:
+        with gzip.open(io.BytesIO(given)) as packed:
+            found = packed.read(_MOST + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise TableError(
+            f"File {shown(name)} is damaged ({shortened(str(error))}): expected gzip."
+        ) from None
+    if len(found) > _MOST:
+        raise TableError(
+            f"File {shown(name)} holds more than {_MOST // 10**9} GB: expected less. Unpack it, "
+            "and write it as Parquet."
+        )
+    return found
+
+
+def _excel(content: bytes) -> pl.DataFrame:
+    """The first sheet of an Excel file.
+
+    Raises:
+        MissingExtraError: fastexcel is not installed.
+        TableError: it is no Excel file.
+    """
+    import polars as pl
+
+    try:
+        import fastexcel
+    except ImportError:
+        raise MissingExtraError("Reading Excel files", "excel") from None
+    try:
+        return pl.read_excel(io.BytesIO(content), infer_schema_length=None)
+    except fastexcel.FastExcelError as error:
+        reason = shortened(str(error).strip().splitlines()[0])
+        raise TableError(f"The file is no Excel table ({reason}): expected .xlsx.") from None

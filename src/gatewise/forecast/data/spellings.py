@@ -186,7 +186,8 @@ def _decided(
         raise UnreadableError(
             None,
             f"dates such as {text!r}, in which the day cannot be told from the month: expected "
-            f"dates such as 2021-04-01. Parse the column with {forms[0]} or {forms[1]} first.",
+            f"dates such as 2021-04-01. Parse the column with {forms[0]} or {forms[1]} first "
+            f"(--date-format {forms[0]}).",
         )
     which = regular.index(True)
     order = ("day", "month")[which]
