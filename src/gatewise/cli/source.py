@@ -215,6 +215,9 @@ def checked_jobs(threads: int | None, refit_every: int | None = None) -> int:
     return threads or os.cpu_count() or 1
 
 
+_TIMES = ("ds", "date", "datetime", "time", "timestamp", "day", "week", "month", "quarter", "year")
+"""Names by which a column of numbers or text is taken for the times."""
+
 _TRIED = 1000
 """Rows of a column of text that are looked at to see whether they are times."""
 
@@ -231,7 +234,7 @@ def _only_dates(table: pl.DataFrame, notes: list[str]) -> str:
 
     found = [name for name, dtype in table.schema.items() if dtype.is_temporal()]
     if not found:
-        found = [name for name in ("ds", "date", "time", "timestamp") if name in table.columns]
+        found = [name for name in table.columns if name.strip().lower() in _TIMES]
     if not found:
         found = [name for name, dtype in table.schema.items() if dtype == pl.String
                  and is_time(table[name].drop_nulls().head(_TRIED).to_list())]  # fmt: skip

@@ -125,7 +125,8 @@ def _fans(panel: Any, table: Any, h: int) -> list[dict[str, Any]]:
     columns, time = _columns(table), panel.columns.time
     frame = nw.from_native(table, eager_only=True)
     columns[time] = time_labels(column_clock(frame[time], panel.style))
-    names, fans = columns.get(panel.columns.series or ""), []
+    names = None if panel.columns.series is None else columns[panel.columns.series]
+    fans: list[dict[str, Any]] = []
     for series in panel.series[:_SERIES]:
         own = columns if names is None else {k: v[names == series.name] for k, v in columns.items()}
         keep = slice(-max(_PAST_ROWS * h, 1), None)

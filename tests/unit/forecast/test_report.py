@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gatewise.explorer.forecast import forecaster_data
 from gatewise.forecast import Forecaster, backtest, driver_effects
 from gatewise.forecast.charts import MODEL, fan_chart
 from gatewise.forecast.explain.baseline import baseline_paths
@@ -199,3 +200,18 @@ def test_the_widest_band_is_seen_in_the_dark(months):
     (area,) = axis.collections
     seen = card + area.get_alpha() * (np.array(matplotlib.colors.to_rgb(MODEL)) - card)
     assert (luminance(seen) + 0.05) / (luminance(card) + 0.05) > 1.15
+
+
+def test_a_time_column_without_a_name_is_no_series_column():
+    """As pandas writes an index: the charts once looked for a series of that name."""
+    charts = []
+    for name in ("", "ds"):
+        table = pl.DataFrame({name: range(60), "y": [20.0 + t % 12 for t in range(60)]})
+        f = Forecaster.pretrained(3, season_length=12).fit(table, time=name)
+        ahead = f.predict()
+        (fan,) = forecaster_data(f, forecast=ahead)["forecast"]["series"]
+        assert fan["quantiles"]["0.5"] == ahead["forecast"].to_list()
+        page = forecast_page(f, ahead)
+        start = page.index('id="fan0')
+        charts.append(page[start : page.index("</svg>", start)])
+    assert charts[0] == charts[1]

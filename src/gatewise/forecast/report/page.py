@@ -171,7 +171,7 @@ def _fan_charts(
     panel = _shown_panel(forecaster, history)
     columns = _columns(forecast)
     times = _times(panel, forecast)
-    names = columns.get(panel.columns.series or "")
+    names = None if panel.columns.series is None else columns[panel.columns.series]
     shown = []
     for k, series in enumerate(panel.series[:_MAX_CHARTS]):
         rows = slice(None) if names is None else names == series.name
