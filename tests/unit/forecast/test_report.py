@@ -215,3 +215,18 @@ def test_a_time_column_without_a_name_is_no_series_column():
         start = page.index('id="fan0')
         charts.append(page[start : page.index("</svg>", start)])
     assert charts[0] == charts[1]
+
+
+def test_windows_of_times_in_words_are_drawn_in_their_order():
+    """Jul 1 2009 stands behind Apr 1 2010 in the alphabet."""
+    days = np.arange("2000-01", "2006-01", dtype="datetime64[M]").astype("datetime64[s]").tolist()
+    y = [20.0 + t % 12 for t in range(72)]
+    made = []
+    for spell in ("%b %d %Y", "%Y-%m-%d"):
+        table = pl.DataFrame({"ds": [day.strftime(spell) for day in days], "y": y})
+        result = backtest(Forecaster.pretrained(12), table, folds=2, refit_every=2, checks=False)
+        axis = figures.windows_chart(result).axes[0]
+        made.append([line.get_xdata() for line in axis.lines])
+    for words, iso in zip(*made, strict=True):
+        np.testing.assert_array_equal(words, iso)
+        assert (np.diff(words) > 0).all()

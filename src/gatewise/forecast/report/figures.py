@@ -25,6 +25,7 @@ from gatewise.forecast.charts import (
     label_rows,
     subplots,
 )
+from gatewise.forecast.data.spellings import UnreadableError, read_texts
 from gatewise.page.time_axis import as_times, period_starts
 
 if TYPE_CHECKING:
@@ -247,11 +248,15 @@ def training_chart(training: Training, width: float = WIDE) -> Figure:
 
 def _in_order(times: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Each time once, ascending, and the number of each row's; rows go by origin, then by step."""
-    if times.dtype.kind != "O":
+    if times.dtype.kind in "Mifu":
         found, at = np.unique(times, return_inverse=True)
         return found, at
-    known = {t: i for i, t in enumerate(dict.fromkeys(times.tolist()))}  # text has its own order
-    return np.array(list(known), dtype=object), np.array([known[t] for t in times.tolist()])
+    texts = [str(t) for t in times]  # they have the order of the rows, not of the alphabet
+    try:
+        return _in_order(read_texts(texts).time)
+    except UnreadableError:  # such as days that cannot be told from months
+        known = {t: i for i, t in enumerate(dict.fromkeys(texts))}
+        return np.array(list(known), dtype=object), np.array([known[t] for t in texts])
 
 
 def baseline_chart(
