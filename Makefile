@@ -129,7 +129,7 @@ test-calibration: install  ## false claims on random walks, signs of planted dri
 	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast tests/docs \
 	  --ignore tests/unit/forecast/test_intervals.py
 
-test-intervals: install  ## coverage and widths of intervals, 200 series of each family: half an hour
+test-intervals: install  ## coverage and widths of intervals, 200 series of each family: three hours
 	$(BIN)/python -m pytest -n 2 -m slow tests/unit/forecast/test_intervals.py
 
 test-torch: install  ## PyTorch's own database of LSTM inputs, with ours in place

@@ -191,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--families", nargs="*", default=list(FAMILIES))
-    parser.add_argument("--models", nargs="*", default=["window", "pretrained"])
+    parser.add_argument("--models", nargs="*", default=["auto", "pretrained"])
     parser.add_argument("--from", dest="start", type=int, default=0)
     parser.add_argument("--count", type=int, default=200)
     given = parser.parse_args()

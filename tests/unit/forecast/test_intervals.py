@@ -8,13 +8,11 @@ from gatewise.forecast import Forecaster, datasets
 from .interval_families import FAMILIES, measured, summary
 
 QUICK = [("walk", "window"), ("seasonal", "pretrained"), ("panel", "pretrained")]
-LONG = [
-    ("walk", "window"), ("walk", "pretrained"),
-    ("autoregression", "window"),
-    ("seasonal", "window"), ("seasonal", "pretrained"),
-    ("garch", "window"), ("garch", "pretrained"),
-    ("panel", "pretrained"),
+LONG = [(family, "auto") for family in FAMILIES] + [
+    ("walk", "pretrained"), ("seasonal", "pretrained"), ("garch", "pretrained"),
+    ("panel", "pretrained"), ("seasonal", "window"),
 ]  # fmt: skip
+"""What a table is forecast with if nothing is asked for, and the networks of the package."""
 
 
 def judged(family, model, seeds, points, wider=1.35):
