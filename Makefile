@@ -91,7 +91,7 @@ bench-cells: $(PEERS)  ## any cell, ragged batches, float64 beside PyTorch: half
 	$(BIN)/python -m benchmarks.cells
 
 bench-forecast: $(RIVALS)  ## forecasts beside statistical and neural peers; half an hour
-	$(BIN)/python -m benchmarks.forecasts
+	$(BIN)/python -m benchmarks.forecasts --resume build/bench-forecast.jsonl
 
 pretrained: install  ## the networks that come with the package, anew: a few minutes
 	$(BIN)/python -m gatewise.forecast.models.residual.pretraining --jobs 2 \

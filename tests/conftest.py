@@ -85,7 +85,10 @@ def chromium():
 def bench(monkeypatch: pytest.MonkeyPatch):
     """The modules of benchmarks.forecasts, which stand beside the package; they leave again."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
-    names = ("linear", "measure", "neural", "peers", "picture", "report", "scores", "seen", "sets")
+    names = (
+        "linear", "measure", "neural", "peers", "picture", "report", "resuming", "scores", "seen",
+        "sets",
+    )  # fmt: skip
     home = "benchmarks.forecasts"
     modules = {name: importlib.import_module(f"{home}.{name}") for name in names}
     main, common = (importlib.import_module(n) for n in (f"{home}.__main__", "benchmarks.report"))

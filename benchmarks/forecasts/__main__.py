@@ -14,6 +14,7 @@ from typing import Any, Final
 from benchmarks.forecasts import measure, neural, picture, report, seen
 from benchmarks.forecasts.measure import Job, isolated
 from benchmarks.forecasts.peers import PEERS
+from benchmarks.forecasts.resuming import resumed, stamp
 from benchmarks.forecasts.sets import COMPETITIONS, EARLIER, PARTS
 from benchmarks.report import between, fingerprint
 from gatewise.bench import to_json
@@ -38,8 +39,9 @@ def main() -> int:
         return 0
     asked = shlex.join(map(_without_folder, sys.argv[1:]))
     command = f"python -m benchmarks.forecasts {asked}".strip()
+    call = resumed(isolated, options.resume, stamp()) if options.resume else isolated
     with Bars() as bars:
-        result = measured(options, command, bars)
+        result = measured(options, command, bars, call)
     seen.append(LOG, result)
     source = options.out
     if options.whole or options.renew:
@@ -50,6 +52,8 @@ def main() -> int:
         write_atomically(source, to_json(result))
     if options.whole or options.renew:
         publish(source)
+        if options.resume:
+            options.resume.unlink()
     else:
         print(report.tables(result))
     for fault in result["faults"]:
@@ -178,6 +182,8 @@ def _options(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true",
                         help=f"{QUICK_SERIES} series, two origins, ten steps")  # fmt: skip
     parser.add_argument("--out", type=Path, help="write the result of a part to this JSON file")
+    parser.add_argument("--resume", type=Path,
+                        help="file to keep what is measured in, and to go on from")  # fmt: skip
     parser.add_argument("--renew", action="store_true",
                         help="put the rows in place of those of the last whole run")  # fmt: skip
     parser.add_argument("--publish", type=Path, help="write all from this JSON, measure nothing")

@@ -140,6 +140,24 @@ def test_the_block_lists_what_was_seen_ours_first(bench, result, tmp_path):
     assert any(neural in line for line in listed)
 
 
+def test_a_run_goes_on_where_it_was_interrupted(bench, tmp_path):
+    made = []
+
+    def call(function, *arguments):
+        made.append(arguments)
+        return {"fault": "broke"} if arguments[0].peer == "AutoETS" else {"peer": arguments[0].peer}
+
+    path, run, jobs = tmp_path / "kept.jsonl", bench.measure.run, bench.measure.Job
+    some = [jobs(peer, "m3-yearly") for peer in ("gatewise", "AutoETS")]
+    for expected in (2, 3):  # a fault is tried once more
+        again = bench.resuming.resumed(call, path, {"isa": "avx2"})
+        assert [again(run, job) for job in some] == [{"peer": "gatewise"}, {"fault": "broke"}]
+        assert len(made) == expected
+    with pytest.raises(ValueError, match="another run"):
+        bench.resuming.resumed(call, path, {"isa": "avx512"})
+    assert {"processor", "isa", "package"} <= {*bench.resuming.stamp()}
+
+
 def test_a_run_keeps_rows_and_notes_the_rest(bench, result):
     neural = result["neural"]
 
