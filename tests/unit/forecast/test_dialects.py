@@ -127,6 +127,11 @@ def test_one_column_that_is_plain_tells_of_those_that_are_not(tmp_path):
     assert read_table(tmp_path / "t.csv").rows() == [(DAYS[0], 1.5, 1234), (DAYS[1], 2.5, 2345)]
 
 
+def test_a_decimal_sign_that_is_named_is_the_only_one(tmp_path):
+    (tmp_path / "t.csv").write_text("ds;y\n2021-12-30;1,5\n2021-12-31;2,5\n")
+    assert read_table(tmp_path / "t.csv", decimal=".").rows() == rows("1,5", "2,5")
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -145,7 +145,7 @@ def _parsed(text: bytes, separator: str, *, as_text: bool = False) -> pl.DataFra
 
 def _separator(text: bytes) -> str:
     """The sign that the header has most of, outside of quotes."""
-    lines = (line.strip() for line in text.decode().splitlines())
+    lines = (line.strip() for line in text[:65_536].decode(errors="ignore").splitlines())
     header = next((line for line in lines if line and not line.startswith("#")), "")
     counts = Counter(re.sub(r'"[^"]*"', "", header))
     return max(_SEPARATORS, key=lambda sign: counts[sign])
@@ -173,8 +173,10 @@ def _signs(table: pl.DataFrame, wanted: str | None, name: str) -> dict[str, str]
     doubtful = []
     for column in _texts(table):
         signs = [sign for sign in _NUMBERS if _is_written(table[column], sign)]
-        if wanted in signs or len(signs) == 1:
-            found[column] = wanted if wanted in signs else signs[0]
+        if wanted is not None:
+            signs = [sign for sign in signs if sign == wanted]
+        if len(signs) == 1:
+            found[column] = signs[0]
         elif signs:
             doubtful.append(column)
     told = {*found.values()}
