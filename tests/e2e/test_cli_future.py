@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from gatewise.cli.main import run
+from gatewise.cli.source import split_ahead
 
 ROWS, H = 120, 6
 
@@ -42,3 +43,15 @@ def test_faults_of_the_future_are_told_before_the_backtest(ahead, told, never, t
     assert run([*arguments, "--out", str(out)]) == 1
     assert told in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_series_without_a_target_is_told_and_not_dropped():
+    y = [1.0, 2.0, None, None, float("nan"), None]
+    table = pl.DataFrame(
+        {"unique_id": ["a"] * 3 + ["b"] * 3, "ds": [1, 2, 3] * 2, "y": y, "x": [0.0] * 6}
+    )
+    columns = {"time": "ds", "target": "y", "series": "unique_id", "future": ("x",)}
+    past, ahead = split_ahead(table, columns)
+    assert past["unique_id"].to_list() == ["a", "a", "b", "b", "b"]
+    assert ahead is not None
+    assert ahead["unique_id"].to_list() == ["a"]

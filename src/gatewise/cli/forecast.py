@@ -63,6 +63,8 @@ def forecast(
     which the cell is seen at work.
     """
     if model is not None:
+        if source.dataset is not None:
+            raise typer.BadParameter("Expected --model or --dataset, got both.")
         model_content(model)  # whether it is there: the rest of it needs heavy imports
         s.look(source.table, future)
         _forecast_with(model, source, future, out, json)

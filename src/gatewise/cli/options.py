@@ -87,13 +87,13 @@ class TableOptions:
             BadParameter: neither or both of a file and a data set are given.
             TableError: a file does not exist.
         """
-        s.look(self.table, *others)
         if (self.table is None) == (self.dataset is None):
             found = "neither" if self.table is None else "both"
             raise typer.BadParameter(
                 f"Expected a table or --dataset, got {found}. "
                 "Try: gatewise forecast prices.csv, or gatewise forecast --help."
             )
+        s.look(self.table, *others)
 
     def open(self) -> s.Source:
         """Read it; see `source.open_source`."""

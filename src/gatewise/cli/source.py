@@ -256,6 +256,11 @@ def _default_target(table: pl.DataFrame) -> str:
     )
 
 
+def _is_known(target: pl.Series) -> pl.Series:
+    there = target.is_not_null()
+    return there & target.is_not_nan().fill_null(value=False) if target.dtype.is_float() else there
+
+
 def split_ahead(
     table: pl.DataFrame, columns: dict[str, Any]
 ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
@@ -281,11 +286,11 @@ def split_ahead(
         return table, None
     # Text has another order than its dates: 31.01.2021 would stand after 01.02.2021.
     instant = parse(nw.from_native(table[time], series_only=True)).instant
-    rows = pl.DataFrame({"at": instant, "known": table[target].is_not_null()})
+    rows = pl.DataFrame({"at": instant, "known": _is_known(table[target])})
     last = pl.col("at").filter("known").max()
     if series:
         rows = rows.with_columns(table[series].alias("series"))
         last = last.over("series")
-    is_ahead = rows.select(ahead=pl.col("at") > last)["ahead"]
+    is_ahead = rows.select(ahead=(pl.col("at") > last).fill_null(value=False))["ahead"]
     ahead = table.filter(is_ahead)
     return (table.filter(~is_ahead), ahead) if len(ahead) else (table, None)

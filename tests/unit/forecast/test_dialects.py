@@ -58,6 +58,29 @@ READ = {
         b"ds;y\n2021-12-30;1.234\n2021-12-31;2.345\n", {"decimal": ","}, rows(1234, 2345)
     ),
     "powers": (b"ds,y\n2021-12-30,1e3\n2021-12-31,2.5E-1\n", {}, rows(1000.0, 0.25)),
+    "thousands or decimals stay text": (
+        b"ds;y\n2021-12-30;1,234\n2021-12-31;2,345\n", {}, rows("1,234", "2,345")
+    ),
+    "numbers that are names": (
+        b"ds,sku,y\n2021-12-30,001.002.003,1.234\n2021-12-31,1.002.003,1.5\n", {},
+        [(DAYS[0], "001.002.003", 1.234), (DAYS[1], "1.002.003", 1.5)],
+    ),
+    "a name with a number sign": (b"id,y\n#A,1\nB,2\n", {}, [("#A", 1), ("B", 2)]),
+    "a header with a number sign": (b"#id,y\nA,1\nB,2\n", {}, [("A", 1), ("B", 2)]),
+    "ISO by its short name": (
+        b"ds,y\n2021-12-30,1\n2021-12-31,2\n", {"date_format": "%F"}, rows(1, 2)
+    ),
+    "ISO weeks": (b"ds,y\n2021-W52-4,1\n2021-W52-5,2\n", {"date_format": "%G-W%V-%u"}, rows(1, 2)),
+    "parts of a second": (
+        b"ds,y\n30.12.2021 10:00:00.5,1\n31.12.2021 10:00:00.25,2\n",
+        {"date_format": "%d.%m.%Y %H:%M:%S.%f"},
+        rows(1, 2, [dt.datetime(2021, 12, 30, 10, 0, 0, 500_000),
+                    dt.datetime(2021, 12, 31, 10, 0, 0, 250_000)]),
+    ),
+    "a target that looks like months": (
+        b"ds,y\n2021/11,202102\n2021/12,202103\n", {"date_format": "%Y/%m"},
+        rows(202102, 202103, [dt.date(2021, 11, 1), dt.date(2021, 12, 1)])
+    ),
     "signs": (b"ds,y\n2021-12-30,-1.5\n2021-12-31,+2.5\n", {}, rows(-1.5, 2.5)),
     "missing": (b"ds,y\n2021-12-30,NA\n2021-12-31,2.5\n", {}, rows(None, 2.5)),
     "N/A": (b"ds,y\n2021-12-30,N/A\n2021-12-31,-\n2021-12-31,2\n", {},
@@ -99,9 +122,9 @@ REFUSED = {
     "Latin-1": (LATIN.encode("latin-1"), {}, "--encoding"),
     "UTF-16 without a mark": (UTF16.encode("utf-16-le"), {}, "binary"),
     "the wrong encoding": (b"ds,y\n2021-12-30,\xff\n", {"encoding": "ascii"}, "--encoding"),
-    "thousands or decimals": (b"ds;y\n2021-12-30;1,234\n2021-12-31;2,345\n", {}, "--decimal"),
     "no delimiter": (b"ds y\n2021-12-30 1\n", {}, "--delimiter"),
     "another format": (b"ds,y\n30/12/2021,1\n", {"date_format": "%Y-%m-%d"}, "--date-format"),
+    "two columns of the format": (b"ds,y\n202101,202102\n", {"date_format": "%Y%m"}, "--time"),
     "no format": (b"ds,y\n30/12/2021,1\n", {"date_format": "day"}, "--date-format"),
     "half a gzip": (gzip.compress(b"ds,y\n" * 1000)[:-20], {}, "damaged"),
 }

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from gatewise.forecast.models.residual.bands import error_bands
+from gatewise.forecast.models.residual.calibration import Errors
 from gatewise.forecast.uncertainty.pooling import (
     error_scale,
     few_errors,
@@ -58,3 +60,11 @@ def test_quantiles_of_few_scores_cover_as_promised(count, p):
 
 def test_without_scores_there_is_no_quantile():
     assert np.isnan(pooled_quantile(np.array([np.nan]), 0.9, 3.0))
+
+
+def test_jumps_of_a_series_that_mostly_stands_still_are_no_errors_of_the_data():
+    rng = np.random.default_rng(0)
+    missed = np.where(rng.random((200, 4)) < 0.8, 1e-3, 5.0) * rng.normal(size=(200, 4))
+    errors = Errors(missed, np.zeros(200, np.intp), np.arange(200)[::-1] + 4, 1.0)
+    low, _, high = error_bands(errors, 1, (0.025, 0.5, 0.975)).T
+    assert ((low <= missed) & (missed <= high)).mean() > 0.9

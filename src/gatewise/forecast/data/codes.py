@@ -19,11 +19,12 @@ _NEAR: Final = 0.006
 """Of a month: 1990.083, which R prints for February, is so near to it."""
 
 
-def read_numbers(values: NDArray[Any]) -> tuple[NDArray[Any], str] | None:
+def read_numbers(values: NDArray[Any], wanted: str = "") -> tuple[NDArray[Any], str] | None:
     """Read times that are written as numbers.
 
     Args:
         values: [n] int64 or float64.
+        wanted: what other times of the same table are written as; whole years are then times, too.
 
     Returns:
         Times [n] datetime64[us] and what they are written as: "%Y%m%d", "%Y%m", "s", "ms", "us",
@@ -37,7 +38,7 @@ def read_numbers(values: NDArray[Any]) -> tuple[NDArray[Any], str] | None:
     if not len(values) or not np.isfinite(values).all():
         return None
     whole = values.astype(np.int64)
-    if (whole != values).any():
+    if (whole != values).any() or wanted == "year":
         return _years(values)
     low, high = int(whole.min()), int(whole.max())
     if low >= 17_000_101 and high <= 22_001_231:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gatewise.errors import ConfigError, TableError, shown
+from gatewise.forecast.data.spellings import is_time
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,13 +25,17 @@ _GAP: Final = "[ '\u2019\u00a0\u202f]"
 _SIGN: Final = r"^[+-]?"
 _POWER: Final = r"(?:[eE][+-]?\d+)?$"
 _NUMBERS: Final = {
-    ".": rf"{_SIGN}(?:\d{{1,3}}(?:(?:,|{_GAP})\d{{3}})+|\d+)(?:\.\d*)?{_POWER}",
-    ",": rf"{_SIGN}(?:\d{{1,3}}(?:(?:\.|{_GAP})\d{{3}})+|\d+)(?:,\d*)?{_POWER}",
+    ".": rf"{_SIGN}(?:[1-9]\d{{0,2}}(?:(?:,|{_GAP})\d{{3}})+|\d+)(?:\.\d*)?{_POWER}",
+    ",": rf"{_SIGN}(?:[1-9]\d{{0,2}}(?:(?:\.|{_GAP})\d{{3}})+|\d+)(?:,\d*)?{_POWER}",
 }
 """A number by its decimal sign; the other one, blanks and apostrophes may part thousands."""
 
 _DAY: Final = r"^\d{4}-\d{2}-\d{2}$"
 _CLOCK: Final = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?$"
+
+
+_TRIED: Final = 1000
+"""Rows that are looked at to see whether a column is of times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,8 @@ class Dialect:
 def read_csv(content: bytes, name: str, dialect: Dialect) -> pl.DataFrame:
     r"""Read a text file.
 
-    Numbers become numbers, ISO dates dates; other times stay text, which forecasts are written in
-    again.
+    Numbers become numbers, ISO dates dates; other times stay text, and forecasts are written in the
+    same format. Numbers whose decimal sign nothing tells stay text, too.
 
     Args:
         content: the file.
@@ -87,26 +92,27 @@ def read_csv(content: bytes, name: str, dialect: Dialect) -> pl.DataFrame:
         dialect: how it is written.
 
     Raises:
-        TableError: the text cannot be decoded, or can be read in two ways.
+        TableError: the text cannot be decoded, or no column is written in the format asked for.
 
     >>> read_csv(b"when;y\n31.12.2021;1.234,5\n", "t.csv", Dialect()).rows()
     [('31.12.2021', 1234.5)]
     """
     import polars as pl
 
-    text = _decoded(content, name, dialect.encoding)
+    text = _without_comments(_decoded(content, name, dialect.encoding))
     separator = dialect.delimiter or _separator(text)
     table = _with_iso_dates(_parsed(text, separator))
-    signs = _signs(table, dialect.decimal, name)
+    signs, comma = _signs(table, dialect.decimal)
     floats = [column for column in table.columns if table[column].dtype.is_float()]
-    if floats and (dialect.decimal == "," or {*signs.values()} == {","}):
+    if floats and comma:
         texts = _parsed(text, separator, as_text=True)
         signs |= {column: "," for column in floats if _is_written(texts[column], ",")}
-        table = table.with_columns(texts[column] for column in floats)  # 1.234, or 12.2021
+        dates = [c for c in floats if is_time(texts[c].drop_nulls().head(_TRIED).to_list())]
+        table = table.with_columns(texts[c] for c in floats if c in signs or c in dates)
     table = table.with_columns(_numbers(table[column], sign) for column, sign in signs.items())
     if dialect.date_format is not None:
         texts = _parsed(text, separator, as_text=True)
-        table = table.with_columns(_written_as(dialect.date_format, texts, name))
+        table = table.with_columns(_written_as(dialect.date_format, texts, table, name))
     return table.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
 
 
@@ -126,13 +132,27 @@ def _decoded(content: bytes, name: str, encoding: str | None) -> bytes:
     return text.removeprefix("\ufeff").encode()
 
 
+def _without_comments(text: bytes) -> bytes:
+    """The text without lines before the header that begin with #; the header may, too."""
+    while text.lstrip().startswith(b"#"):
+        text = text.lstrip()
+        first, _, rest = text.partition(b"\n")
+        following = rest.lstrip().partition(b"\n")[0]
+        header = not following.startswith(b"#") and any(
+            0 < first.count(sign) == following.count(sign) for sign in (b",", b";", b"\t", b"|")
+        )
+        if header:
+            return text
+        text = rest
+    return text
+
+
 def _parsed(text: bytes, separator: str, *, as_text: bool = False) -> pl.DataFrame:
     import polars as pl
 
     table = pl.read_csv(
         io.BytesIO(text),
         separator=separator,
-        comment_prefix="#",
         infer_schema=not as_text,
         infer_schema_length=None,
         null_values=list(_MISSING),
@@ -146,7 +166,7 @@ def _parsed(text: bytes, separator: str, *, as_text: bool = False) -> pl.DataFra
 def _separator(text: bytes) -> str:
     """The sign that the header has most of, outside of quotes."""
     lines = (line.strip() for line in text[:65_536].decode(errors="ignore").splitlines())
-    header = next((line for line in lines if line and not line.startswith("#")), "")
+    header = next(filter(None, lines), "")
     counts = Counter(re.sub(r'"[^"]*"', "", header))
     return max(_SEPARATORS, key=lambda sign: counts[sign])
 
@@ -163,34 +183,30 @@ def _is_written(column: pl.Series, decimal: str) -> bool:
     return bool(len(values)) and bool(values.str.contains(_NUMBERS[decimal]).all())
 
 
-def _signs(table: pl.DataFrame, wanted: str | None, name: str) -> dict[str, str]:
-    """The decimal sign of each column of text that holds numbers.
+def _signs(table: pl.DataFrame, wanted: str | None) -> tuple[dict[str, str], bool]:
+    """The decimal sign of each column of text that holds numbers; whether it is a comma for sure.
 
-    Raises:
-        TableError: a column can be read with either, and no other column tells.
+    Of a column that can be read with either, such as 1,234, the others tell; if none does, it
+    stays text.
     """
     found: dict[str, str] = {}
-    doubtful = []
+    doubtful, told = [], set() if wanted is None else {wanted}
     for column in _texts(table):
         signs = [sign for sign in _NUMBERS if _is_written(table[column], sign)]
         if wanted is not None:
             signs = [sign for sign in signs if sign == wanted]
         if len(signs) == 1:
             found[column] = signs[0]
+            if table[column].drop_nulls().str.contains(signs[0], literal=True).any():
+                told.add(signs[0])
         elif signs:
             doubtful.append(column)
-    told = {*found.values()}
     for column in doubtful:
-        if len(told) == 1 or not table[column].drop_nulls().str.contains("[.,]").any():
-            found[column] = next(iter(told), ".")
-            continue
-        seen = table[column].drop_nulls().filter(table[column].drop_nulls().str.contains("[.,]"))[0]
-        raise TableError(
-            f"Column {shown(column)} of {shown(name)} has {shown(seen)}, in which the sign may "
-            "be a decimal sign or part thousands: expected one reading. Name the decimal sign: "
-            "decimal='.' or ',' (--decimal . or --decimal ,)."
-        )
-    return found
+        if not table[column].drop_nulls().str.contains("[.,]").any():
+            found[column] = "."
+        elif len(told) == 1:
+            found[column] = next(iter(told))
+    return found, told == {","}
 
 
 def _numbers(column: pl.Series, decimal: str) -> pl.Series:
@@ -219,24 +235,30 @@ def _with_iso_dates(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(made)
 
 
-def _written_as(form: str, texts: pl.DataFrame, name: str) -> list[pl.Series]:
-    """The columns that are times in the format asked for, read.
+def _written_as(form: str, texts: pl.DataFrame, table: pl.DataFrame, name: str) -> list[pl.Series]:
+    """The columns that are times in the format asked for, read; of numbers at most one.
 
     Raises:
-        TableError: there is none.
+        TableError: there is none, or several columns of numbers may be.
     """
     tried = (_in_format(column, form) for column in texts)
     read = [found for found in tried if found is not None]
-    if not read:
-        seen = next(
-            (v for c in texts if len(v := c.drop_nulls()) and not _is_written(v, ".")), None
-        )
-        like = "" if seen is None else f", such as {shown(seen[0])}"
+    words = [found for found in read if not table[found.name].dtype.is_numeric()]
+    if words or len(read) == 1:
+        return words or read
+    if read:
         raise TableError(
-            f"No column of {shown(name)} is written as {shown(form)}{like}: expected one. See "
-            "datetime.strftime for formats (--date-format)."
+            f"Columns {', '.join(shown(found.name) for found in read)} of {shown(name)} may all be "
+            f"written as {shown(form)}: expected one. Leave the format out, and name the time "
+            "column (--time)."
         )
-    return read
+    columns = [values for column in texts if len(values := column.drop_nulls())]
+    seen = next((values for values in columns if not _is_written(values, ".")), None)
+    like = "" if seen is None else f", such as {shown(seen[0])}"
+    raise TableError(
+        f"No column of {shown(name)} is written as {shown(form)}{like}: expected one. See "
+        "datetime.strftime for formats (--date-format)."
+    )
 
 
 def _iso(value: str, kind: object) -> str:
@@ -253,10 +275,11 @@ def _in_format(column: pl.Series, form: str) -> pl.Series | None:
 
     clock = re.search(r"%-?[HIMSTRXfp]", form) is not None
     text, kind = column.str.strip_chars(), pl.Datetime("us") if clock else pl.Date
-    if "%d" not in form and "%-d" not in form and "%j" not in form and "%e" not in form:
+    months = re.search(r"%-?[mbBh]", form) is not None
+    if months and not re.search(r"%-?[dejuwaAUWV]", form):
         text, form = text + " 01", f"{form} %d"  # a month: its first day
     try:
-        read = text.str.strptime(kind, form.replace("%f", "%6f"), strict=False)
+        read = text.str.strptime(kind, form.replace(".%f", "%.f"), strict=False)
     except pl.exceptions.PolarsError:
         return None
     full = len(read) and read.null_count() == column.null_count() < len(read)

@@ -117,5 +117,5 @@ def _told(found: int, where: list[tuple[Any, Any]], zone: str | None) -> str:
     rows, were = ("row is", "it was") if found == 1 else ("rows are", "they were")
     return (
         f"{found} {rows} missing from a regular calendar ({listed}{more}): {were} inserted with an "
-        "empty target. fill_gaps=False leaves the table as it is."
+        "empty target. fill_gaps=False (--keep-gaps) leaves the table as it is."
     )

@@ -128,10 +128,12 @@ def is_time(texts: Sequence[str]) -> bool:
     >>> is_time(["01/04/2021"]), is_time(["1990"]), is_time(["north"])
     (True, False, False)
     """
+    if not texts:
+        return False
     try:
         return read_texts(texts).format != "%Y"
     except UnreadableError as error:
-        return bool(texts) and error.row is None
+        return error.row is None
 
 
 def _read_dates(dates: pl.Series, texts: Sequence[str], wanted: str) -> tuple[Any, str, str]:

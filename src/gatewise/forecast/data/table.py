@@ -29,7 +29,7 @@ DEFAULT_SERIES: Final = "unique_id"
 
 RESULT_NAMES: Final = (
     "forecast", "origin", "fold", "step", "actual", "gatewise", "last value", "mean", "drift",
-    "seasonal naive", "AutoETS", "linear",
+    "seasonal naive", "AutoETS", "linear", "sample", "value",
 )  # fmt: skip
 """Columns of the results, which stand beside the caller's time and series columns."""
 

@@ -64,6 +64,12 @@ class Times:
         Raises:
             TableError: one has a zone and the other has none.
         """
+        if (self.wall.dtype.kind == "M") != (style.kind != "integer"):
+            kinds = ("numbers", "dates") if style.kind == "integer" else ("dates", "numbers")
+            raise TableError(
+                f"Time column {shown(name)} holds {kinds[1]}, and the forecaster was fitted on "
+                f"{kinds[0]}: expected the same. Convert the column."
+            )
         own = self.style.zone
         if (own is None) != (style.zone is None):
             raise TableError(
@@ -99,7 +105,7 @@ def parse(column: nw.Series[Any], form: str = "") -> Times:
             "in every row. Remove the rows without a time."
         )
     if dtype.is_numeric():
-        return _from_numbers(column)
+        return _from_numbers(column, form)
     native = column.to_native()
     if isinstance(tz := getattr(getattr(native, "dtype", None), "tz", None), dt.tzinfo):
         # pandas is asked itself: narwhals knows no zones with _, digits or signs in their names.
@@ -164,13 +170,13 @@ def render(time: NDArray[Any], style: TimeStyle, name: str, kind: Kind) -> nw.Se
     return made
 
 
-def _from_numbers(column: nw.Series[Any]) -> Times:
+def _from_numbers(column: nw.Series[Any], form: str) -> Times:
     import narwhals as nw
 
     name, whole = column.name, column.dtype.is_integer()
     values = column.cast(nw.Int64 if whole else nw.Float64).to_numpy()
     unit = "int64" if whole else "float64"
-    found = read_numbers(values)
+    found = read_numbers(values, form)
     if found is not None:
         time, form = found
         said = {"%Y%m%d": "dates", "%Y%m": "months", "year": "years with parts"}
@@ -287,7 +293,8 @@ def time_labels(time: NDArray[Any]) -> NDArray[np.str_]:
     """Times as short text: dates without a midnight, integers as they are."""
     if time.dtype.kind != "M":
         return time.astype(str)
-    days = time.astype("datetime64[D]")
-    if (days == time).all():
-        return days.astype(str)
-    return np.char.replace(time.astype("datetime64[m]").astype(str), "T", " ")
+    for unit in ("D", "m", "s"):
+        short = time.astype(f"datetime64[{unit}]")
+        if unit == "s" or (short == time).all():
+            break
+    return np.char.replace(short.astype(str), "T", " ")

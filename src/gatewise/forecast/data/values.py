@@ -36,13 +36,13 @@ def numbers(column: nw.Series[Any], role: str) -> Array:
             if value is not None and not isinstance(value, (int, float)) and not _is_number(value):
                 raise TableError(
                     f"Column {shown(column.name)} ({role}) holds {shown(value)} in row {row}: "
-                    "expected numbers with a decimal point. Convert the column, or leave cells "
-                    "without a value empty."
+                    "expected numbers with a decimal point. Convert the column, name the decimal "
+                    "sign of the file (--decimal), or leave cells without a value empty."
                 )
         if any(isinstance(v, str) for v in cells):
             raise TableError(
                 f"Column {shown(column.name)} ({role}) holds numbers as text: expected numbers. "
-                "Convert the column."
+                "Convert the column, or name the decimal sign of the file (--decimal)."
             )
         values = np.array([np.nan if v is None else v for v in cells], dtype=np.float64)
     if np.isinf(values).any():

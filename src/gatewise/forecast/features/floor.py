@@ -52,5 +52,5 @@ def floor_note(floor: float, asked: float | str | None) -> list[str]:
     if not np.isfinite(floor):
         return []
     why = "The target is never negative" if isinstance(asked, str) else f"lower is {floor:g}"
-    rest = " (lower=None allows that)" if isinstance(asked, str) else ""
+    rest = " (lower=None, --lower none, allows that)" if isinstance(asked, str) else ""
     return [f"{why}: no forecast is below {floor:g}{rest}."]

@@ -90,14 +90,14 @@ class Usual:
     def only(self, values: Float[Array, " n"]) -> Float[Array, " n"]:
         """The values of a series, NaN for those outside.
 
-        A series whose first value is outside lies elsewhere, and stays as it is.
+        A series of which most values are outside is on another level, and stays as it is.
 
-        >>> Usual(0.0, 9.0).only(np.array([1.0, 1e6])), Usual(0.0, 9.0).only(np.array([50.0, 51.0]))
-        (array([ 1., nan]), array([50., 51.]))
+        >>> usual = Usual(0.0, 9.0)
+        >>> usual.only(np.array([1.0, 2.0, 1e6])), usual.only(np.array([50.0, 51.0]))
+        (array([ 1.,  2., nan]), array([50., 51.]))
         """
         outside = (values < self.low) | (values > self.high)
-        known = ~np.isnan(values)
-        if not outside.any() or outside[known.argmax()]:
+        if not outside.any() or 2 * outside.sum() > np.isfinite(values).sum():
             return values
         return np.where(outside, np.nan, values)
 
@@ -128,14 +128,17 @@ def find_usual(columns: Sequence[Array], season_length: int) -> Usual | None:
 
 
 def without_errors(missed: Array) -> Array:
-    """What forecasts missed by, NaN where that is 100 times the median size: an error of the data.
+    """What forecasts missed by, NaN where that is 100 times what all but a twentieth are below.
 
-    >>> without_errors(np.array([1.0, -2.0, 1e6]))
+    Those are errors of the data. A series that mostly stands still and jumps at times keeps its
+    jumps.
+
+    >>> without_errors(np.append(np.tile([1.0, -2.0], 20), 1e6))[-3:]
     array([ 1., -2., nan])
     """
     sizes = np.abs(missed[np.isfinite(missed)])
-    middle = float(np.median(sizes)) if len(sizes) else 0.0
-    return np.where(np.abs(missed) > _ERROR * middle, np.nan, missed) if middle > 0 else missed
+    usual = float(np.quantile(sizes, 0.95)) if len(sizes) else 0.0
+    return np.where(np.abs(missed) > _ERROR * usual, np.nan, missed) if usual > 0 else missed
 
 
 def _rare(season_length: int) -> float:

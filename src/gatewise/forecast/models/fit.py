@@ -119,9 +119,9 @@ def _notes(panel: Panel, season_length: int, pooled: bool) -> list[str]:
     groups = [targets] if pooled else [[target] for target in targets]
     far = next(filter(None, (_far(group, season_length) for group in groups)), None)
     if far is not None:
+        what = "it counts as missing" if pooled else "the baseline takes a usual value instead"
         notes.append(
-            f"{shown(panel.columns.target)} holds {far:g}, far outside of all other values: it "
-            "counts as missing."
+            f"{shown(panel.columns.target)} holds {far:g}, far outside of all other values: {what}."
         )
     stale = [s.name for s in panel.series if np.isnan(s.target).all()]
     if stale:

@@ -207,7 +207,7 @@ def _rival(result: Result | None) -> str:
 def _shown_panel(forecaster: Forecaster, history: Any) -> Panel:
     fitted = forecaster.fitted
     if history is not None:
-        return fitted.read(history)
+        return fitted.read(history, to_learn=False)
     return fitted.panel or fitted.tail
 
 
@@ -227,10 +227,12 @@ def _cell_parts(forecaster: Forecaster, history: Any) -> dict[str, Any]:
 
 
 def _table_rows(forecast: Any, forecaster: Forecaster) -> dict[str, Any]:
+    panel = forecaster.fitted.tail
     columns = _columns(forecast)
-    style = time_labels
+    if columns[panel.columns.time].dtype.kind == "M":
+        columns[panel.columns.time] = _times(panel, forecast)  # of the caller's clocks
     cells = [
-        style(v)
+        time_labels(v)
         if v.dtype.kind == "M"
         else [significant(x, 6) if v.dtype.kind == "f" else str(x) for x in v]
         for v in columns.values()

@@ -57,7 +57,7 @@ def error_bands(
     scale = error_scale(np.where(seen.any(0), sizes**2, np.nan))
     scores = values / np.where(scale > 0, scale, 1.0)
     count = independent_errors(
-        len(np.unique(errors.age)) + len(scale) - 1,
+        len(np.unique(errors.age[seen.any(1)])) + len(scale) - 1,
         scale,
         independent_series(_by_time(errors, scores)),
     )

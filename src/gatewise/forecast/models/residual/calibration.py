@@ -193,7 +193,8 @@ def _past_origins(
     if limits.any():  # universal networks learnt from none of it
         late = _last_rows(histories, plan)
         first = np.maximum(first, np.where(late < rows, late, 0))
-        first = np.where((limits < rows).any(0), first, rows)
+        many = len(rows) >= _HUNDRED
+        first = np.where((limits < (1 if many else rows)).any(0), first, rows)
     count = np.maximum(last - first + 1, 0)
     series = np.repeat(np.arange(len(rows)), count)
     ends = np.arange(len(series)) - np.repeat(np.cumsum(count) - count - first, count)

@@ -178,7 +178,10 @@ def fit(config: Config, panel: Panel, progress: Progress | None = None) -> Windo
         dropout=0.1 if config.dropout is None else config.dropout,
     )
     learnt = train(shape, rows_of, context_length, config, progress)
-    floor = find_floor([s.target for s in panel.series], config.lower, panel.columns.target)
+    targets = [s.target for s in panel.series]
+    if encoder.usual is not None:
+        targets = [encoder.usual.only(target) for target in targets]
+    floor = find_floor(targets, config.lower, panel.columns.target)
     return WindowModel(config, learnt, encoder, context_length, floor)
 
 
