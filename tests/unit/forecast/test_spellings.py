@@ -146,7 +146,7 @@ def test_missing_months_are_inserted_and_named():
     assert np.flatnonzero(np.isnan(s.target)).tolist() == [5, 6]
     assert panel.notes == (
         "2 rows are missing from a regular calendar (1990-06-01, 1990-07-01): they were inserted "
-        "with an empty target. fill_gaps=False leaves the table as it is.",
+        "with an empty target. fill_gaps=False (--keep-gaps) leaves the table as it is.",
     )
     table = pl.DataFrame({"ds": values, "y": np.arange(len(values)) % 7.0})
     kept = read_panel(table, choose_columns(table), fill_gaps=False)

@@ -65,10 +65,10 @@ class Times:
             TableError: one has a zone and the other has none.
         """
         if (self.wall.dtype.kind == "M") != (style.kind != "integer"):
-            kinds = ("numbers", "dates") if style.kind == "integer" else ("dates", "numbers")
+            kinds = ("integers", "dates") if style.kind == "integer" else ("dates", "integers")
             raise TableError(
                 f"Time column {shown(name)} holds {kinds[1]}, and the forecaster was fitted on "
-                f"{kinds[0]}: expected the same. Convert the column."
+                f"{kinds[0]}: expected {kinds[0]}. Convert the column."
             )
         own = self.style.zone
         if (own is None) != (style.zone is None):
