@@ -138,8 +138,8 @@ def is_forecaster(path: Path) -> bool:
 def _of_forecaster(path: Path, table: Path | None) -> Subject:
     """The LSTM of `Forecaster.lstm_input` at the latest origin of a table, or of its own rows."""
     from gatewise.forecast import Forecaster, read_table
-    from gatewise.forecast.data.timestamps import time_labels
     from gatewise.forecast.explain.share import lstm_share
+    from gatewise.page.time_axis import time_labels
 
     forecaster, history = Forecaster.load(path), None if table is None else read_table(table)
     window, share = forecaster.lstm_input(history), lstm_share(forecaster, history)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.explorer.model import model_data
-from gatewise.forecast.data.timestamps import column_clock, time_labels
+from gatewise.forecast.data.timestamps import column_clock
 from gatewise.forecast.explain.readout import Readout, lstm_readout
 from gatewise.forecast.explain.share import LstmShare, lstm_share
+from gatewise.page.time_axis import time_labels
 
 if TYPE_CHECKING:
     from gatewise.forecast.backtesting import Backtest
@@ -70,9 +71,7 @@ def forecaster_data(
         time=time_labels(fitted.tail.clock(window.time)),
         readout=readout,
     )
-    panel = fitted.panel or fitted.tail
-    if history is not None:
-        panel = fitted.read(history)
+    panel = fitted.known(history)
     own = next((s for s in panel.series if str(s.name) == str(window.series)), panel.series[0])
     at = dict(zip(own.time.tolist(), own.target.tolist(), strict=True))
     values = [_number(at.get(t)) for t in window.time.tolist()]

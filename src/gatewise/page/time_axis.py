@@ -112,10 +112,26 @@ def row_labels(labels: Any) -> list[str]:
     times = as_times(labels)
     if times is None:
         return [str(label) for label in labels]
-    days = times.astype("datetime64[D]")
-    if (days == times).all():
-        return days.astype(str).tolist()
-    return [text.replace("T", " ") for text in times.astype("datetime64[m]").astype(str)]
+    return time_labels(times).tolist()
+
+
+def time_labels(time: NDArray[Any]) -> NDArray[np.str_]:
+    """Return times as short text: dates without a midnight, clocks without seconds of zero.
+
+    Args:
+        time: [N] datetime64, or integers, which stay as they are.
+
+    >>> time_labels(np.array(["2018-10-01T09:30", "2018-10-01T10:30"], "M8[us]")).tolist()
+    ['2018-10-01 09:30', '2018-10-01 10:30']
+    """
+    if time.dtype.kind != "M":
+        return time.astype(str)
+    short = time
+    for unit in ("D", "m", "s"):
+        short = time.astype(f"datetime64[{unit}]")
+        if (short == time).all():
+            break
+    return np.char.replace(short.astype(str), "T", " ")
 
 
 def _text(time: Any, unit: str) -> str:

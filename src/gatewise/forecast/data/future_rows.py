@@ -13,7 +13,7 @@ from gatewise.errors import ConfigError, TableError, shown
 from gatewise.forecast.data.calendar import Calendar, observe_all
 from gatewise.forecast.data.panel import Array, Panel, Series
 from gatewise.forecast.data.table import read_panel
-from gatewise.forecast.data.timestamps import time_labels
+from gatewise.page.time_axis import time_labels
 
 _LOOKED_AT: Final = 300
 """Series whose frequency is compared, at most."""

@@ -18,8 +18,8 @@ from gatewise.errors import shown
 from gatewise.forecast.data.calendar import observe
 from gatewise.forecast.data.fields import month_number
 from gatewise.forecast.data.panel import Array, Series, TimeStyle
-from gatewise.forecast.data.timestamps import time_labels
 from gatewise.forecast.data.zones import to_wall
+from gatewise.page.time_axis import time_labels
 
 _FEW: Final = 6
 """Fewer rows than this do not tell a gap from a longer step."""

@@ -20,6 +20,7 @@ from gatewise.forecast.data.codes import read_numbers, write_numbers
 from gatewise.forecast.data.grouping import factorise
 from gatewise.forecast.data.panel import Kind, TimeStyle
 from gatewise.forecast.data.spellings import UnreadableError, read_texts, write_texts
+from gatewise.page.time_axis import time_labels
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -287,14 +288,3 @@ def _naive(value: dt.date) -> dt.date:
 def column_clock(column: nw.Series[Any], style: TimeStyle) -> NDArray[Any]:
     """A time column that `render` made, as the caller's clocks show it."""
     return parse(column, style.format).wall
-
-
-def time_labels(time: NDArray[Any]) -> NDArray[np.str_]:
-    """Times as short text: dates without a midnight, integers as they are."""
-    if time.dtype.kind != "M":
-        return time.astype(str)
-    for unit in ("D", "m", "s"):
-        short = time.astype(f"datetime64[{unit}]")
-        if unit == "s" or (short == time).all():
-            break
-    return np.char.replace(short.astype(str), "T", " ")

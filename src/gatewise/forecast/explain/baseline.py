@@ -62,9 +62,7 @@ def baseline_paths(forecaster: Forecaster, history: Any = None) -> BaselinePaths
     model = fitted.model
     if not isinstance(model, ResidualModel):
         return None
-    panel = fitted.panel or fitted.tail
-    if history is not None:
-        panel = fitted.read(history, to_learn=False)
+    panel = fitted.known(history)
     target = panel.series[0].target
     seen = np.flatnonzero(~np.isnan(target))
     if not len(seen):

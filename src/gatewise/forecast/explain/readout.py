@@ -67,9 +67,7 @@ def lstm_readout(forecaster: Forecaster, history: Any = None) -> Readout | None:
     model = fitted.model
     if not isinstance(model, WindowModel):
         return None
-    panel = fitted.panel or fitted.tail
-    if history is not None:
-        panel = fitted.read(history)
+    panel = fitted.known(history)
     window = model.windows(panel, [0], [len(panel.series[0])])
     network = model.network.eval()
     shape = network.shape

@@ -79,10 +79,8 @@ def lstm_share(forecaster: Forecaster, history: Any = None) -> LstmShare | None:
     0.0
     """
     fitted = forecaster.fitted
-    panel, ahead = fitted.panel or fitted.tail, bool(fitted.tail.columns.future)
-    if history is not None:
-        panel = fitted.read(history, to_learn=False)
-    elif ahead and fitted.panel is None:
+    panel, ahead = fitted.known(history), bool(fitted.tail.columns.future)
+    if history is None and ahead and fitted.panel is None:
         return None
     end = len(panel.series[0]) - (fitted.config.prediction_length if ahead else 0)
     model = fitted.model

@@ -136,6 +136,19 @@ class Fitted:
             like=self.tail.style,
         )  # fmt: skip
 
+    def known(self, history: Any) -> Panel:
+        """The rows that a forecast is explained on: a history, read to forecast from, or its own.
+
+        Args:
+            history: a table; None for the fitted one, or its last rows in a loaded model.
+
+        Raises:
+            TableError: it cannot be used; see `read`.
+        """
+        if history is None:
+            return self.panel or self.tail
+        return self.read(history, to_learn=False)
+
     @property
     def training(self) -> Training:
         """Losses per epoch."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gatewise.files import write_atomically
 from gatewise.forecast.charts import fan_chart
-from gatewise.forecast.data.timestamps import column_clock, time_labels
+from gatewise.forecast.data.timestamps import column_clock
 from gatewise.forecast.explain.baseline import baseline_paths
 from gatewise.forecast.explain.share import lstm_share
 from gatewise.forecast.report.parts import backtest_parts
@@ -26,6 +26,7 @@ from gatewise.forecast.report.sections import (
 )
 from gatewise.page.numerals import significant
 from gatewise.page.rendering import Picture, picture, render
+from gatewise.page.time_axis import time_labels
 from gatewise.trace.inspection import inspection
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _baseline(forecaster: Forecaster, forecast: Any, history: Any) -> dict[str, 
     paths = baseline_paths(forecaster, history)
     if paths is None or not np.isfinite(paths.forecast).all():
         return None
-    panel = _shown_panel(forecaster, history)
+    panel = forecaster.fitted.known(history)
     series = panel.series[0]
     past, ahead = panel.clock(series.time), _times(panel, forecast)[: len(paths.forecast)]
     return baseline_parts(past, series.target, ahead, paths, panel.columns.target)
@@ -168,7 +169,7 @@ def _fan_charts(
     forecaster: Forecaster, forecast: Any, history: Any, result: Result | None
 ) -> list[tuple[str, Picture]]:
     fitted, h = forecaster.fitted, forecaster.config.prediction_length
-    panel = _shown_panel(forecaster, history)
+    panel = forecaster.fitted.known(history)
     columns = _columns(forecast)
     times = _times(panel, forecast)
     names = None if panel.columns.series is None else columns[panel.columns.series]
@@ -202,13 +203,6 @@ def _rival(result: Result | None) -> str:
     if result.naive == "last value":
         return ", the rival of the backtest"
     return f"; the rival of the backtest is the {result.naive}"
-
-
-def _shown_panel(forecaster: Forecaster, history: Any) -> Panel:
-    fitted = forecaster.fitted
-    if history is not None:
-        return fitted.read(history, to_learn=False)
-    return fitted.panel or fitted.tail
 
 
 def _cell_parts(forecaster: Forecaster, history: Any) -> dict[str, Any]:
