@@ -26,20 +26,22 @@ Table = Annotated[
 Delimiter = Annotated[
     str | None,
     typer.Option(
-        help="Of a CSV file: a character, or comma, semicolon, tab, pipe. Default: what the header "
-        "has most of."
+        help="Character between the columns of a CSV file, or its name: comma, semicolon, tab, "
+        "pipe. Default: the one that the header has most of."
     ),
 ]
 Decimal = Annotated[
     str | None,
-    typer.Option(help="Decimal sign of a CSV file, . or , . Default: found where it is plain."),
+    typer.Option(
+        help="Decimal sign of the numbers in a CSV file, . or , . Default: found where it is plain."
+    ),
 ]
 Encoding = Annotated[
-    str | None, typer.Option(help="Of a CSV file, such as latin-1. Default: UTF-8.")
+    str | None, typer.Option(help="Encoding of a CSV file, such as latin-1. Default: UTF-8.")
 ]
 DateFormat = Annotated[
     str | None,
-    typer.Option(help="Of the times in a CSV file, such as %d/%m/%Y. Default: found."),
+    typer.Option(help="Format of the times in a CSV file, such as %d/%m/%Y. Default: found."),
 ]
 Data = Annotated[
     str | None,
@@ -58,9 +60,12 @@ Series = Annotated[
 ]
 Drivers = Annotated[str, typer.Option(help="Columns known up to the present, separated by commas.")]
 FutureDrivers = Annotated[
-    str, typer.Option(help="Columns known ahead (weather forecasts, holidays), by commas.")
+    str,
+    typer.Option(help="Columns known ahead (weather forecasts, holidays), separated by commas."),
 ]
-Static = Annotated[str, typer.Option(help="Columns that are constant within a series, by commas.")]
+Static = Annotated[
+    str, typer.Option(help="Columns that are constant within a series, separated by commas.")
+]
 Folds = Annotated[
     int | None,
     typer.Option(help="Rolling origins of the backtest. Default: 8, or as many as fit."),
@@ -218,9 +223,6 @@ def checked_jobs(threads: int | None, refit_every: int | None = None) -> int:
 _TIMES = ("ds", "date", "datetime", "time", "timestamp", "day", "week", "month", "quarter", "year")
 """Names by which a column of numbers or text is taken for the times."""
 
-_TRIED = 1000
-"""Rows of a column of text that are looked at to see whether they are times."""
-
 
 def _only_dates(table: pl.DataFrame, notes: list[str]) -> str:
     """The one column of times.
@@ -237,7 +239,7 @@ def _only_dates(table: pl.DataFrame, notes: list[str]) -> str:
         found = [name for name in table.columns if name.strip().lower() in _TIMES]
     if not found:
         found = [name for name, dtype in table.schema.items() if dtype == pl.String
-                 and is_time(table[name].drop_nulls().head(_TRIED).to_list())]  # fmt: skip
+                 and is_time(table[name].drop_nulls().to_list())]  # fmt: skip
     if len(found) != 1:
         raise TableError(
             f"Cannot tell the time column among {', '.join(map(repr, table.columns))}. "

@@ -57,6 +57,12 @@ READ = {
     "what looks like 1.234": (
         b"ds;y\n2021-12-30;1.234\n2021-12-31;2.345\n", {"decimal": ","}, rows(1234, 2345)
     ),
+    "thousands with dots stay text, too": (
+        b"ds;y\n2021-12-30;1.234\n2021-12-31;2.345\n", {}, rows("1.234", "2.345")
+    ),
+    "a number that is no thousand tells": (
+        b"ds;y\n2021-12-30;1.234\n2021-12-31;0.5\n", {}, rows(1.234, 0.5)
+    ),
     "powers": (b"ds,y\n2021-12-30,1e3\n2021-12-31,2.5E-1\n", {}, rows(1000.0, 0.25)),
     "thousands or decimals stay text": (
         b"ds;y\n2021-12-30;1,234\n2021-12-31;2,345\n", {}, rows("1,234", "2,345")

@@ -30,12 +30,11 @@ _NUMBERS: Final = {
 }
 """A number by its decimal sign; the other one, blanks and apostrophes may part thousands."""
 
+_THOUSANDS: Final = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})+$"
+"""What may be a thousand or a decimal number, where columns are parted by semicolons."""
+
 _DAY: Final = r"^\d{4}-\d{2}-\d{2}$"
 _CLOCK: Final = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?$"
-
-
-_TRIED: Final = 1000
-"""Rows that are looked at to see whether a column is of times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +106,12 @@ def read_csv(content: bytes, name: str, dialect: Dialect) -> pl.DataFrame:
     if floats and comma:
         texts = _parsed(text, separator, as_text=True)
         signs |= {column: "," for column in floats if _is_written(texts[column], ",")}
-        dates = [c for c in floats if is_time(texts[c].drop_nulls().head(_TRIED).to_list())]
+        dates = [c for c in floats if is_time(texts[c].drop_nulls().to_list())]
         table = table.with_columns(texts[c] for c in floats if c in signs or c in dates)
+    if floats and separator == ";" and dialect.decimal is None and not comma:
+        texts = _parsed(text, separator, as_text=True)
+        if all(texts[c].drop_nulls().str.contains(_THOUSANDS).all() for c in floats):
+            table = table.with_columns(texts[c] for c in floats)
     table = table.with_columns(_numbers(table[column], sign) for column, sign in signs.items())
     if dialect.date_format is not None:
         texts = _parsed(text, separator, as_text=True)

@@ -65,6 +65,9 @@ class Spelling:
     note: str = ""
 
 
+_TOLD_BY: Final = 1000
+
+
 class UnreadableError(ValueError):
     """A text is no time, or may be two.
 
@@ -123,7 +126,9 @@ def write_texts(time: NDArray[Any], form: str, offset: str = "") -> list[str]:
 
 
 def is_time(texts: Sequence[str]) -> bool:
-    """Whether a column of text holds times, be it that the day cannot be told from the month.
+    """Whether a column of text holds times, by its first thousand rows.
+
+    Dates in which the day cannot be told from the month are times, too.
 
     >>> is_time(["01/04/2021"]), is_time(["1990"]), is_time(["north"])
     (True, False, False)
@@ -131,7 +136,7 @@ def is_time(texts: Sequence[str]) -> bool:
     if not texts:
         return False
     try:
-        return read_texts(texts).format != "%Y"
+        return read_texts(texts[:_TOLD_BY]).format != "%Y"
     except UnreadableError as error:
         return error.row is None
 

@@ -113,7 +113,8 @@ def _notes(panel: Panel, season_length: int, pooled: bool) -> list[str]:
     missing = sum(int(np.isnan(s.target).sum()) for s in panel.series)
     if missing:
         notes.append(
-            f"The target is missing in {missing} rows: they stay, and are not learnt from."
+            f"The target is missing in {missing} row{'s' * (missing > 1)}, which nothing is learnt "
+            "from."
         )
     targets = [s.target for s in panel.series]
     groups = [targets] if pooled else [[target] for target in targets]

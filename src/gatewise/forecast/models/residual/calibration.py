@@ -218,7 +218,7 @@ def unit_rows(plan: Plan) -> int:
 def unit_of(
     histories: Histories, plan: Plan, series: NDArray[np.intp], ends: NDArray[np.intp]
 ) -> Array:
-    """[n] size of usual changes over a season, of the last four seasons before an origin.
+    """[n] size of usual changes over a season, of the last five seasons before an origin.
 
     The season is the long one where there are two of it, else the short one.
     """
