@@ -7,31 +7,32 @@ from __future__ import annotations
 
 import io
 import re
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gatewise.errors import ConfigError, TableError, shown
+from gatewise.forecast.data import csv_text
 from gatewise.forecast.data.spellings import is_time
 
 if TYPE_CHECKING:
     import polars as pl
 
-_SEPARATORS: Final = (",", ";", "\t", "|")
 _NAMED: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 _MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", ".", "-")
 
 _GAP: Final = "[ '\u2019\u00a0\u202f]"
-_SIGN: Final = r"^[+-]?"
+_SIGN: Final = "^[+\u2212-]?"
 _POWER: Final = r"(?:[eE][+-]?\d+)?$"
-_NUMBERS: Final = {
-    ".": rf"{_SIGN}(?:[1-9]\d{{0,2}}(?:(?:,|{_GAP})\d{{3}})+|\d+)(?:\.\d*)?{_POWER}",
-    ",": rf"{_SIGN}(?:[1-9]\d{{0,2}}(?:(?:\.|{_GAP})\d{{3}})+|\d+)(?:,\d*)?{_POWER}",
-}
-"""A number by its decimal sign; the other one, blanks and apostrophes may part thousands."""
 
-_THOUSANDS: Final = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})+$"
-"""What may be a thousand or a decimal number, where columns are parted by semicolons."""
+
+def _number(decimal: str, thousands: str) -> str:
+    """Pattern of a number with this decimal sign."""
+    whole = rf"(?:[1-9]\d{{0,2}}(?:(?:{thousands}|{_GAP})\d{{3}})+|\d+)"
+    return rf"{_SIGN}(?:{whole}(?:{decimal}\d*)?|{decimal}\d+){_POWER}"
+
+
+_NUMBERS: Final = {".": _number(r"\.", ","), ",": _number(",", r"\.")}
+"""A number by its decimal sign; the other one, blanks and apostrophes may part thousands."""
 
 _DAY: Final = r"^\d{4}-\d{2}-\d{2}$"
 _CLOCK: Final = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?$"
@@ -98,56 +99,51 @@ def read_csv(content: bytes, name: str, dialect: Dialect) -> pl.DataFrame:
     """
     import polars as pl
 
-    text = _without_comments(_decoded(content, name, dialect.encoding))
-    separator = dialect.delimiter or _separator(text)
-    table = _with_iso_dates(_parsed(text, separator))
-    signs, comma = _signs(table, dialect.decimal)
+    text, declared = csv_text.declared(csv_text.decoded(content, name, dialect.encoding))
+    text = csv_text.without_preamble(text)
+    separator = dialect.delimiter or declared or csv_text.separator_of(text)
+    text = csv_text.without_comments(text, separator)
+    csv_text.check_lines(text, separator, name)
+    try:
+        table = _with_iso_dates(_parsed(text, separator))
+    except pl.exceptions.ComputeError as error:
+        raise csv_text.misfit(text, separator, name) or error from None
+    signs, told = _signs(table, dialect.decimal)
     floats = [column for column in table.columns if table[column].dtype.is_float()]
-    if floats and comma:
+    if floats and (told == {","} or (separator == ";" and not told)):
         texts = _parsed(text, separator, as_text=True)
-        signs |= {column: "," for column in floats if _is_written(texts[column], ",")}
-        dates = [c for c in floats if is_time(texts[c].drop_nulls().to_list())]
-        table = table.with_columns(texts[c] for c in floats if c in signs or c in dates)
-    if floats and separator == ";" and dialect.decimal is None and not comma:
-        texts = _parsed(text, separator, as_text=True)
-        if all(texts[c].drop_nulls().str.contains(_THOUSANDS).all() for c in floats):
-            table = table.with_columns(texts[c] for c in floats)
+        written = [column for column in floats if _is_written(texts[column], ",")]
+        if told:
+            signs |= dict.fromkeys(written, ",")
+            dates = [c for c in floats if is_time(texts[c].drop_nulls().to_list())]
+            table = table.with_columns(texts[c] for c in floats if c in written or c in dates)
+        elif len(written) == len(floats):  # 1.234 beside semicolons: a thousand, or one and a bit
+            parted = (c for c in written if texts[c].str.contains(".", literal=True).any())
+            table = table.with_columns(texts[c] for c in parted)
     table = table.with_columns(_numbers(table[column], sign) for column, sign in signs.items())
     if dialect.date_format is not None:
         texts = _parsed(text, separator, as_text=True)
         table = table.with_columns(_written_as(dialect.date_format, texts, table, name))
+    names = (c for c in table.columns if re.fullmatch(r"(_duplicated_\d+)?", c))
+    unnamed = [c for c in names if not table[c].count()]
+    table = table.drop(unnamed)  # separators at the ends of lines
     return table.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
 
 
-def _decoded(content: bytes, name: str, encoding: str | None) -> bytes:
-    """The text in UTF-8, without a mark."""
-    if encoding is None and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    try:
-        text = content.decode(encoding or "utf-8")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise TableError(
-            f"File {shown(name)} is no {encoding or 'UTF-8'} text (line {line}): expected "
-            f"{'text in that encoding' if encoding else 'UTF-8'}. Name its encoding, such as "
-            "encoding='latin-1' (--encoding latin-1)."
-        ) from None
-    return text.removeprefix("\ufeff").encode()
+def with_times(table: pl.DataFrame, form: str, name: str) -> pl.DataFrame:
+    """A table of another kind of file, its texts and numbers that are times in a format read.
 
+    Raises:
+        TableError: no column is written so, and none holds times.
+    """
+    import polars as pl
 
-def _without_comments(text: bytes) -> bytes:
-    """The text without lines before the header that begin with #; the header may, too."""
-    while text.lstrip().startswith(b"#"):
-        text = text.lstrip()
-        first, _, rest = text.partition(b"\n")
-        following = rest.lstrip().partition(b"\n")[0]
-        header = not following.startswith(b"#") and any(
-            0 < first.count(sign) == following.count(sign) for sign in (b",", b";", b"\t", b"|")
-        )
-        if header:
-            return text
-        text = rest
-    return text
+    kinds = [c for c, kind in table.schema.items() if kind == pl.String or kind.is_integer()]
+    texts = table.select(pl.col(kinds).cast(pl.String))
+    if any(kind.is_temporal() for kind in table.dtypes):
+        texts = texts.select(_texts(table))
+        return table.with_columns(c for t in texts if (c := _in_format(t, form)) is not None)
+    return table.with_columns(_written_as(form, texts, table, name))
 
 
 def _parsed(text: bytes, separator: str, *, as_text: bool = False) -> pl.DataFrame:
@@ -166,14 +162,6 @@ def _parsed(text: bytes, separator: str, *, as_text: bool = False) -> pl.DataFra
     return table
 
 
-def _separator(text: bytes) -> str:
-    """The sign that the header has most of, outside of quotes."""
-    lines = (line.strip() for line in text[:65_536].decode(errors="ignore").splitlines())
-    header = next(filter(None, lines), "")
-    counts = Counter(re.sub(r'"[^"]*"', "", header))
-    return max(_SEPARATORS, key=lambda sign: counts[sign])
-
-
 def _texts(table: pl.DataFrame) -> list[str]:
     import polars as pl
 
@@ -186,8 +174,8 @@ def _is_written(column: pl.Series, decimal: str) -> bool:
     return bool(len(values)) and bool(values.str.contains(_NUMBERS[decimal]).all())
 
 
-def _signs(table: pl.DataFrame, wanted: str | None) -> tuple[dict[str, str], bool]:
-    """The decimal sign of each column of text that holds numbers; whether it is a comma for sure.
+def _signs(table: pl.DataFrame, wanted: str | None) -> tuple[dict[str, str], set[str]]:
+    """The decimal sign of each column of text that holds numbers; those that are sure.
 
     Of a column that can be read with either, such as 1,234, the others tell; if none does, it
     stays text.
@@ -209,14 +197,14 @@ def _signs(table: pl.DataFrame, wanted: str | None) -> tuple[dict[str, str], boo
             found[column] = "."
         elif len(told) == 1:
             found[column] = next(iter(told))
-    return found, told == {","}
+    return found, told
 
 
 def _numbers(column: pl.Series, decimal: str) -> pl.Series:
     """A column of text as numbers."""
     import polars as pl
 
-    text = column.str.strip_chars().str.replace_all(_GAP, "")
+    text = column.str.strip_chars().str.replace_all(_GAP, "").str.replace("\u2212", "-")
     text = text.str.replace_all("." if decimal == "," else ",", "", literal=True)
     text = text.str.replace(",", ".", literal=True)
     whole = not text.str.contains("[.eE]").any()
@@ -228,10 +216,10 @@ def _with_iso_dates(table: pl.DataFrame) -> pl.DataFrame:
 
     made = []
     for column in _texts(table):
-        values = table[column].drop_nulls()
+        values = table[column].drop_nulls().str.strip_chars()
         for pattern, kind in ((_DAY, pl.Date), (_CLOCK, pl.Datetime("us"))):
             if len(values) and values.str.contains(pattern).all():
-                text = table[column].str.replace("T", " ", literal=True)
+                text = table[column].str.strip_chars().str.replace("T", " ", literal=True)
                 read = text.str.strptime(kind, _iso(values[0], kind), strict=False)
                 if read.null_count() == table[column].null_count():
                     made.append(read)

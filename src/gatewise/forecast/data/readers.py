@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gatewise.errors import MissingExtraError, TableError, shortened, shown
-from gatewise.forecast.data.dialects import Dialect, read_csv
+from gatewise.forecast.data.dialects import Dialect, read_csv, with_times
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,6 +22,11 @@ STDIN: Final = "-"
 
 _MOST: Final = 4_000_000_000
 """Bytes that a compressed file may become."""
+_SMALL: Final = 200_000_000
+"""Bytes that any compressed file may become, however small it is."""
+_FACTOR: Final = 200
+"""How many times its size a larger one may become. Tables grow 3 to 30 times; gzip can do 1032."""
+_BLOCK: Final = 16_000_000
 
 
 def read_table(
@@ -37,12 +42,12 @@ def read_table(
     Args:
         path: the file, or "-" for the standard input. Parquet, Excel (its first sheet) and gzip are
             recognised by their content; anything else is CSV with a header line.
-        delimiter: of CSV: a character, or comma, semicolon, tab, pipe. None (default) takes what
-            the header has most of.
+        delimiter: of CSV: a character, or comma, semicolon, tab, pipe. None (default) takes the
+            one that all lines have as often.
         decimal: of CSV: "." or ",". None (default) finds it where it is plain.
         encoding: of CSV; None (default) takes UTF-8, or UTF-16 with its mark.
-        date_format: of times in CSV, as `datetime.strftime` has it. None (default) reads ISO dates;
-            other times stay text, which a forecaster reads.
+        date_format: of times written as text, as `datetime.strftime` has it. None (default) reads
+            ISO dates; other times stay text, which a forecaster reads.
 
     Raises:
         TableError: the file is missing, is not a table, has no rows, or can be read in two ways.
@@ -63,15 +68,18 @@ def read_table(
     try:
         content = _content(path, name)
         if content.startswith(b"PAR1"):
-            table = pl.read_parquet(io.BytesIO(content))
+            table = _dated(pl.read_parquet(io.BytesIO(content)), date_format, name)
         elif content.startswith(b"PK\x03\x04"):
-            table = _excel(content)
+            table = _dated(_excel(content), date_format, name)
         else:
             if not content.strip():
                 raise TableError(f"File {shown(name)} is empty: expected a header line and rows.")
             marked = content[:2] in (b"\xff\xfe", b"\xfe\xff")
             if b"\0" in content[:65_536] and encoding is None and not marked:
-                raise TableError(f"File {shown(name)} is binary: expected CSV or Parquet.")
+                raise TableError(
+                    f"File {shown(name)} is binary: expected CSV or Parquet. Text of two bytes a "
+                    "sign needs its encoding named: encoding='utf-16-le' (--encoding utf-16-le)."
+                )
             table = read_csv(content, name, dialect)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         reason = shortened(str(error).strip().splitlines()[0])
@@ -132,19 +140,27 @@ def _content(path: str | os.PathLike[str], name: str) -> bytes:
     given = sys.stdin.buffer.read() if os.fspath(path) == STDIN else Path(path).read_bytes()
     if not given.startswith(b"\x1f\x8b"):
         return given
+    most = min(_MOST, max(_SMALL, _FACTOR * len(given)))
+    found = bytearray()
     try:
         with gzip.open(io.BytesIO(given)) as packed:
-            found = packed.read(_MOST + 1)
+            while len(found) <= most and (block := packed.read(_BLOCK)):
+                found += block
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise TableError(
             f"File {shown(name)} is damaged ({shortened(str(error))}): expected gzip."
         ) from None
-    if len(found) > _MOST:
+    if len(found) > most:
         raise TableError(
-            f"File {shown(name)} holds more than {_MOST // 10**9} GB: expected less. Unpack it, "
-            "and write it as Parquet."
+            f"File {shown(name)} has {len(given) / 1e6:.3g} MB and unpacks to more than "
+            f"{most / 1e6:.0f} MB: expected less. Unpack it if you trust it, and write it as "
+            "Parquet."
         )
-    return found
+    return bytes(found)
+
+
+def _dated(table: pl.DataFrame, form: str | None, name: str) -> pl.DataFrame:
+    return table if form is None else with_times(table, form, name)
 
 
 def _excel(content: bytes) -> pl.DataFrame:
