@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from gatewise.cli import source as s
-from gatewise.cli.options import ModelOptions, TableOptions, expanded
+from gatewise.cli.options import DialectOptions, ModelOptions, TableOptions, expanded
+from gatewise.cli.outlook import training
 from gatewise.cli.progress import Bars
 from gatewise.files import staged_folder
 
@@ -18,6 +19,7 @@ FILES = ("backtest.csv", "report.html")
 @expanded
 def backtest(
     source: TableOptions,
+    dialect: DialectOptions,
     model: ModelOptions,
     folds: s.Folds = None,
     refit_every: s.RefitEvery = 1,
@@ -37,19 +39,24 @@ def backtest(
     Exits with 0 whatever the verdict is.
     """
     source.check()
+    s.check_counts(threads=threads, refit_every=refit_every, folds=folds, step=step)
     model.from_file()
     from gatewise.cli import render
     from gatewise.forecast import Backtest
     from gatewise.forecast import backtest as run
+    from gatewise.forecast.data.table import choose_columns, read_panel
     from gatewise.forecast.report import write_backtest
 
-    jobs = s.checked_jobs(threads, refit_every)
-    forecaster, given = model.forecaster(threads), source.open()
+    forecaster, given = model.forecaster(threads), source.open(dialect)
+    columns, config = choose_columns(given.table, **given.columns), forecaster.config
+    panel = read_panel(given.table, columns, fill_gaps=config.fill_gaps)
+    if coming := training(config, panel, folds, refit_every, step or model.horizon):
+        typer.echo(coming, err=True)
 
     def work(bars: Bars) -> Backtest:
         return run(
             forecaster, given.table, folds, **given.columns, refit_every=refit_every, step=step,
-            direction=direction, n_jobs=jobs, resume=resume, progress=bars,
+            direction=direction, n_jobs=None, resume=resume, progress=bars,
         )  # fmt: skip
 
     hint = "" if resume is None else " The same command goes on from the finished folds."

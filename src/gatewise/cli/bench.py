@@ -34,7 +34,11 @@ def bench(
         ),
     ] = "",
     threads: Annotated[
-        str, typer.Option(help="Threads of each call, by commas. Default: 1,2.")
+        str,
+        typer.Option(
+            help="Threads inside each measured call, by commas; not worker processes, as in other "
+            "commands. Default: 1,2."
+        ),
     ] = "",
     peers: Annotated[
         str,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gatewise.cli import source as s
-from gatewise.cli.options import expanded
+from gatewise.cli.options import DialectOptions, expanded
 from gatewise.cli.progress import Bars
 from gatewise.cli.source import command_line
 from gatewise.cli.subject import (
@@ -29,6 +29,7 @@ _DEMO = ("sp500", 20)
 @expanded
 def explore(
     options: SubjectOptions,
+    dialect: DialectOptions,
     model: Annotated[
         Path | None,
         typer.Argument(
@@ -39,8 +40,8 @@ def explore(
     data: Annotated[
         Path | None,
         typer.Argument(
-            help="CSV or Parquet file, one row per step. A forecaster has its own; without one, an "
-            "LSTM reads noise."
+            help="CSV, Parquet or Excel file, one row per step. A forecaster has its own; without "
+            "one, an LSTM reads noise."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="File to write the page to.")] = Path("explore.html"),
@@ -78,9 +79,9 @@ def explore(
         if model is None and torch_file is None:
             models, notes = _demo(bars), []
         elif model is not None and is_forecaster(model):
-            models, notes = [_forecaster(model, data, future)], []
+            models, notes = [_forecaster(model, data, future, dialect)], []
         else:
-            found, notes = _lstm(model, data, options)
+            found, notes = _lstm(model, data, options, dialect)
             models = [found]
         write_atomically(out, page_of(models, command=command_line()))
         bars("explore", 1, 1)
@@ -97,11 +98,11 @@ def explore(
 
 
 def _lstm(
-    model: Path | None, data: Path | None, options: SubjectOptions
+    model: Path | None, data: Path | None, options: SubjectOptions, dialect: DialectOptions
 ) -> tuple[dict[str, Any], list[str]]:
     from gatewise.explorer.model import model_data
 
-    subject = subject_of(model, data, options, noise=True)
+    subject = subject_of(model, data, options, dialect, noise=True)
     file = model or options.torch_file
     assert file is not None
     found = model_data(
@@ -112,13 +113,15 @@ def _lstm(
     return found, subject.notes
 
 
-def _forecaster(model: Path, data: Path | None, future: Path | None) -> dict[str, Any]:
-    from gatewise.forecast import Forecaster, read_table
+def _forecaster(
+    model: Path, data: Path | None, future: Path | None, dialect: DialectOptions
+) -> dict[str, Any]:
+    from gatewise.forecast import Forecaster
 
     forecaster = Forecaster.load(model)
-    history, ahead = None, None if future is None else read_table(future)
+    history, ahead = None, None if future is None else dialect.read(future)
     if data is not None:
-        history, found = s.split_ahead(read_table(data), asdict(forecaster.fitted.tail.columns))
+        history, found = s.split_ahead(dialect.read(data), asdict(forecaster.fitted.tail.columns))
         ahead = found if ahead is None else ahead
     from gatewise.explorer.forecast import forecaster_data  # with the extra, which was there
 

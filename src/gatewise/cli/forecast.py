@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gatewise.cli import source as s
-from gatewise.cli.options import ModelOptions, TableOptions, expanded
+from gatewise.cli.options import DialectOptions, ModelOptions, TableOptions, expanded
+from gatewise.cli.outlook import PRETRAINED, training
 from gatewise.cli.progress import Bars
 from gatewise.cli.source import command_line
 from gatewise.errors import ConfigError
@@ -19,6 +20,7 @@ from gatewise.sealed import model_content
 
 if TYPE_CHECKING:
     from gatewise.forecast import Forecaster
+    from gatewise.forecast.data.panel import Panel
 
 _EXPLORER = "explorer.html"
 FILES = ("forecast.csv", "model.safetensors", "report.html", _EXPLORER)
@@ -27,6 +29,7 @@ FILES = ("forecast.csv", "model.safetensors", "report.html", _EXPLORER)
 @expanded
 def forecast(
     source: TableOptions,
+    dialect: DialectOptions,
     options: ModelOptions,
     folds: Annotated[
         int | None,
@@ -67,27 +70,24 @@ def forecast(
             raise typer.BadParameter("Expected --model or --dataset, got both.")
         model_content(model)  # whether it is there: the rest of it needs heavy imports
         s.look(source.table, future)
-        _forecast_with(model, source, future, out, json)
+        _forecast_with(model, source.table, dialect, future, out, json)
         return
     source.check(future)
+    s.check_counts(threads=threads, refit_every=refit_every)
     options.from_file()
-    from gatewise.forecast import backtest, driver_effects, read_table
+    from gatewise.forecast import backtest, driver_effects
     from gatewise.forecast.evaluation.folds import FOLDS, NoFoldFitsError
 
-    jobs = s.checked_jobs(threads, refit_every)
     forecaster = options.forecaster(threads)
     if folds is not None and folds < 0:
         raise ConfigError(f"--folds is {folds}: expected 0 or more.")
-    given = source.open()
-    drivers = [*given.columns.get("past", ()), *given.columns.get("future", ())]
-    if not options.pretrained and not drivers:
-        typer.echo(
-            "Networks are trained for this table. --pretrained takes seconds: it forecasts with "
-            "networks that come with the package.",
-            err=True,
-        )
-    ahead = given.future if future is None else read_table(future, **source.dialect)
-    _check_future(given, ahead, forecaster)
+    given = source.open(dialect)
+    ahead = given.future if future is None else dialect.read(future)
+    panel = _checked(given, ahead, forecaster)
+    refit_every = refit_every or folds or FOLDS
+    coming = training(forecaster.config, panel, folds, refit_every, options.horizon, more=1)
+    if coming:
+        typer.echo(coming, err=True)
     import_module("gatewise.explorer.page")  # now: a missing extra must not be found at the end
 
     with staged_folder(out) as folder, Bars() as bars:
@@ -97,7 +97,7 @@ def forecast(
             try:
                 result = backtest(
                     forecaster, given.table, folds, **given.columns,
-                    refit_every=refit_every or folds or FOLDS, direction=direction, n_jobs=jobs,
+                    refit_every=refit_every, direction=direction, n_jobs=None,
                     resume=resume, progress=bars,
                 )  # fmt: skip
                 notes += result.notes
@@ -116,6 +116,8 @@ def forecast(
         )
         bars("report", 1, 1)
     notes = list(dict.fromkeys([*notes, *forecaster.fitted.notes]))
+    if coming and not (panel.columns.past or panel.columns.future):
+        notes.append(PRETRAINED)
     _show(forecast_table, effects, result, notes, out, [*FILES[:2], *pages], json)
 
 
@@ -159,17 +161,22 @@ def _write_pages(
 
 
 def _forecast_with(
-    model: Path, source: TableOptions, future: Path | None, out: Path, json: bool
+    model: Path,
+    table: Path | None,
+    dialect: DialectOptions,
+    future: Path | None,
+    out: Path,
+    json: bool,
 ) -> None:
     """Forecast with a saved model, from its own last rows or from a table's."""
-    from gatewise.forecast import Forecaster, read_table
+    from gatewise.forecast import Forecaster
     from gatewise.forecast.report import write_forecast
 
     forecaster = Forecaster.load(model)
-    history, ahead = None, None if future is None else read_table(future, **source.dialect)
-    if source.table is not None:
+    history, ahead = None, None if future is None else dialect.read(future)
+    if table is not None:
         columns = asdict(forecaster.fitted.tail.columns)
-        history, found = s.split_ahead(read_table(source.table, **source.dialect), columns)
+        history, found = s.split_ahead(dialect.read(table), columns)
         ahead = found if ahead is None else ahead
     with staged_folder(out) as folder, Bars() as bars:
         bars("forecast", 0, 1)
@@ -188,14 +195,15 @@ def _forecast_with(
     _show(forecast_table, [], None, [], out, ("forecast.csv", "report.html"), json)
 
 
-def _check_future(given: s.Source, ahead: Any, forecaster: Forecaster) -> None:
-    """Look at the rows to forecast now: a fault found after the backtest costs minutes."""
+def _checked(given: s.Source, ahead: Any, forecaster: Forecaster) -> Panel:
+    """Read the table, and look at the rows to forecast: later, a fault of theirs costs minutes."""
     from gatewise.forecast.data.future_rows import check_future
     from gatewise.forecast.data.table import choose_columns, read_panel
 
     columns, config = choose_columns(given.table, **given.columns), forecaster.config
     panel = read_panel(given.table, columns, fill_gaps=config.fill_gaps)
     check_future(panel, config.prediction_length, ahead)
+    return panel
 
 
 def _show(

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from gatewise.cli import source as s
-from gatewise.cli.options import expanded
+from gatewise.cli.options import DialectOptions, expanded
 from gatewise.cli.progress import Bars
 from gatewise.cli.source import command_line
 from gatewise.cli.subject import Subject, SubjectOptions, check_out, is_forecaster, subject_of
@@ -23,13 +23,16 @@ _USAGE: Final = (
 @expanded
 def inspect(
     options: SubjectOptions,
+    dialect: DialectOptions,
     model: Annotated[
         Path | None,
         typer.Argument(help="File of gatewise.weights.save_lstm or of Forecaster.save."),
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Argument(help="CSV or Parquet file, one row per step. A forecaster has its own."),
+        typer.Argument(
+            help="CSV, Parquet or Excel file, a row per step. A forecaster has its own."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="File to write the page to.")] = Path("inspect.html"),
     json: s.Json = False,
@@ -50,7 +53,7 @@ def inspect(
 
     if table is None and not (model is not None and is_forecaster(model)):
         raise typer.BadParameter(_USAGE)
-    subject = subject_of(model, table, options)
+    subject = subject_of(model, table, options, dialect)
     with Bars() as bars:
         bars("inspect", 0, 1)
         live = _live(subject)

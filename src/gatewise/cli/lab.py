@@ -27,7 +27,15 @@ Names = Annotated[list[str] | None, typer.Argument(help="Which. Default: all.")]
 Quick = Annotated[
     bool, typer.Option("--quick", help="Few seeds and small tasks: says what it is too few for.")
 ]
-Jobs = Annotated[int, typer.Option(help="Processes; -1 takes all cores.")]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--threads",
+        "--jobs",
+        help="Worker processes for all of the command's work. The results do not depend on it. "
+        "-1 is one per core.",
+    ),
+]
 
 
 @lab.command("list")

@@ -19,6 +19,8 @@ from gatewise.cli import source as s
 from gatewise.errors import ConfigError, shortened, shown
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from gatewise.forecast import Forecaster
 
 
@@ -52,7 +54,20 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-DIALECT = ("delimiter", "decimal", "encoding", "date_format")
+@dataclasses.dataclass(frozen=True)
+class DialectOptions:
+    """How the tables are written."""
+
+    delimiter: s.Delimiter = None
+    decimal: s.Decimal = None
+    encoding: s.Encoding = None
+    date_format: s.DateFormat = None
+
+    def read(self, file: Path) -> pl.DataFrame:
+        """Read a table; see `read_table`."""
+        from gatewise.forecast import read_table
+
+        return read_table(file, **dataclasses.asdict(self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,15 +82,6 @@ class TableOptions:
     drivers: s.Drivers = ""
     future_drivers: s.FutureDrivers = ""
     static: s.Static = ""
-    delimiter: s.Delimiter = None
-    decimal: s.Decimal = None
-    encoding: s.Encoding = None
-    date_format: s.DateFormat = None
-
-    @property
-    def dialect(self) -> dict[str, str | None]:
-        """How text files are written, for `read_table`."""
-        return {name: getattr(self, name) for name in DIALECT}
 
     def check(self, *others: Path | None) -> None:
         """See that one table is named, and there: at once, before anything heavy is imported.
@@ -95,10 +101,10 @@ class TableOptions:
             )
         s.look(self.table, *others)
 
-    def open(self) -> s.Source:
+    def open(self, dialect: DialectOptions) -> s.Source:
         """Read it; see `source.open_source`."""
-        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return s.open_source(given.pop("table"), given.pop("dataset"), **given)
+        given = dataclasses.asdict(self)
+        return s.open_source(given.pop("table"), given.pop("dataset"), dialect.read, **given)
 
 
 @dataclasses.dataclass(frozen=True)

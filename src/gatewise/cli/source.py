@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatewise.errors import ConfigError, TableError, shown
+from gatewise.cli.columns import default_target, time_column
+from gatewise.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,7 +43,7 @@ Encoding = Annotated[
 ]
 DateFormat = Annotated[
     str | None,
-    typer.Option(help="Format of the times in a CSV file, such as %d/%m/%Y. Default: found."),
+    typer.Option(help="Format of times written as text, such as %d/%m/%Y. Default: found."),
 ]
 Data = Annotated[
     str | None,
@@ -53,7 +55,9 @@ Data = Annotated[
         "bank-calls.",
     ),
 ]
-Time = Annotated[str | None, typer.Option(help="Time column. Default: the only column of times.")]
+Time = Annotated[
+    str | None, typer.Option(help="Time column. Default: the only one that reads as times.")
+]
 Target = Annotated[str | None, typer.Option(help="Column to forecast. Default: y, if any.")]
 Series = Annotated[
     str | None, typer.Option(help="Column that tells series apart. Default: unique_id, if any.")
@@ -74,8 +78,8 @@ RefitEvery = Annotated[int, typer.Option(help="Fit again at every k-th origin, f
 Threads = Annotated[
     int | None,
     typer.Option(
-        help="Worker processes that fit networks. The numbers do not depend on it. Default: one "
-        "per core."
+        help="Worker processes for all of the command's work. The results do not depend on it. "
+        "Default: one per core."
     ),
 ]
 Direction = Annotated[
@@ -117,6 +121,7 @@ class Source:
 def open_source(
     file: Path | None,
     dataset: str | None,
+    read: Callable[[Path], pl.DataFrame] | None = None,
     *,
     time: str | None = None,
     target: str | None = None,
@@ -124,13 +129,12 @@ def open_source(
     drivers: str = "",
     future_drivers: str = "",
     static: str = "",
-    **dialect: str | None,
 ) -> Source:
     """Read the table that the options name.
 
     Args:
         file, dataset: one of them.
-        dialect: how the file is written; see `read_table`.
+        read: reads the file; None (default) for `read_table`.
         time, target, series: names of columns; None for the default.
         drivers, future_drivers, static: names of columns by commas.
 
@@ -149,19 +153,22 @@ def open_source(
         return Source(given.table, columns, given.description or given.name, given.ahead)
 
     assert file is not None  # one of the two is given
-    table = read_table(file, **dialect)
+    table = (read or read_table)(file)
     notes: list[str] = []
     columns: dict[str, Any] = {
-        "time": time or _only_dates(table, notes),
-        "target": target or _default_target(table),
         "past": split_names(drivers),
         "future": split_names(future_drivers),
         "static": split_names(static),
     }
+    taken = {target or "y", series or "unique_id", *chain(*columns.values())}
+    columns["time"] = time or time_column(table, taken, notes)
+    columns["target"] = target or default_target(table)
     if series is not None:
         columns["series"] = series
     table, future = split_ahead(table, columns)
-    return Source(table, columns, file.name, future, notes)
+    return Source(
+        table, columns, "the standard input" if str(file) == "-" else file.name, future, notes
+    )
 
 
 def look(*files: Path | None) -> None:
@@ -208,54 +215,15 @@ def command_line() -> str:
     return shlex.join(["gatewise", *sys.argv[1:]])
 
 
-def checked_jobs(threads: int | None, refit_every: int | None = None) -> int:
-    """Worker processes: --threads, or one per core.
+def check_counts(**counts: int | None) -> None:
+    """Refuse counts below 1; None is a default.
 
     Raises:
-        ConfigError: one of the options is below 1.
+        ConfigError: one of the options is.
     """
-    for name, value in (("--threads", threads), ("--refit-every", refit_every)):
+    for name, value in counts.items():
         if value is not None and value < 1:
-            raise ConfigError(f"{name} is {value}: expected at least 1.")
-    return threads or os.cpu_count() or 1
-
-
-_TIMES = ("ds", "date", "datetime", "time", "timestamp", "day", "week", "month", "quarter", "year")
-"""Names by which a column of numbers or text is taken for the times."""
-
-
-def _only_dates(table: pl.DataFrame, notes: list[str]) -> str:
-    """The one column of times.
-
-    Raises:
-        TableError: there is none, or there are several.
-    """
-    import polars as pl
-
-    from gatewise.forecast.data.spellings import is_time
-
-    found = [name for name, dtype in table.schema.items() if dtype.is_temporal()]
-    if not found:
-        found = [name for name in table.columns if name.strip().lower() in _TIMES]
-    if not found:
-        found = [name for name, dtype in table.schema.items() if dtype == pl.String
-                 and is_time(table[name].drop_nulls().to_list())]  # fmt: skip
-    if len(found) != 1:
-        raise TableError(
-            f"Cannot tell the time column among {', '.join(map(repr, table.columns))}. "
-            "Name it with --time."
-        )
-    notes.append(f"Time column: {shown(found[0])}.")
-    return found[0]
-
-
-def _default_target(table: pl.DataFrame) -> str:
-    if "y" in table.columns:
-        return "y"
-    raise TableError(
-        f"Cannot tell the column to forecast among {', '.join(map(repr, table.columns))}. "
-        "Name it with --target."
-    )
+            raise ConfigError(f"--{name.replace('_', '-')} is {value}: expected at least 1.")
 
 
 def _is_known(target: pl.Series) -> pl.Series:

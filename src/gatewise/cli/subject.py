@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gatewise.cli import source as s
+from gatewise.cli.columns import dated_columns
 from gatewise.errors import ConfigError, ModelFileError, TableError, nearest, shortened, shown
 
 if TYPE_CHECKING:
+    import polars as pl
+
+    from gatewise.cli.options import DialectOptions
     from gatewise.weights import LSTMWeights
 
 
@@ -98,7 +102,11 @@ def check_out(out: Path, *read: Path | None) -> None:
 
 
 def subject_of(
-    model: Path | None, table: Path | None, options: SubjectOptions, noise: bool = False
+    model: Path | None,
+    table: Path | None,
+    options: SubjectOptions,
+    dialect: DialectOptions,
+    noise: bool = False,
 ) -> Subject:
     """Return the LSTM that a command's arguments name, and what it reads.
 
@@ -106,19 +114,20 @@ def subject_of(
         model: file of an LSTM or a forecaster; None takes the checkpoint of the options.
         table: what it reads.
         options: the rest.
+        dialect: how the table is written.
         noise: whether it may go without a table: x is None then.
 
     Raises:
         ConfigError, ModelFileError, TableError: an argument does not fit another, or a file.
     """
     if model is not None and is_forecaster(model):
-        return _of_forecaster(model, table)
+        return _of_forecaster(model, table, dialect)
     weights = _weights(model, options.torch_file, options.lstm)
     if table is None:
         if not noise:
             raise ConfigError("There is no table to read: expected one after the model.")
         return Subject(weights, None, [], None, "", [])
-    x, names, labels, notes = _input(table, options, weights)
+    x, names, labels, notes = _input(dialect.read(table), options, weights)
     source = f"On {len(x)} rows of {table.name}, the columns {', '.join(names)}"
     rows = x[None] if weights.config.batch_first else x[:, None]
     return Subject(weights, rows, names, labels, source, notes)
@@ -135,13 +144,13 @@ def is_forecaster(path: Path) -> bool:
     return True
 
 
-def _of_forecaster(path: Path, table: Path | None) -> Subject:
+def _of_forecaster(path: Path, table: Path | None, dialect: DialectOptions) -> Subject:
     """The LSTM of `Forecaster.lstm_input` at the latest origin of a table, or of its own rows."""
-    from gatewise.forecast import Forecaster, read_table
+    from gatewise.forecast import Forecaster
     from gatewise.forecast.explain.share import lstm_share
     from gatewise.page.time_axis import time_labels
 
-    forecaster, history = Forecaster.load(path), None if table is None else read_table(table)
+    forecaster, history = Forecaster.load(path), None if table is None else dialect.read(table)
     window, share = forecaster.lstm_input(history), lstm_share(forecaster, history)
     whose = f" of series {shown(window.series)}" if window.series else ""
     where = "" if table is None else f" in {table.name}"
@@ -185,15 +194,13 @@ def _weights(model: Path | None, torch_file: Path | None, name: str) -> LSTMWeig
 
 
 def _input(
-    path: Path, options: SubjectOptions, weights: Any
+    table: pl.DataFrame, options: SubjectOptions, weights: Any
 ) -> tuple[Any, list[str], list[str] | None, list[str]]:
     """The rows [T, I], the inputs' names, the labels of the steps, and notes."""
     import narwhals as nw
     import numpy as np
 
-    from gatewise.forecast import read_table
-
-    frame = nw.from_native(read_table(path), eager_only=True)
+    frame = nw.from_native(table, eager_only=True)
     time, steps = options.time, options.steps
     if time is not None and time not in frame.columns:
         raise TableError(f"There is no column {shown(time)}. {nearest(time, frame.columns)}")
@@ -235,7 +242,7 @@ def _input(
     if options.standardise:
         spread = rows.std(axis=0)
         rows = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    dates = [c for c in frame.columns if frame[c].dtype.is_temporal()]
+    dates = dated_columns(table, names)
     label = time or (dates[0] if len(dates) == 1 else None)
     labels = None
     if label is not None:

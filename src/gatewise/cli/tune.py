@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gatewise.cli import source as s
-from gatewise.cli.options import ModelOptions, TableOptions, expanded
+from gatewise.cli.options import DialectOptions, ModelOptions, TableOptions, expanded
 from gatewise.cli.progress import Bars
 from gatewise.errors import ConfigError, shown
 from gatewise.files import write_atomically
@@ -18,6 +18,7 @@ from gatewise.files import write_atomically
 @expanded
 def tune(
     source: TableOptions,
+    dialect: DialectOptions,
     model: ModelOptions,
     trials: Annotated[int, typer.Option(help="Configurations to try, the default first.")] = 20,
     folds: Annotated[
@@ -42,6 +43,7 @@ def tune(
     before. The options asked for are the first trial, and win ties.
     """
     source.check()
+    s.check_counts(threads=threads)
     model.from_file()
     from gatewise.cli import render
     from gatewise.forecast import tune as run
@@ -50,8 +52,7 @@ def tune(
         raise ConfigError(
             f"There is no folder {shown(str(out.parent))} to write {shown(out.name)} to."
         )
-    s.checked_jobs(threads)
-    forecaster, given = model.forecaster(threads), source.open()
+    forecaster, given = model.forecaster(threads), source.open(dialect)
     with Bars() as bars:
         found = run(
             forecaster, given.table, trials, folds, timeout, model.seed, bars,
