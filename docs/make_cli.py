@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 from gatewise.cli.main import app
 
 COMMANDS = (
-    (), ("forecast",), ("backtest",), ("tune",), ("inspect",), ("lab",), ("lab", "list"),
-    ("lab", "run"), ("lab", "show"), ("lab", "report"), ("lab", "reproduce"), ("lab", "import"),
-    ("lab", "export"), ("bench",), ("export",),
+    (), ("forecast",), ("backtest",), ("tune",), ("inspect",), ("explore",), ("lab",),
+    ("lab", "list"), ("lab", "run"), ("lab", "show"), ("lab", "report"), ("lab", "reproduce"),
+    ("lab", "import"), ("lab", "export"), ("bench",), ("export",),
 )  # fmt: skip
 PAGE = Path(__file__).parent / "cli.md"
 
