@@ -30,7 +30,7 @@ def test_parquet_is_recognised_by_its_content(tmp_path):
         (b"\x00\x01\x02", "is binary"),
         (b"PAR1 but no more", "is not a table"),
         (b"hello\nworld\n", "one column 'hello'"),
-        (b"a,b\n1,2\n1,2,3\n", "is not a table"),
+        (b"a,b\n1,2\n1,2,3\n", "3 fields in line 3"),
     ],
 )
 def test_what_is_no_table_is_refused_in_one_line(tmp_path, content, message):

@@ -46,7 +46,8 @@ READ = {
     "three digits of less than one": (
         "ds;y\n2021-12-30;0.234\n2021-12-31;2.345\n", [(DAYS[0], 0.234), (DAYS[1], 2.345)]
     ),
-    "a year of text": ("ds,2021\n2021-12-30,1.5\n2021-12-31,2.5\n", ROWS),
+    "names that are numbers": ("0,1\n2021-12-30,1.5\n2021-12-31,2.5\n", ROWS),
+    "a name that is a year": ("ds,2021\n2021-12-30,1.5\n2021-12-31,2.5\n", ROWS),
 }  # fmt: skip
 
 REFUSED = {

@@ -107,7 +107,9 @@ def check_lines(text: bytes, separator: str, name: str) -> None:
         TableError: the header is a row of values.
     """
     header = next(_fields(text[:65_536], separator), (1, []))[1]
-    if len(header) > 1 and all(_is_value(cell.strip()) for cell in header):
+    cells = [cell.strip() for cell in header]
+    named = all(cell.isdigit() for cell in cells)  # 0, 1, 2: the columns of an array
+    if len(cells) > 1 and not named and all(map(_is_value, cells)):
         raise TableError(
             f"File {shown(name)} begins with the values {shown(header[0])}, {shown(header[1])}: "
             "expected the names of the columns. Add a line with them."

@@ -207,7 +207,7 @@ def _from_text(name: str, codes: NDArray[np.intp], values: list[Any], form: str)
         raise TableError(
             f"Time column {shown(name)} has {shown(values[error.row])} in row {row}: expected a "
             "date, an integer or text such as 2024-01-31 09:30, 31.01.2024, 2024-01 or 2024Q1, "
-            "alike in all rows. Parse the column, or name its format (--date-format %d.%m.%y)."
+            "alike in all rows. Parse the column first, or name its format (--date-format)."
         ) from None
     notes = (read.note,) if read.note else ()
     wall, zone = read.time, None
