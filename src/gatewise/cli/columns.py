@@ -15,9 +15,6 @@ _PLAIN = ("ds", "date", "datetime", "time", "timestamp")
 _PARTS = ("day", "week", "month", "quarter", "year")
 """Names of times, or of a part of them: they decide where no column reads as times."""
 
-_TRIED = 1000
-"""Rows of a column of text that are looked at to see whether they are times."""
-
 
 def time_column(table: pl.DataFrame, taken: Collection[str], notes: list[str]) -> str:
     """The one column that holds dates, or text that reads as times.
@@ -80,4 +77,4 @@ def _is_dated(column: pl.Series) -> bool:
 
     if column.dtype in (pl.Date, pl.Datetime):
         return True
-    return column.dtype == pl.String and is_time(column.drop_nulls().head(_TRIED).to_list())
+    return column.dtype == pl.String and is_time(column.drop_nulls().to_list())
