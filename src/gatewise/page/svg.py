@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.text import Text
 
 if TYPE_CHECKING:
@@ -41,13 +42,19 @@ def to_svg(figure: Figure, name: str, alt: str) -> str:
             text.set_color(INK)
     buffer = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, dpi=_RESOLUTION,
-                       metadata={"Date": None, "Creator": None})  # fmt: skip
+        figure.patch.set_facecolor("none")
+        figure.set_dpi(_RESOLUTION)
+        # not savefig: it draws twice, first to lay out what "constrained" lays out anyway
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r"font: ([^;\"]*?)(['\"]?)sans-serif\2", r"font: \1sans-serif", text)
     text = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", text)  # equal colour bars, equal ids
-    for key in set(re.findall(r'id="([^"]+)"', text)):
-        text = re.sub(rf'(id="|url\(#|href="#){re.escape(key)}(?=["\)])', rf"\1{name}-{key}", text)
+    keys = set(re.findall(r'id="([^"]+)"', text))
+    text = re.sub(
+        r'(id="|url\(#|href="#)([^")]*)',
+        lambda found: f"{found[1]}{name}-{found[2]}" if found[2] in keys else found[0],
+        text,
+    )
     label = alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1)

@@ -62,7 +62,7 @@ def run_experiments(
 
 def future_invariance(config: Config, panel: Panel, cuts: Sequence[int]) -> LeakCheck:
     """Other values after the origin must leave the forecast at the origin as it is, to the bit."""
-    quick = replace(config, max_epochs=min(config.max_epochs, 2), ensemble_size=1)
+    quick = replace(config, max_epochs=_at_most(2, config.max_epochs), ensemble_size=1)
     rng = np.random.default_rng(config.seed)
     changed = replace(
         panel,
@@ -81,7 +81,7 @@ def future_invariance(config: Config, panel: Panel, cuts: Sequence[int]) -> Leak
 
 def shuffled_target(config: Config, panel: Panel, cuts: Sequence[int]) -> LeakCheck:
     """With the target's changes permuted in time nothing can be forecast; skill would be a leak."""
-    quick = replace(config, max_epochs=min(config.max_epochs, 6), ensemble_size=1)
+    quick = replace(config, max_epochs=_at_most(6, config.max_epochs), ensemble_size=1)
     kind = fit_encoder(panel.before(cuts), config.transform).target_transform
     rng = np.random.default_rng(config.seed)
     shuffled = replace(panel, series=tuple(_shuffled(s, kind, rng) for s in panel.series))
@@ -106,6 +106,10 @@ def shuffled_target(config: Config, panel: Panel, cuts: Sequence[int]) -> LeakCh
         f"neutral forecast{': it should not be able to do better' if caught else ''}."
     )
     return LeakCheck("shuffled target", not caught, detail)
+
+
+def _at_most(epochs: int, asked: int | None) -> int:
+    return epochs if asked is None else min(epochs, asked)
 
 
 def _windows(panel: Panel, cuts: Sequence[int], h: int) -> list[Fold]:

@@ -53,7 +53,7 @@ def search_space(model: str = "window") -> dict[str, BaseDistribution]:
         "num_layers": OneOf((None, 1, 2, 3)),
         "dropout": OneOf((None, 0.0, 0.1, 0.2, 0.3, 0.4)),
         "learning_rate": OneOf((None, 1e-3, 2e-3, 4e-3, 8e-3)),
-        "max_epochs": OneOf((10, 20, 30, 60)),
+        "max_epochs": OneOf((None, 10, 20, 30, 60)),
     }
     own = {
         "context_length": OneOf((None, 24, 48, 96, 192)),

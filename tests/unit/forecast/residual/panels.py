@@ -4,7 +4,7 @@ import numpy as np
 
 from gatewise.forecast.models.residual.histories import flatten
 from gatewise.forecast.models.residual.members import Plan
-from gatewise.forecast.models.residual.training import Recipe
+from gatewise.forecast.models.residual.recipe import Recipe
 
 
 def seasonal(count, rows=48, season_length=4, seed=0):

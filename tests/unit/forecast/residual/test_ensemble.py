@@ -67,7 +67,7 @@ def test_errors_reach_back_before_the_rows_that_members_are_blind_to():
     assert made.errors.age.max() == 24  # half of the rows; a quarter of them is held out
     at, ends = made.errors.series, given.rows[made.errors.series] - made.errors.age
     alike = list({member.reading: member for member in made.members}.values())
-    baseline = np.median(forecasts(alike, given, at, ends, 0.0), 0)
+    baseline = np.median(forecasts(alike, given, at, ends, [0.0])[0], 0)
     actual = given.values[(given.first[at] + ends)[:, None] + np.arange(3)]
     missed = (actual - baseline) / unit_of(given, wanted, at, ends)[:, None]
     ratio = made.errors.values / missed
@@ -91,7 +91,7 @@ def test_untrained_members_forecast_about_the_baseline():
     given = panel()
     made = en.fit(given, plan(members=1, steps=0))
     at = np.arange(24)
-    zero = forecasts(made.members, given, at, given.rows, shrinkage=0.0)[0]
+    zero = forecasts(made.members, given, at, given.rows, [0.0])[0, 0]
     np.testing.assert_allclose(made.points(given, at, given.rows), zero, rtol=0.1)
 
 

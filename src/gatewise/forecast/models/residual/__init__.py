@@ -11,6 +11,7 @@ it made on horizons that the networks had not seen.
     origin_features.py  origins -> what the network reads, and what its output is added to
     network.py    the LSTM and its two heads
     distribution.py  what a network may say of a row beside its location
+    recipe.py     how much training a table is worth
     training.py   one network
     synthetic.py, joint.py  made series; training sets from panels of any season
     members.py    what a member is, and running some

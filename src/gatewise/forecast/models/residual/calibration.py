@@ -106,10 +106,7 @@ def calibration_errors(
     series, ends = _past_origins(histories, plan, seen)
     many = len(histories.rows) >= _HUNDRED
     shrinkages = (1.0,) if many else WEIGHTS
-    values = {
-        shrinkage: np.full((len(series), plan.prediction_length), np.nan)
-        for shrinkage in shrinkages
-    }
+    values = np.full((len(shrinkages), len(series), plan.prediction_length), np.nan)
     # [M, R]; of many series the whole series is held out, and the last rows of all others
     held_out = seen[:, series] <= (0 if many else ends)
     for pattern in np.unique(held_out, axis=1).T:
@@ -117,18 +114,14 @@ def calibration_errors(
         honest = [member for member, is_out in zip(members, pattern, strict=True) if is_out]
         if not honest:
             continue
-        for shrinkage in shrinkages:
-            values[shrinkage][at] = _missed(
-                honest, histories, plan, series[at], ends[at], shrinkage
-            )
-    best = shrinkages[-1]
-    if len(shrinkages) > 1 and np.isfinite(values[best]).any():
-        sizes = np.array([float(np.nanmean(np.abs(missed))) for missed in values.values()])
-        best = shrinkages[int(least(sizes))]
-    errors = Errors(values[best], series, histories.rows[series] - ends, best)
+        values[:, at] = _missed(honest, histories, plan, series[at], ends[at], shrinkages)
+    best = len(shrinkages) - 1
+    if best and np.isfinite(values[best]).any():
+        best = int(least(np.nanmean(np.abs(values), (1, 2))))
+    errors = Errors(values[best], series, histories.rows[series] - ends, shrinkages[best])
     if many or not seen.any():  # universal networks learnt from no row: all origins are looked at
         return errors
-    return _over_longer(errors, values[0.0], members, histories, plan)
+    return _over_longer(errors, values[0], members, histories, plan)
 
 
 def _over_longer(
@@ -150,7 +143,7 @@ def _over_longer(
     """
     series, ends = _past_origins(histories, plan, np.zeros((1, len(histories.rows)), np.intp))
     alike = list({member.reading: member for member in members}.values())
-    missed = _missed(alike, histories, plan, series, ends, 0.0)
+    (missed,) = _missed(alike, histories, plan, series, ends, [0.0])
     usual = np.sqrt(np.nanmean(missed**2, 0)) if np.isfinite(missed).any() else np.ones(1)
     both = np.isfinite(errors.values) & np.isfinite(of_baseline) & (usual > 0)
     mine, theirs = (
@@ -169,10 +162,10 @@ def _missed(
     plan: Plan,
     series: NDArray[np.intp],
     ends: NDArray[np.intp],
-    shrinkage: float,
+    shrinkages: Sequence[float],
 ) -> Array:
-    """[n, h] what the median of members misses by, over `unit_of`; NaN where no value came."""
-    made = np.median(forecasts(members, histories, series, ends, shrinkage), 0)
+    """[S, n, h] what the median of members misses by, over `unit_of`; NaN where no value came."""
+    made = np.median(forecasts(members, histories, series, ends, shrinkages), 1)
     unit = unit_of(histories, plan, series, ends)[:, None]
     return (_actual(histories, series, ends, plan.prediction_length) - made) / unit
 

@@ -63,7 +63,8 @@ class Ensemble:
         self, histories: Histories, series: NDArray[np.intp], ends: NDArray[np.intp]
     ) -> Array:
         """Forecast [n, h] in the target's unit, from origins anywhere in a panel."""
-        return np.median(forecasts(self.members, histories, series, ends, self.errors.shrinkage), 0)
+        (made,) = forecasts(self.members, histories, series, ends, [self.errors.shrinkage])
+        return np.median(made, 0)
 
     def quantiles(
         self,
@@ -81,8 +82,11 @@ class Ensemble:
             parts = []
             for start in range(0, len(series), CHUNK):
                 part = slice(start, start + CHUNK)
-                (made,) = run_chunk([member], histories, series[part], ends[part], 1.0)
-                parts.append(distribution.quantiles(kind, *made, probabilities))
+                ((points, spread, beside),) = run_chunk(
+                    [member], histories, series[part], ends[part], [1.0]
+                )
+                made = distribution.quantiles(kind, points[0], spread, beside, probabilities)
+                parts.append(made)
             total = total + np.concatenate(parts) / len(self.members)
         return np.round(total) if kind == "negative-binomial" else np.asarray(total)
 

@@ -21,7 +21,8 @@ from gatewise.forecast.models.residual.origin_features import (
     describe_origins,
     universal_reading,
 )
-from gatewise.forecast.models.residual.training import CROP, Recipe, run
+from gatewise.forecast.models.residual.recipe import CROP, Recipe
+from gatewise.forecast.models.residual.training import run
 
 DECAYS: Final = (0.7, 0.9)
 """How fast older seasons fade, by member."""
@@ -104,18 +105,20 @@ def forecasts(
     histories: Histories,
     series: NDArray[np.intp],
     ends: NDArray[np.intp],
-    shrinkage: float,
+    shrinkages: Sequence[float],
 ) -> Array:
-    """[M, n, h] each member's forecast in the target's unit."""
-    made = np.empty((len(members), len(series), members[0].reading.prediction_length))
+    """[S, M, n, h] each member's forecast in the target's unit, by shrinkage."""
+    h = members[0].reading.prediction_length
+    made = np.empty((len(shrinkages), len(members), len(series), h))
     for start in range(0, len(series), CHUNK):
         part = slice(start, start + CHUNK)
         for reading in dict.fromkeys(member.reading for member in members):
             alike = [i for i, member in enumerate(members) if member.reading == reading]
             ran = run_chunk(
-                [members[i] for i in alike], histories, series[part], ends[part], shrinkage
+                [members[i] for i in alike], histories, series[part], ends[part], shrinkages
             )
-            made[alike, part] = [point for point, _, _ in ran]
+            for i, (points, _, _) in zip(alike, ran, strict=True):
+                made[:, i, part] = points
     return made
 
 
@@ -124,13 +127,13 @@ def run_chunk(
     histories: Histories,
     series: NDArray[np.intp],
     ends: NDArray[np.intp],
-    shrinkage: float,
+    shrinkages: Sequence[float],
 ) -> list[tuple[Array, Array, Array]]:
     """Run members that read alike over the origins before each end.
 
     Returns:
-        Of each member [n, h] its forecast and what one volatility is, in the target's unit, and
-        [n, h, E] its outputs beside.
+        Of each member [S, n, h] its forecasts by shrinkage and [n, h] what one volatility is, in
+        the target's unit, and [n, h, E] its outputs beside.
     """
     reading = members[0].reading
     back = np.minimum(np.maximum(ends - reading.least, 0), CROP - 1)  # origins before the end
@@ -151,7 +154,7 @@ def run_chunk(
                 ran = run(member.network, features, at[:, numbers])
                 here = back[part], np.arange(part.stop - part.start)
                 z[part], beside[part], volatility[part] = (v[here].numpy() for v in ran)
-            z = base + shrinkage * (z - base)
-            point = from_working(z, centre, level, reading.scale)
-            made.append((point, level[:, None] * volatility, beside))
+            shrunk = (base + shrinkage * (z - base) for shrinkage in shrinkages)
+            points = np.stack([from_working(v, centre, level, reading.scale) for v in shrunk])
+            made.append((points, level[:, None] * volatility, beside))
     return made

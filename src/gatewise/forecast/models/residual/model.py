@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -35,10 +35,8 @@ from gatewise.forecast.models.residual.joint import Seasonal
 from gatewise.forecast.models.residual.members import DECAYS, Plan
 from gatewise.forecast.models.residual.network import Network
 from gatewise.forecast.models.residual.origin_features import describe_origins
-from gatewise.forecast.models.residual.training import CROP, Recipe, enough_crops
+from gatewise.forecast.models.residual.recipe import CROP, STEPS_PER_EPOCH, recipe_for
 from gatewise.forecast.uncertainty.paths import step_correlation
-
-STEPS_PER_EPOCH: Final = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +180,7 @@ def fit(
     counts = config.distribution == "negative-binomial"
     codes = static_codes(panel)  # universal networks do not read them
     histories, _ = _histories(panel, season_length, counts, codes)
+    rows = int(histories.rows.sum()) + sum(len(s.target) for p in related for s in p.series)
     plan = Plan(
         season_length,
         h,
@@ -191,12 +190,7 @@ def fit(
         config.hidden_size or 48,
         config.num_layers or 2,
         0.2 if config.dropout is None else config.dropout,
-        Recipe(
-            STEPS_PER_EPOCH * config.max_epochs,
-            config.batch_size or enough_crops(int(histories.rows.sum())),
-            config.learning_rate or 2e-3,
-            config.seed,
-        ),
+        recipe_for(config, rows),
         static=histories.static.shape[1],
         long_season_length=config.long_season_length or 1,
     )

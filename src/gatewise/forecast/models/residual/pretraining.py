@@ -21,7 +21,8 @@ from gatewise.forecast.models.residual.histories import flatten
 from gatewise.forecast.models.residual.joint import joint_training_sets
 from gatewise.forecast.models.residual.network import Network, Shape
 from gatewise.forecast.models.residual.origin_features import universal_reading
-from gatewise.forecast.models.residual.training import Recipe, TrainingSet, train
+from gatewise.forecast.models.residual.recipe import Recipe
+from gatewise.forecast.models.residual.training import TrainingSet, train
 
 SETS: Final = (
     "m1-monthly", "m1-quarterly", "m1-yearly", "m3-monthly", "m3-quarterly", "m3-yearly",

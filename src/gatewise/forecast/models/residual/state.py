@@ -15,7 +15,7 @@ from gatewise.forecast.models.residual.members import Member, Plan
 from gatewise.forecast.models.residual.model import ResidualModel
 from gatewise.forecast.models.residual.network import Network, Shape
 from gatewise.forecast.models.residual.origin_features import Reading
-from gatewise.forecast.models.residual.training import Recipe
+from gatewise.forecast.models.residual.recipe import Recipe
 
 
 def describe(model: ResidualModel) -> tuple[dict[str, Any], Arrays]:

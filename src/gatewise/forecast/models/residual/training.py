@@ -28,9 +28,7 @@ from gatewise.forecast.models.residual.origin_features import (
     Reading,
     describe_origins,
 )
-
-CROP: Final = 48
-"""Origins in a row that a network is run over."""
+from gatewise.forecast.models.residual.recipe import CROP, Recipe
 
 _WARM_UP: Final = 30
 """Steps over which the learning rate rises."""
@@ -42,25 +40,6 @@ _AVERAGE: Final = 0.99
 
 _SMALLEST_UNIT: Final = 0.3
 """An error's unit is at least this many volatilities: flat series would weigh without bounds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a network is trained; JSON-able.
-
-    Attributes:
-        steps: of the optimiser.
-        batch_size: crops per step.
-        learning_rate: its peak.
-        seed: of weights, crops and dropout.
-        own_share: of the steps that the first training set takes at least.
-    """
-
-    steps: int = 300
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    seed: int = 0
-    own_share: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,18 +92,6 @@ def make_training_set(
     unit = np.maximum(histories.unit[which], smallest)
     unit = unit.astype(np.float32)
     return TrainingSet(features, which, ends, labels, counts, unit, begins, begins + rows)
-
-
-def enough_crops(rows: int) -> int:
-    """Return how many crops a step of training learns from: enough to cover all rows twice.
-
-    At least 16, at most 64. A single series of a year has no more to teach, and takes a third of
-    the time: fourteen series of M3 by themselves have the same errors as with 64.
-
-    >>> [enough_crops(rows) for rows in (50, 1000, 100_000)]
-    [16, 42, 64]
-    """
-    return min(max(-(-2 * rows // CROP), 16), 64)
 
 
 def train(

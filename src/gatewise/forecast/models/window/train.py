@@ -41,6 +41,8 @@ _CHECKED = 2048
 _FITTED = 20480
 """Training windows at most that the linear baseline is fitted to, evenly spaced."""
 
+_EPOCHS = 30
+
 _PATIENCE = 8
 
 
@@ -130,14 +132,15 @@ def train(
         per_epoch = min(count, _EPOCH)
         batches = max(1, round(per_epoch / (config.batch_size or 128)), min(12, per_epoch // 16))
         rate = config.learning_rate or 4e-3
+        epochs = _EPOCHS if config.max_epochs is None else config.max_epochs
         optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, rate, total_steps=max(config.max_epochs, 1) * batches + 1
+            optimiser, rate, total_steps=max(epochs, 1) * batches + 1
         )
         score, confidence = _judge(network, checked, held_labels, levels)
         history = [Epoch(0, score, score)]
         best, kept = 0, _copy(network, confidence)
-        for epoch in range(1, config.max_epochs + 1):
+        for epoch in range(1, epochs + 1):
             network.train()
             total = 0.0
             for chosen in np.array_split(rng.permutation(count)[:per_epoch], batches):
@@ -160,7 +163,7 @@ def train(
             if score < history[best].validation:
                 best, kept = epoch, _copy(average.module, confidence)
             if progress is not None:
-                progress("train", epoch, config.max_epochs)
+                progress("train", epoch, epochs)
             if epoch - best >= _PATIENCE:
                 break
         network.load_state_dict(kept)
