@@ -27,6 +27,7 @@
     init.py          initialisers, in place: gatewise.nn.init.chrono_(lstm, T_max=100)
     variants.py      what LSTM and LSTMCell share about cells other than PyTorch's
     callers.py       whose line a warning names
+    compiler.py      marks for torch.compile, without importing it
     tools.py         how both meet torch.fx, torch.jit and quantisers
     whole.py         a name that older pickles refer to
 

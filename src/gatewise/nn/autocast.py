@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatewise.nn import paths
+from gatewise.nn import compiler, paths
 from gatewise.nn.core import Core
 from gatewise.nn.options import Options
 from gatewise.nn.spec import Spec
@@ -73,7 +73,7 @@ def run(
     return y, h_n, c_n
 
 
-@torch.compiler.assume_constant_result
+@compiler.constant
 def _pytorch_can(dtype: torch.dtype, recorded: bool) -> bool:
     """Whether PyTorch's LSTM runs here under autocast of this dtype: asked once, by a tiny one.
 

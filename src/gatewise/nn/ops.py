@@ -25,7 +25,7 @@ from torch.utils.flop_counter import register_flop_formula
 from gatewise import _native
 from gatewise.cell import Activation, Cell
 from gatewise.errors import ConfigError, DtypeError, ShapeError, shortened, shown
-from gatewise.nn import differentiable, masks, native, paths
+from gatewise.nn import compiler, differentiable, masks, native, paths
 from gatewise.nn.engine import Engine
 from gatewise.nn.noise import Noise
 from gatewise.nn.options import Options
@@ -101,7 +101,7 @@ class _Config(NamedTuple):
         return self.options._replace(noise=noise, checkpoint_every=0)
 
 
-@torch.compiler.assume_constant_result
+@compiler.constant
 def _encoded(
     spec: tuple[Any, ...], options: Options, rates: tuple[float, float] | None = None
 ) -> str:
@@ -198,7 +198,7 @@ def _check(
 
 
 @torch.library.impl("gatewise::lstm", "CPU")
-@torch.compiler.disable
+@compiler.not_compiled
 def _forward(
     x: Tensor, h0: Maybe, c0: Maybe, parameters: list[Maybe], noise: list[Maybe], config: str,
     keep: bool,

@@ -13,6 +13,7 @@ from torch.nn import Parameter
 
 from gatewise.cell import SITES, Cell
 from gatewise.errors import ConfigError
+from gatewise.nn import compiler
 from gatewise.nn.callers import level_of_the_caller
 from gatewise.weights import PARAMETER_NAMES, variant_shapes
 
@@ -107,7 +108,7 @@ def warn_of_float32() -> None:
     _warn_while_compiling_too("float32")
 
 
-@torch.compiler.assume_constant_result
+@compiler.constant
 def _warn_while_compiling_too(surprise: str) -> None:
     _warn_once(surprise)
 
