@@ -218,6 +218,24 @@ def test_a_truncated_or_altered_model_file_fails(
     assert not (tmp_path / "again").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["--horizon", "5", "--seed", "1"], "--horizon, --seed"),
+        (["--dataset", "sp500"], "--dataset"),
+        (["--folds", "0"], "--folds"),
+        (["--pretrained"], "--pretrained"),
+    ],
+)
+def test_with_a_saved_model_no_option_of_a_fit_is_ignored(
+    given: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = expect_failure(
+        capsys, "forecast", "a.csv", "--model", "m.safetensors", *given, code=2
+    )
+    assert f"{named}: a saved model is not fitted again" in message
+
+
 # Soon: the worker processes still import.
 @pytest.mark.parametrize("seconds", [0.2, 1.0])
 def test_ctrl_c_says_where_it_stopped_and_leaves_nothing(tmp_path: Path, seconds: float) -> None:

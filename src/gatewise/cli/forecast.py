@@ -28,6 +28,7 @@ FILES = ("forecast.csv", "model.safetensors", "report.html", _EXPLORER)
 
 @expanded
 def forecast(
+    context: typer.Context,
     source: TableOptions,
     dialect: DialectOptions,
     options: ModelOptions,
@@ -66,8 +67,7 @@ def forecast(
     which the cell is seen at work.
     """
     if model is not None:
-        if source.dataset is not None:
-            raise typer.BadParameter("Expected --model or --dataset, got both.")
+        _check_alone(context)
         model_content(model)  # whether it is there: the rest of it needs heavy imports
         s.look(source.table, future)
         _forecast_with(model, source.table, dialect, future, out, json)
@@ -119,6 +119,25 @@ def forecast(
     if coming and not (panel.columns.past or panel.columns.future):
         notes.append(PRETRAINED)
     _show(forecast_table, effects, result, notes, out, [*FILES[:2], *pages], json)
+
+
+_OF_A_MODEL = ("table", "model", "future", "out", "json", *DialectOptions.__dataclass_fields__)
+
+
+def _check_alone(context: typer.Context) -> None:
+    """See that nothing is asked of a saved model that only a fit could do.
+
+    Raises:
+        BadParameter: an option is given that would be ignored.
+    """
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+    ignored = [f"--{name.replace('_', '-')}" for name in given if name not in _OF_A_MODEL]
+    if ignored:
+        raise typer.BadParameter(
+            f"{', '.join(ignored)}: a saved model is not fitted again, and forecasts with its own "
+            f"options. Remove {'them' if len(ignored) > 1 else 'it'}, or --model."
+        )
 
 
 def _write_pages(

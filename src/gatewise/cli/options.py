@@ -132,8 +132,11 @@ class ModelOptions:
         int | None, typer.Option(help="Rows the LSTM reads. Default: automatic.")
     ] = None
     transform: Annotated[
-        str, typer.Option(help="Transform of the target: auto, none, log-return or difference.")
-    ] = "auto"
+        str | None,
+        typer.Option(
+            help="Transform of the target: auto, none, log-return or difference. Default: auto."
+        ),
+    ] = None
     keep_gaps: Annotated[
         bool,
         typer.Option(
@@ -141,12 +144,12 @@ class ModelOptions:
         ),
     ] = False
     lower: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="No forecast is below this: a number, or none. Default: 0 if the target was never "
-            "negative."
+            help="No forecast is below this: a number, none, or auto (default), which is 0 if the "
+            "target was never negative."
         ),
-    ] = "auto"
+    ] = None
     seed: Annotated[
         int, typer.Option(help="Seed for the initial weights and the order of batches.")
     ] = 0
@@ -184,9 +187,9 @@ class ModelOptions:
             asked["fill_gaps"] = False
         if self.pretrained:
             asked["model"] = "pretrained"
-        if self.transform != "auto":
+        if self.transform is not None:
             asked["transform"] = self.transform
-        if self.lower != "auto":
+        if self.lower is not None:
             asked["lower"] = _lower(self.lower)
         try:
             return Forecaster(self.horizon, s.split_levels(self.levels), self.seed, **asked)
@@ -196,12 +199,14 @@ class ModelOptions:
             ) from None
 
 
-def _lower(text: str) -> float | None:
-    """The number that a text names; None for "none"."""
+def _lower(text: str) -> float | str | None:
+    """The number that a text names; None for "none"; "auto" as it is."""
+    if text in ("none", "auto"):
+        return None if text == "none" else text
     try:
-        return None if text == "none" else float(text)
+        return float(text)
     except ValueError:
-        raise typer.BadParameter(f"--lower is {text!r}: expected a number or none.") from None
+        raise typer.BadParameter(f"--lower is {text!r}: expected a number, none or auto.") from None
 
 
 OWN = ("prediction_length", "levels", "seed")
