@@ -45,6 +45,14 @@ def test_of_few_series_half_the_members_are_blind_to_the_last_rows(count):
     assert same == [False, True, True, False]
 
 
+@pytest.mark.parametrize("count", [1, 2, 100])
+def test_a_single_network_has_errors_too(count):
+    given = panel(count)
+    errors = en.fit(given, plan(members=1)).errors
+    assert len(errors.values)
+    assert np.isfinite(errors.values).any()
+
+
 def test_of_many_series_some_members_are_blind_to_the_last_rows_of_all():
     """Shocks that series share are then not known from another one."""
     given, wanted = panel(100), plan(members=4)

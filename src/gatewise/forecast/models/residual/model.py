@@ -154,9 +154,10 @@ class ResidualModel:
         season = f"a season of {m} rows" if m > 1 else "no season"
         season += f" and one of {longer}" if longer > 1 else ""
         scale = "logarithm" if self.ensemble.plan.scale == "log" else "values"
+        n = len(self.networks)
         notes = [
-            f"{len(self.networks)} networks forecast what a baseline leaves of "
-            f"{shown(self.target)} (its {scale}, {season})."
+            f"{'1 network forecasts' if n == 1 else f'{n} networks forecast'} what a baseline "
+            f"leaves of {shown(self.target)} (its {scale}, {season})."
         ]
         if self.ensemble.errors.shrinkage < 1:
             share = f"{self.ensemble.errors.shrinkage:.0%}".replace("%", " %")
