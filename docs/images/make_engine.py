@@ -246,7 +246,7 @@ def small_batches() -> Drawing:
     d.arrow((110, 219), (142, 219))
     d.say(556, 215, "8 independent chains, not 4:\nenough to hide the latency of fma", size=13)
 
-    d.say(30, 302, "3. To and fro: weights larger than the cache", bold=True)
+    d.say(30, 302, "3. Alternating order: weights larger than the cache", bold=True)
     for line, (words, order) in enumerate(
         (("step t", range(10)), ("step t + 1", range(9, -1, -1)), ("step t + 2", range(10)))
     ):
