@@ -108,11 +108,15 @@ def row_ticks(labels: Any, most: int = 6) -> tuple[list[int], list[str]]:
 
 
 def row_labels(labels: Any) -> list[str]:
-    """Return labels as short text: dates without a midnight, anything else as it is."""
+    """Return labels as short text: dates without a midnight, numbers with six digits.
+
+    >>> row_labels([1954.9166666666667, 1955.0])
+    ['1954.92', '1955']
+    """
     times = as_times(labels)
-    if times is None:
-        return [str(label) for label in labels]
-    return time_labels(times).tolist()
+    if times is not None:
+        return time_labels(times).tolist()
+    return [f"{x:.6g}" if isinstance(x, (float, np.floating)) else str(x) for x in labels]
 
 
 def time_labels(time: NDArray[Any]) -> NDArray[np.str_]:

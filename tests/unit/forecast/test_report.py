@@ -230,3 +230,21 @@ def test_windows_of_times_in_words_are_drawn_in_their_order():
     for words, iso in zip(*made, strict=True):
         np.testing.assert_array_equal(words, iso)
         assert (np.diff(words) > 0).all()
+
+
+@pytest.mark.parametrize("width", [10, 3.6])
+def test_a_baseline_with_a_long_name_leaves_room_for_the_errors(judged, width):
+    name = "linear, the mean change for its last steps"
+    result = replace(judged, tests={name: next(iter(judged.tests.values())), **judged.tests})
+    figure = figures.standing_chart(result, width)
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_position().width > 0.5
+
+
+def test_years_with_parts_are_short_on_an_axis(months):
+    table = months.with_columns(ds=2010 + np.arange(ROWS) / 12)
+    result = backtest(Forecaster.pretrained(6), table, folds=2, refit_every=2, checks=False)
+    for draw in (figures.windows_chart, figures.backtest_chart):
+        shown = [label.get_text() for label in draw(result, 3.6).axes[0].get_xticklabels()]
+        assert shown
+        assert max(map(len, shown)) <= 7

@@ -7,6 +7,7 @@ rows: time axes count rows, labelled at the starts of months or other periods.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -44,7 +45,9 @@ def standing_chart(result: Result, width: float = WIDE) -> Figure:
     """Draw how much lower the model's error is than each baseline's, with its 95 % interval."""
     tests = dict(sorted(result.tests.items(), key=lambda item: item[1].difference))
     mine = result.scores["gatewise"]["mase"]
-    figure, axes = subplots(width, 0.9 + 0.36 * len(tests))
+    names = [fill(name, 16 if is_narrow(width) else 40) for name in tests]
+    lines = sum(1 + name.count("\n") for name in names)
+    figure, axes = subplots(width, 0.9 + 0.36 * len(tests) + 0.1 * (lines - len(tests)))
     axis = axes[0, 0]
     for y, test in enumerate(tests.values()):
         theirs = 100 / (mine - test.difference)  # in percent of the baseline's own error
@@ -55,9 +58,11 @@ def standing_chart(result: Result, width: float = WIDE) -> Figure:
                   solid_capstyle="round")  # fmt: skip
         axis.plot(shown[1], y, color=colour, marker="o", markersize=8)
     axis.axvline(0, color=INK, linewidth=0.8)
-    axis.set_yticks(range(len(tests)), list(tests))
+    axis.set_yticks(range(len(tests)), names)
     axis.set_ylim(-0.6, len(tests) - 0.4)
-    axis.set_xlabel("error relative to the baseline, %")
+    axis.set_xlabel(
+        "relative error, %" if is_narrow(width) else "error relative to the baseline, %"
+    )
     axis.xaxis.get_major_locator().set_params(nbins=4 if is_narrow(width) else 9)
     for x, side, text in ((0, "left", "← gatewise is better"), (1, "right", "worse →")):
         axis.text(x, 1.02, text, ha=side, va="bottom", fontsize=8, transform=axis.transAxes)
