@@ -16,5 +16,7 @@ import pytest
 )
 def test_an_import_is_light(module, heavy):
     script = f"import sys, {module}; assert {heavy!r} not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

@@ -26,6 +26,7 @@ from gatewise.forecast.charts import (
     label_rows,
     subplots,
 )
+from gatewise.forecast.data.codes import read_numbers
 from gatewise.forecast.data.spellings import UnreadableError, read_texts
 from gatewise.page.time_axis import as_times, period_starts
 
@@ -254,7 +255,8 @@ def training_chart(training: Training, width: float = WIDE) -> Figure:
 def _in_order(times: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Each time once, ascending, and the number of each row's; rows go by origin, then by step."""
     if times.dtype.kind in "Mifu":
-        found, at = np.unique(times, return_inverse=True)
+        read = None if times.dtype.kind == "M" else read_numbers(times)
+        found, at = np.unique(times if read is None else read[0], return_inverse=True)
         return found, at
     texts = [str(t) for t in times]  # they have the order of the rows, not of the alphabet
     try:
