@@ -60,7 +60,7 @@ class Config:
         model: "residual": an ensemble that forecasts the residuals of a baseline (no drivers);
             "window": one network over windows; "pretrained": the package's own networks, without
             training (no drivers); "auto" (default): the first for tables without drivers, of many
-            series or with a season, else the second.
+            series, with a season, or of fewer than 20 horizons, else the second.
         networks: file of networks for model="pretrained", made by
             `python -m gatewise.forecast.models.residual.pretraining`. Default: the package's own.
         ensemble_size: networks of a residual model. Default 8.
