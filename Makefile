@@ -11,7 +11,7 @@ WEB    := .venv/.installed-web
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 CC_ALL := $(wildcard native/*/*.cc native/*/*.h native/include/gatewise/*.h)
 
-.PHONY: install demo test check clean format stubs web web-check docs site lab bench bench-cells \
+.PHONY: install demo test coverage check clean format stubs web web-check docs site lab bench bench-cells \
         bench-forecast test-exhaustive test-variants test-calibration test-intervals \
         test-leaks test-torch \
         test-sanitize test-valgrind test-neon test-machines fuzz example-c
@@ -33,7 +33,10 @@ $(STAMP): pyproject.toml constraints.txt $(NATIVE)
 demo: install  ## the main job on real data: forecasts, a backtest, a report
 	$(BIN)/gatewise forecast --dataset sp500 --horizon 20 --folds 24 --refit-every 6 --out out/demo
 
-test: install  ## the tests, with coverage
+test: install  ## the tests
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+coverage: install  ## the same, with the share of lines that they run; takes longer
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term -m 'not slow'
 
 check: install  ## lint, format, types, layers
