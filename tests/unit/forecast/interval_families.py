@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument("--from", dest="start", type=int, default=0)
     parser.add_argument("--count", type=int, default=200)
     given = parser.parse_args()
-    measure(given.file, given.families, given.models, range(given.start, given.count))
+    measure(given.file, given.families, given.models, range(given.start, given.start + given.count))
     with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=180):
         print(summary(read(given.file)))
 
