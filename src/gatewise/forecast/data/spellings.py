@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.forecast.data.time_of_day import UnreadableError, clock, offset_of, time_form
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -41,7 +43,6 @@ _PATTERN: Final = (
     r"(?:[.,](?<fraction>\d{1,9}))?)?(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
     r"(?: ?(?<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?))?)?$"
 )
-_HOUR: Final = 3_600_000_000
 _SEEN: Final = 60
 """Rows on which a format is tried before it is tried on all."""
 
@@ -53,7 +54,8 @@ class Spelling:
     Attributes:
         time: [n] datetime64[us], as written.
         offset: [n] microseconds east of UTC, or None where none is written.
-        format: of `datetime.strftime`, with %q for the quarter, to write others the same way.
+        format: of `datetime.strftime`, to write others the same way; with %q for the quarter, and
+            %-d, %-m, %-H and %-I for numbers without a zero before them.
         dated: whether the text has dates alone.
         note: what was decided for the caller, for people to read; may be empty.
     """
@@ -66,18 +68,6 @@ class Spelling:
 
 
 _TOLD_BY: Final = 1000
-
-
-class UnreadableError(ValueError):
-    """A text is no time, or may be two.
-
-    Attributes:
-        row: number of the text; None if all are at fault alike.
-    """
-
-    def __init__(self, row: int | None, reason: str) -> None:
-        super().__init__(reason)
-        self.row = row
 
 
 def read_texts(texts: Sequence[str], wanted: str = "") -> Spelling:
@@ -103,25 +93,43 @@ def read_texts(texts: Sequence[str], wanted: str = "") -> Spelling:
     clean = clean.str.replace(r":$", "").str.replace(r"T(\d{2})$", "T$1:00")
     clean = clean.str.replace(r" (\d{1,2}) ?([AaPp]\.?[Mm])", " $1:00 $2")
     parts = clean.str.extract_groups(_PATTERN).struct.unnest()
-    days, form, note = _read_dates(parts["date"], texts, wanted.split("|", maxsplit=1)[0])
+    wanted = wanted.split("|", maxsplit=1)[0].replace("%-", "%")
+    days, form, note = _read_dates(parts["date"], texts, wanted)
+    form = _padded_as_in(parts["date"].head(_SEEN).to_list(), days[:_SEEN], form)
     if parts["hour"].null_count() == len(parts):
         return Spelling(days.astype(_MICRO), None, form, dated=True, note=note)
-    clock = _clock(parts)
-    offset = _offset(parts["zone"])
-    return Spelling(days.astype(_MICRO) + clock, offset, f"{form}|{_time_form(parts)}", False, note)
+    offset = offset_of(parts["zone"])
+    form = f"{form}|{time_form(parts, clean[0])}"
+    return Spelling(days.astype(_MICRO) + clock(parts), offset, form, dated=False, note=note)
 
 
 def write_texts(time: NDArray[Any], form: str, offset: str = "") -> list[str]:
     """Write times as `read_texts` found them.
 
-    >>> write_texts(np.array(["1990-04-01"], "datetime64[us]"), "%YQ%q")
-    ['1990Q2']
+    Args:
+        time: [n] datetime64.
+        form: as in `Spelling`.
+        offset: from UTC, to stand behind each, unless the format names the zone itself.
+
+    >>> day = np.array(["1990-04-01"], "datetime64[us]")
+    >>> write_texts(day, "%YQ%q"), write_texts(day, "%-m/%-d/%Y")
+    (['1990Q2'], ['4/1/1990'])
     """
     form = form.replace("|", "")
+    offset = "" if form.endswith(("Z", "UTC", "GMT")) else offset
     made = []
     for stamp in time.astype(_MICRO).tolist():
-        quarter = form.replace("%q", str((stamp.month + 2) // 3))
-        made.append(stamp.strftime(quarter) + offset)
+        numbers = {
+            "%q": (stamp.month + 2) // 3,
+            "%-d": stamp.day,
+            "%-m": stamp.month,
+            "%-H": stamp.hour,
+            "%-I": stamp.hour % 12 or 12,
+        }
+        here = form
+        for sign, number in numbers.items():
+            here = here.replace(sign, str(number))
+        made.append(stamp.strftime(here) + offset)
     return made
 
 
@@ -157,6 +165,19 @@ def _read_dates(dates: pl.Series, texts: Sequence[str], wanted: str) -> tuple[An
     for days, form in (*_quarters(dates), *_weeks_and_years(dates)):
         return days, form, ""
     raise UnreadableError(_fault(dates), "")
+
+
+def _padded_as_in(texts: Sequence[str], days: NDArray[Any], form: str) -> str:
+    """The format with %-d and %-m where texts have no zero before their numbers."""
+    wanted = [text.lower() for text in texts]
+    bare = {"%d": "%-d", "%m": "%-m"}
+    for signs in ((), ("%d",), ("%m",), ("%d", "%m")):
+        tried = form
+        for sign in signs:
+            tried = tried.replace(sign, bare[sign])
+        if [text.lower() for text in write_texts(days, tried)] == wanted:
+            return tried
+    return form
 
 
 def _parsed(dates: pl.Series, form: str) -> Any:
@@ -248,42 +269,3 @@ def _fault(dates: pl.Series) -> int:
     forms = (*_DATES, *_MONTHS, *(f for pair in _EITHER for f in pair))
     missing = min((_tried(dates, form).is_null() for form in forms), key=lambda m: int(m.sum()))
     return int(missing.to_numpy().argmax())
-
-
-def _clock(parts: pl.DataFrame) -> NDArray[Any]:
-    """[n] time of the day."""
-    h, m, s = (
-        parts[c].cast(int).fill_null(0).to_numpy().copy() for c in ("hour", "minute", "second")
-    )
-    half = parts["half"].str.to_lowercase()
-    if half.null_count() < len(half):
-        odd = (h < 1) | (h > 12) | half.is_null().to_numpy()
-        if odd.any():
-            raise UnreadableError(int(odd.argmax()), "")
-        h = h % 12 + 12 * (half == "p").to_numpy()
-    if (bad := (h > 23) | (m > 59) | (s > 59)).any():
-        raise UnreadableError(int(bad.argmax()), "")
-    micro = parts["fraction"].str.pad_end(6, "0").str.slice(0, 6).cast(int).fill_null(0).to_numpy()
-    return ((h * 3600 + m * 60 + s) * 1_000_000 + micro).astype("timedelta64[us]")
-
-
-def _offset(zone: pl.Series) -> NDArray[np.int64] | None:
-    """[n] microseconds east of UTC."""
-    if zone.null_count() == len(zone):
-        return None
-    if zone.null_count():
-        raise UnreadableError(int(zone.is_null().to_numpy().argmax()), "")
-    digits = zone.str.replace_all(r"[^0-9]", "").str.pad_end(4, "0")
-    hours, minutes = (digits.str.slice(at, 2).cast(int).to_numpy() for at in (0, 2))
-    sign = np.where(zone.str.starts_with("-").to_numpy(), -1, 1)
-    return (sign * (hours * _HOUR + minutes * (_HOUR // 60))).astype(np.int64)
-
-
-def _time_form(parts: pl.DataFrame) -> str:
-    """Format of the time of day, from the finest part that a row has."""
-    there = {c: parts[c].null_count() < len(parts) for c in ("second", "fraction", "half")}
-    form = "%I:%M" if there["half"] else "%H:%M"
-    form += ":%S" if there["second"] else ""
-    form += ".%f" if there["fraction"] else ""
-    gap = parts["gap"].drop_nulls()[0]
-    return gap + form + (" %p" if there["half"] else "")
