@@ -67,7 +67,7 @@ def test_a_table_too_short_for_a_backtest_is_trained_on_once():
     table = months(20)
     panel = read_panel(table, choose_columns(table), fill_gaps=True)
     config = Forecaster(6).config
-    assert training(config, panel, None, 1, 6, 1) == "A network is trained once."
+    assert training(config, panel, None, 1, 6, 1) == "8 networks are trained once."
     assert not training(config, panel, None, 1, 6)
 
 
