@@ -95,3 +95,15 @@ def test_with_too_little_to_learn_from_nothing_moves():
     made = adaptive_intervals(-edge, edge, np.full(8, 9.0), np.arange(8) // 4, 95)
     assert not made.usable.any()
     np.testing.assert_array_equal(made.high, edge)
+
+
+def test_intervals_of_no_width_do_not_spoil_the_others():
+    rng = np.random.default_rng(0)
+    y, origin = rng.normal(size=600), np.arange(600)
+    edge = np.where(origin % 7 == 0, 0.0, 0.64)  # as of a series that stood still
+    made = adaptive_intervals(-edge, edge, y, origin, 80)
+    assert np.isfinite(made.low).all()
+    assert np.isfinite(made.high).all()
+    wide = (edge > 0) & (origin > 100)
+    assert 0.74 < ((made.low <= y) & (y <= made.high))[wide].mean() < 0.86
+    assert (made.high == made.low)[edge == 0].all()

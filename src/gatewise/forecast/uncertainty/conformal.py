@@ -166,8 +166,8 @@ def adaptive_intervals(
     goal = (1 - level / 100) / 2
     least = round(1 / goal) - 1
     width = high - low
-    width = np.where(width > 0, width, np.finfo(float).tiny)
-    scores = np.stack([low - actual, actual - high]) / width
+    wide = width > 0  # an interval of no width tells no score, and cannot be widened by one
+    scores = np.stack([low - actual, actual - high]) / np.where(wide, width, 1.0)
     numbers = np.unique(origin)
     first = np.searchsorted(origin, numbers)
     stop = np.append(first[1:], len(origin))
@@ -177,15 +177,17 @@ def adaptive_intervals(
         mine, known = slice(first[t], stop[t]), stop[t - lag] if t >= lag else 0
         if t:
             alpha[t] = alpha[t - 1]
-        if known < least:
+        if wide[:known].sum() < least:
             continue
         latest = slice(first[t - lag], known)  # its window has ended since
-        if usable[latest].all():
-            missed = np.stack([edges[0] - actual, actual - edges[1]])[:, latest] > 0
+        if usable[latest].all() and wide[latest].any():
+            missed = (
+                np.stack([edges[0] - actual, actual - edges[1]])[:, latest][:, wide[latest]] > 0
+            )
             alpha[t] += gamma * (goal - missed.mean(axis=1))
         for side, sign in enumerate((-1, 1)):
             p = np.clip(1 - alpha[t, side], 0, 1)
-            reach = np.quantile(scores[side, :known], p, method="weibull")
+            reach = np.quantile(scores[side, :known][wide[:known]], p, method="weibull")
             edges[side, mine] += sign * reach * width[mine]
         usable[mine] = True
     return Adapted(np.minimum(*edges), np.maximum(*edges), alpha, usable)
