@@ -34,7 +34,7 @@ demo: install  ## the main job on real data: forecasts, a backtest, a report
 	$(BIN)/gatewise forecast --dataset sp500 --horizon 20 --folds 24 --refit-every 6 --out out/demo
 
 test: install  ## the tests
-	$(BIN)/python -m pytest -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -n 2 -m 'not slow' --durations=15
 
 coverage: install  ## the same, with the share of lines that they run; takes longer
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term -m 'not slow'
