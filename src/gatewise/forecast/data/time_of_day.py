@@ -1,4 +1,8 @@
-"""The time of day and the offset in texts that are times, by the parts of their pattern."""
+"""The time of day and the offset in texts that are times.
+
+Texts come as the groups of the pattern in `spellings`, a column for each: hour, minute, second,
+fraction, half (of the day), gap (before the hour) and zone.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,11 @@ class UnreadableError(ValueError):
 
 
 def clock(parts: pl.DataFrame) -> NDArray[Any]:
-    """[n] time of the day."""
+    """Return the time of the day of each text, [n] timedelta64[us].
+
+    Raises:
+        UnreadableError: there is no such hour, minute or second.
+    """
     h, m, s = (
         parts[c].cast(int).fill_null(0).to_numpy().copy() for c in ("hour", "minute", "second")
     )
@@ -43,7 +51,11 @@ def clock(parts: pl.DataFrame) -> NDArray[Any]:
 
 
 def offset_of(zone: pl.Series) -> NDArray[np.int64] | None:
-    """[n] microseconds east of UTC."""
+    """Return how far east of UTC each text is, [n] microseconds; None if none says so.
+
+    Raises:
+        UnreadableError: only some do.
+    """
     if zone.null_count() == len(zone):
         return None
     if zone.null_count():
@@ -55,11 +67,11 @@ def offset_of(zone: pl.Series) -> NDArray[np.int64] | None:
 
 
 def time_form(parts: pl.DataFrame, text: str) -> str:
-    """Format of the time of day, from the finest part that a row has.
+    """Return the format of the time of day, from the finest part that a row has.
 
     Args:
-        parts: as above.
-        text: the first one, which may name UTC.
+        parts: of all texts.
+        text: the first one; it may name UTC after a blank.
     """
     there = {c: parts[c].null_count() < len(parts) for c in ("second", "fraction", "half")}
     bare = "-" if parts["hour"].str.len_chars().min() == 1 else ""
