@@ -44,13 +44,11 @@ def backtest(
     from gatewise.cli import render
     from gatewise.forecast import Backtest
     from gatewise.forecast import backtest as run
-    from gatewise.forecast.data.table import choose_columns, read_panel
     from gatewise.forecast.report import write_backtest
 
     forecaster, given = model.forecaster(threads), source.open(dialect)
-    columns, config = choose_columns(given.table, **given.columns), forecaster.config
-    panel = read_panel(given.table, columns, fill_gaps=config.fill_gaps)
-    if coming := training(config, panel, folds, refit_every, step or model.horizon):
+    config = forecaster.config
+    if coming := training(config, given.panel(config), folds, refit_every, step or model.horizon):
         typer.echo(coming, err=True)
 
     def work(bars: Bars) -> Backtest:

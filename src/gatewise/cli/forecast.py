@@ -20,7 +20,6 @@ from gatewise.sealed import model_content
 
 if TYPE_CHECKING:
     from gatewise.forecast import Forecaster
-    from gatewise.forecast.data.panel import Panel
 
 _EXPLORER = "explorer.html"
 FILES = ("forecast.csv", "model.safetensors", "report.html", _EXPLORER)
@@ -76,6 +75,7 @@ def forecast(
     s.check_counts(threads=threads, refit_every=refit_every)
     options.from_file()
     from gatewise.forecast import backtest, driver_effects
+    from gatewise.forecast.data.future_rows import check_future
     from gatewise.forecast.evaluation.folds import FOLDS, NoFoldFitsError
 
     forecaster = options.forecaster(threads)
@@ -83,7 +83,8 @@ def forecast(
         raise ConfigError(f"--folds is {folds}: expected 0 or more.")
     given = source.open(dialect)
     ahead = given.future if future is None else dialect.read(future)
-    panel = _checked(given, ahead, forecaster)
+    panel = given.panel(forecaster.config)
+    check_future(panel, options.horizon, ahead)
     refit_every = refit_every or folds or FOLDS
     coming = training(forecaster.config, panel, folds, refit_every, options.horizon, more=1)
     if coming:
@@ -212,17 +213,6 @@ def _forecast_with(
         )
         bars("forecast", 1, 1)
     _show(forecast_table, [], None, [], out, ("forecast.csv", "report.html"), json)
-
-
-def _checked(given: s.Source, ahead: Any, forecaster: Forecaster) -> Panel:
-    """Read the table, and look at the rows to forecast: later, a fault of theirs costs minutes."""
-    from gatewise.forecast.data.future_rows import check_future
-    from gatewise.forecast.data.table import choose_columns, read_panel
-
-    columns, config = choose_columns(given.table, **given.columns), forecaster.config
-    panel = read_panel(given.table, columns, fill_gaps=config.fill_gaps)
-    check_future(panel, config.prediction_length, ahead)
-    return panel
 
 
 def _show(

@@ -18,6 +18,9 @@ from gatewise.errors import ConfigError, shown
 if TYPE_CHECKING:
     import polars as pl
 
+    from gatewise.forecast.config import Config
+    from gatewise.forecast.data.panel import Panel
+
 Table = Annotated[
     Path | None,
     typer.Argument(
@@ -29,7 +32,7 @@ Delimiter = Annotated[
     str | None,
     typer.Option(
         help="Character between the columns of a CSV file, or its name: comma, semicolon, tab, "
-        "pipe. Default: the one that the header has most of."
+        "pipe. Default: the one that all lines have as often."
     ),
 ]
 Decimal = Annotated[
@@ -116,6 +119,17 @@ class Source:
     name: str
     future: pl.DataFrame | None = None
     notes: list[str] = field(default_factory=list)
+
+    def panel(self, config: Config) -> Panel:
+        """Read the table as a fit does: its faults are told before any work.
+
+        Raises:
+            TableError: it cannot be used; see `read_panel`.
+        """
+        from gatewise.forecast.data.table import choose_columns, read_panel
+
+        columns = choose_columns(self.table, **self.columns)
+        return read_panel(self.table, columns, fill_gaps=config.fill_gaps)
 
 
 def open_source(
