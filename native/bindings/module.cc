@@ -190,6 +190,8 @@ NB_MODULE(_core, m) {
       "name"_a, "Choose an instruction set; False if this machine does not run it.");
   m.def("fma_peak_gflops", gatewise::fma_peak_gflops,
         "What one thread reaches with multiply-adds alone, in GFLOP/s of float32.");
+  m.def("share_openmp_threads", gatewise::share_openmp_threads,
+        "Run calls on the team of the process's OpenMP runtime; False if there is none.");
   m.def("release_memory", gatewise::release_memory,
         "Give back the memory that is kept for later calls and not in use.");
   bind<float>(m, "CacheF32", "WeightsF32", "StreamF32", "GroupF32", "PackedGroupF32");

@@ -22,7 +22,9 @@ class LayerForward {
         D_(static_cast<int64_t>(plans.size())),
         staged_(plans[0].staged),
         threads_(useful_threads(s_, D_, threads, 2.0)),
-        lockstep_(!staged_ && in_lockstep(s_, D_, threads_)),
+        panels_(kernels.sizes(s_).panels),
+        lockstep_(!staged_ && in_lockstep(s_, D_, threads_, (panels_ + 1) / 2,
+                                          kernels.sizes(s_).weights * sizeof(Real))),
         items_(row_items(s_.B, D_, threads_)) {
     if (lockstep_) {
       scratch_size_ = kernels.forward_scratch(s_, s_.B, staged_);
@@ -35,14 +37,13 @@ class LayerForward {
     scratch_ = workspace.take<Real>(Slot::kRows, scratch_size_ * static_cast<size_t>(threads_));
     if (!lockstep_) return;
     // Pairs of panels: a single row takes two at once.
-    panels_ = kernels.sizes(s_).panels;
     pieces_ = std::min<int64_t>((panels_ + 1) / 2, 2 * threads_);
     ahead_size_ = kernels.ahead_size(s_);
     ahead_ = workspace.take<Real>(Slot::kAhead, ahead_size_ * plans.size());
     next_ = workspace.take<NextStep>(Slot::kLockstep, static_cast<size_t>(D_ * pieces_));
   }
 
-  bool in_lockstep_of_units() const { return lockstep_; }
+  bool projects_ahead_in_lockstep() const { return lockstep_ && ahead_size_; }
 
   void run(Range steps) {
     if (lockstep_) return run_in_lockstep(steps);
@@ -74,10 +75,11 @@ class LayerForward {
   const int64_t D_;
   const bool staged_;
   const int threads_;
+  const int64_t panels_;
   const bool lockstep_;
   const int64_t items_;
   size_t scratch_size_ = 0, ahead_size_ = 0;
-  int64_t panels_ = 0, pieces_ = 0;
+  int64_t pieces_ = 0;
   Real *scratch_ = nullptr, *ahead_ = nullptr;
   NextStep* next_ = nullptr;
 };
@@ -95,7 +97,7 @@ Status run_layer(const KernelTable<Real>& kernels, std::span<const ForwardPlan<R
   // A lockstep projects so many steps ahead, from a multiple of them on: kUnit holds all of them.
   constexpr int64_t kUnit = 480;
   int64_t at_once = std::min(s.T, patience.steps(operations));
-  if (layer.in_lockstep_of_units()) at_once = (at_once + kUnit - 1) / kUnit * kUnit;
+  if (layer.projects_ahead_in_lockstep()) at_once = (at_once + kUnit - 1) / kUnit * kUnit;
   int64_t step = 0;
   do {  // a sequence without steps has states all the same
     const int64_t end = s.T - step <= at_once ? s.T : step + at_once;

@@ -211,21 +211,39 @@ class ForwardRows {
       if (at.rows == 1 && panel + 2 <= panels.end) {
         run_pair<kSave>(at, panel);
       } else {
+        const Weight* next = nullptr;
+        if (k + 1 < groups && is_far(panels)) next = weights(panel + (descending ? -1 : 1), at);
+        int64_t tile = 0;
         for_tiles<kTileRows>(at.rows, [&](int64_t first, auto n) {
-          run_tile<decltype(n)::value, kSave>(at, panel, first);
+          run_tile<decltype(n)::value, kSave>(at, panel, first, next, tile++);
         });
       }
     }
   }
 
+  // Whether the weights of these panels are read from beyond L2.
+  bool is_far(Range panels) const {
+    constexpr bool kFetches = kKind == CellKind::kDefault && std::is_same_v<Weight, Real>;
+    return kFetches &&
+           panels.size() * panel_stride() * static_cast<int64_t>(sizeof(Weight)) > kFarBytes;
+  }
+
+  // next: weights of the panel to come, for tile number `tile` to fetch some of them; or null.
   template <int kRows, bool kSave>
-  GATEWISE_INLINE void run_tile(const Step& at, int64_t panel, int64_t first) {
+  GATEWISE_INLINE void run_tile(const Step& at, int64_t panel, int64_t first, const Weight* next,
+                                int64_t tile) {
     alignas(64) Vec<Real> pre[kRows][kGates];
-    with_gates(gates_, [&](const auto& gates) __attribute__((always_inline)) {
+    const auto run = [&](const auto& gates, const auto& ahead) __attribute__((always_inline)) {
       gates_tile<Real, Weight, kRows>(gates, init(at, first, panel), init_stride(at),
                                       weights(panel, at), table_.x + first, at.inputs,
-                                      table_.h + first, plan_.shape.P, pre);
-    });
+                                      table_.h + first, plan_.shape.P, pre, ahead);
+    };
+    if constexpr (kKind == CellKind::kDefault && std::is_same_v<Weight, Real>) {
+      with_fetch<Real, kGates>(next, at.inputs + plan_.shape.P, tile,
+                               [&](const auto& ahead) { run(AllGates{}, ahead); });
+    } else {
+      with_gates(gates_, [&](const auto& gates) { run(gates, NoFetch{}); });
+    }
     finish<kSave>(at, panel, first, kRows, pre);
   }
 

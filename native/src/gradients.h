@@ -7,6 +7,8 @@
 // over threads nor on the chunks, which begin where groups begin.
 #pragma once
 
+#include <utility>
+
 #include "staged_backward.h"
 
 namespace gatewise::GATEWISE_ISA {
@@ -51,11 +53,15 @@ class WeightGradient {
     });
   }
 
+  // The dgates of a group of steps and a panel stay in L1 while the columns pass.
   void run(Range columns, Range panels) {
     for_blocks(columns, [&](Range block) {
       for (int64_t panel = panels.first; panel < panels.end; ++panel) {
-        for_column_tiles(
-            block, [&](int64_t column, auto n) { run_tile<decltype(n)::value>(column, panel); });
+        for_groups(steps_, plan_.sum_steps, [&](Range group) {
+          for_column_tiles(block, [&](int64_t column, auto n) {
+            run_tile<decltype(n)::value>(column, panel, group);
+          });
+        });
       }
     });
   }
@@ -106,24 +112,50 @@ class WeightGradient {
   }
 
   template <int kColumns>
-  __attribute__((noinline)) void run_tile(int64_t column, int64_t panel) {
-    const int64_t B = plan_.shape.B, K = plan_.shape.I + plan_.shape.P;
-    const Real* copy = copies() ? copied(column) : nullptr;
-    const auto locate = [&](int64_t step) {
-      const Real* dgates = (column < plan_.shape.I ? plan_.dgates_x : plan_.dgates) +
-                           backward_.place(step, panel, 0);
-      const int64_t rows = plan_.shape.rows_at(step);
-      if (!copy) {
-        return StepOperands<Real>{operand_row(step, 0, column), operand_stride(step, column),
-                                  dgates, rows};
-      }
-      return StepOperands<Real>{copy + (steps_.end - 1 - step) * B * kColumns, kColumns, dgates,
-                                rows};
-    };
+  __attribute__((noinline)) void run_tile(int64_t column, int64_t panel, Range group) {
+    const int64_t K = plan_.shape.I + plan_.shape.P;
     Real* dw = plan_.dw + (panel * K + column) * W;
-    with_gates(gates_, [&](const auto& gates) {
-      weight_gradient_tile<Real, kColumns>(gates, dw, steps_, plan_.sum_steps, locate);
+    const auto for_operands = [&](auto&& function) __attribute__((always_inline)) {
+      for (int64_t end = group.end; end > group.first;) {
+        const int64_t first = evenly_from(group.first, end, column);
+        function(operands<kColumns>({first, end}, column, panel));
+        end = first;
+      }
+    };
+    with_gates(gates_, [&](const auto& gates) __attribute__((always_inline)) {
+      weight_gradient_tile<Real, kColumns>(gates, dw, for_operands);
     });
+  }
+
+  // The first step from which on all up to `end` have as many rows, at even distances.
+  int64_t evenly_from(int64_t first, int64_t end, int64_t column) const {
+    if (plan_.shape.ragged) return end - 1;
+    const bool from_h0 = first == 0 && end > 1 && column >= plan_.shape.I && !copies();
+    return from_h0 ? 1 : first;
+  }
+
+  template <int kColumns>
+  Operands<Real> operands(Range steps, int64_t column, int64_t panel) const {
+    const int64_t B = plan_.shape.B, last = steps.end - 1;
+    Operands<Real> at{.a = copied(column) + (steps_.end - steps.end) * B * kColumns,
+                      .dgates = (column < plan_.shape.I ? plan_.dgates_x : plan_.dgates) +
+                                backward_.place(last, panel, 0),
+                      .rows = plan_.shape.rows_at(last),
+                      .a_row = kColumns,
+                      .dgates_row = W,
+                      .steps = steps.size(),
+                      .a_step = B * kColumns,
+                      .dgates_step = -panels_ * B * W};
+    if (!copies()) {
+      at.a = operand_row(last, 0, column);
+      at.a_row = operand_stride(last, column);
+      at.a_step = at.steps > 1 ? operand_row(last - 1, 0, column) - at.a : 0;
+    }
+    if (B == 1) {  // in one loop
+      std::swap(at.rows, at.steps), std::swap(at.a_row, at.a_step);
+      std::swap(at.dgates_row, at.dgates_step);
+    }
+    return at;
   }
 
   const BackwardPlan<Real>& plan_;

@@ -31,7 +31,8 @@ class LayerBackward {
         sizes_(kernels.sizes(s_)),
         D_(static_cast<int64_t>(plans.size())),
         threads_(useful_threads(s_, D_, threads, 4.0)),
-        lockstep_(!plans[0].staged && in_lockstep(s_, D_, threads_)),
+        lockstep_(!plans[0].staged &&
+                  in_lockstep(s_, D_, threads_, sizes_.blocks, sizes_.weights_hh * sizeof(Real))),
         row_items_(row_items(s_.B, D_, threads_)) {
     if (!lockstep_) return;
     const auto pieces = static_cast<size_t>(D_ * sizes_.blocks);

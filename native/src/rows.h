@@ -133,6 +133,7 @@ void product(const Gates& gates, const Shape& shape, const Rows& at, const Real*
   constexpr int64_t W = kPanelWidth<Real>, kColumns = int64_t{kBlockVectors} * V;
   const int64_t count = RowCursor::count(shape, at.steps, at.rows);
   packed += blocks.first * panels * W * kColumns;
+  const bool far = panels * W * N * static_cast<int64_t>(sizeof(Real)) > kFarBytes;
   for (int64_t column = blocks.first * kColumns; column < std::min(N, blocks.end * kColumns);
        column += kColumns) {
     const int used = static_cast<int>(std::min(kColumns, N - column));
@@ -140,6 +141,11 @@ void product(const Gates& gates, const Shape& shape, const Rows& at, const Real*
       constexpr int kVectors = decltype(vectors)::value;
       // As many rows as leave a register for each vector of W and for the broadcast.
       constexpr int kRows = std::min(12, (kRegisters - kVectors - 1) / kVectors);
+      const Real* block = packed;
+      packed += panels * W * kVectors * V;
+      const bool last = column + kColumns >= std::min(N, blocks.end * kColumns);
+      const Real* next = far && !last ? packed : nullptr;
+      int64_t tile = 0;
       RowCursor row(shape, at.steps, at.rows);
       for_tiles<kRows>(count, [&](int64_t, auto n) {
         constexpr int kTile = decltype(n)::value;
@@ -149,9 +155,11 @@ void product(const Gates& gates, const Shape& shape, const Rows& at, const Real*
           from[k] = in(row.step(), row.b());
           to[k] = out(row.step(), row.b()) + column;
         }
-        dgates_tile<Real, kTile, kVectors>(gates, from, panel_stride, panels, packed, to, used);
+        with_fetch<Real, kVectors>(next, panels * W, tile++, [&](const auto& ahead) {
+          dgates_tile<Real, kTile, kVectors>(gates, from, panel_stride, panels, block, to, used,
+                                             ahead);
+        });
       });
-      packed += panels * W * kVectors * V;
     });
   }
 }

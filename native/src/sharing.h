@@ -8,24 +8,31 @@
 
 namespace gatewise {
 
-// Threads that a layer can use: below some hundred microseconds a second one costs more than it
-// brings.
+// Threads that a layer can use: what takes less than some 25 microseconds is left to one.
 inline int useful_threads(const Shape& s, int64_t directions, int threads,
                           double operations_per_weight) {
-  constexpr double kOperationsPerThread = 1e7;
-  const double operations = operations_per_weight * static_cast<double>(directions) * 4.0 *
-                            static_cast<double>(s.H) * static_cast<double>(s.I + s.P) *
-                            static_cast<double>(s.rows_before(s.T));
+  constexpr double kOperationsPerThread = 2.5e6;
+  constexpr double kOperationsPerUnit = 60;  // of the cell, in those of a product
+  const double per_row =
+      operations_per_weight * 4.0 * static_cast<double>(s.I + s.P) + kOperationsPerUnit;
+  const double operations =
+      per_row * static_cast<double>(directions * s.H) * static_cast<double>(s.rows_before(s.T));
   const double most = std::max(threads, 1);
   return static_cast<int>(std::clamp(operations / kOperationsPerThread, 1.0, most));
 }
 
-// Too few rows to share them out, but steps long enough to share out the hidden units of each.
-inline bool in_lockstep(const Shape& s, int64_t directions, int threads) {
+// Whether the threads share out the hidden units of each step: where there are too few rows, or
+// where each thread would read more weights at each step than its cache holds.
+// pieces: of the hidden units of one direction.
+inline bool in_lockstep(const Shape& s, int64_t directions, int threads, int64_t pieces,
+                        size_t weight_bytes) {
   constexpr int64_t kRowsPerThread = 5;
   constexpr int64_t kOperationsPerStep = 50'000;
-  return threads > directions && s.B * directions < kRowsPerThread * threads &&
-         s.B * s.H * s.H >= kOperationsPerStep;
+  constexpr size_t kCacheBytes = size_t{1} << 20;
+  if (threads <= directions) return false;
+  const bool few_rows = s.B * directions < kRowsPerThread * threads;
+  const bool many_weights = weight_bytes > kCacheBytes && pieces * directions >= 2 * threads;
+  return (few_rows || many_weights) && s.B * s.H * s.H >= kOperationsPerStep;
 }
 
 // Items of rows per direction: two full tiles at least, and two items per thread for balance. At

@@ -5,10 +5,13 @@
 #include <new>
 
 #if defined(GATEWISE_THREADS)
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <system_error>
 #include <thread>
+
+#include "openmp.h"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -25,9 +28,12 @@ namespace gatewise {
 
 namespace {
 
-// Waking a sleeping worker costs 0.5 to 2 ms on a virtual machine, so workers look for more work
-// for a moment before they sleep.
-constexpr int kSpins = 4000, kSpinsBeforeYield = 1000;
+using Clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+
+// A caller looks for so long whether the last workers are done before it sleeps.
+constexpr microseconds kWaitForWorkers{1000};
+constexpr int kSpinsBeforeYield = 1000;
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -37,14 +43,50 @@ inline void pause() {
 #endif
 }
 
+// Looks at done() for at most so long; returns what it said last.
+template <class Done>
+bool spin(Clock::duration most, const Done& done) {
+  constexpr int kPausesPerLook = 32;  // at the clock
+  const auto end = Clock::now() + most;
+  do {
+    for (int k = 0; k < kPausesPerLook; ++k) {
+      if (done()) return true;
+      pause();
+    }
+  } while (Clock::now() < end);
+  return done();
+}
+
+// How long a worker looks for work before it sleeps. To wake it costs 0.5 to 2 ms on a virtual
+// machine, and to look costs a core: so it looks about as long as work has lately been in coming,
+// and hardly at all where that has been longer.
+class Vigil {
+ public:
+  Clock::duration length() const { return usual_ < kLongest ? 2 * usual_ + kLeast : kLeast; }
+  void took(Clock::duration wait) {
+    usual_ += (std::min<Clock::duration>(wait, 4 * kLongest) - usual_) / 4;
+  }
+
+ private:
+  static constexpr microseconds kLeast{50}, kLongest{1000};
+  Clock::duration usual_ = kLeast;
+};
+
 struct Job {
-  Job(const Work<int64_t, int>& work, int64_t items) : work(work), items(items) {}
+  Job(const Work<int64_t, int>& work, int64_t items, int threads)
+      : work(work), items(items), threads(threads) {}
 
   const Work<int64_t, int>& work;
   const int64_t items;
-  int max_workers = 0;
+  const int threads;
   std::atomic<int64_t> next{0};
+  std::atomic<int> joined{0};
 
+  // One thread; those that come too late, or are too many, find nothing to do.
+  void join() {
+    const int worker = joined.fetch_add(1, std::memory_order_relaxed);
+    if (worker < threads) run(worker);
+  }
   void run(int worker) {
     for (int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < items;) {
       work(item, worker);
@@ -56,15 +98,21 @@ struct Job {
 class Pool {
  public:
   // Returns false if another caller has the workers.
-  bool run(int threads, Job& job) {
+  bool run(Job& job) {
     const std::unique_lock owner(owner_, std::try_to_lock);
     if (!owner) return false;
-    job.max_workers = threads - 1;
+    const auto member = [](void* shared) { static_cast<Job*>(shared)->join(); };
+    if (!run_on_openmp(job.threads, member, &job)) run_on_workers(job);
+    return true;
+  }
+
+ private:
+  void run_on_workers(Job& job) {
     {
       const std::lock_guard lock(mutex_);
-      start(job.max_workers);
+      start(job.threads - 1);
+      job.joined = 1;
       job_ = &job;
-      joined_ = 0;
       generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
@@ -73,15 +121,12 @@ class Pool {
       const std::lock_guard lock(mutex_);
       job_ = nullptr;  // whoever has not begun finds nothing
     }
-    for (int spin = 0; spin < kSpins && active_.load(std::memory_order_acquire); ++spin) pause();
-    if (active_.load(std::memory_order_acquire)) {
-      std::unique_lock lock(mutex_);
-      idle_.wait(lock, [this] { return active_.load() == 0; });
-    }
-    return true;
+    const auto idle = [this] { return active_.load(std::memory_order_acquire) == 0; };
+    if (spin(kWaitForWorkers, idle)) return;
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, idle);
   }
 
- private:
   void start(int workers) {
     try {
       while (workers_ < workers) {
@@ -96,20 +141,20 @@ class Pool {
   }
 
   void serve(uint64_t seen) {
+    Vigil vigil;
     for (;;) {
-      for (int spin = 0; spin < kSpins; ++spin) {
-        if (generation_.load(std::memory_order_acquire) != seen) break;
-        pause();
-      }
+      const auto begin = Clock::now();
+      const auto called = [&] { return generation_.load(std::memory_order_acquire) != seen; };
+      spin(vigil.length(), called);
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return generation_.load() != seen; });
+      wake_.wait(lock, called);
+      vigil.took(Clock::now() - begin);
       seen = generation_.load();
       Job* job = job_;
-      if (!job || joined_ >= job->max_workers) continue;
-      const int worker = ++joined_;
+      if (!job) continue;
       ++active_;
       lock.unlock();
-      job->run(worker);
+      job->join();
       lock.lock();
       if (active_.fetch_sub(1, std::memory_order_acq_rel) == 1) idle_.notify_one();
     }
@@ -120,7 +165,7 @@ class Pool {
   std::condition_variable wake_, idle_;
   std::atomic<uint64_t> generation_{0};
   Job* job_ = nullptr;
-  int workers_ = 0, joined_ = 0;
+  int workers_ = 0;
   std::atomic<int> active_{0};  // rises only while job_ is set
 };
 
@@ -185,8 +230,8 @@ class Lockstep {
 }  // namespace
 
 void parallel_for(int threads, int64_t items, const Work<int64_t, int>& work) {
-  Job job(work, items);
-  if (threads <= 1 || items <= 1 || !the_pool.load()->run(threads, job)) job.run(0);
+  Job job(work, items, threads);
+  if (threads <= 1 || items <= 1 || !the_pool.load()->run(job)) job.run(0);
 }
 
 void lockstep(int threads, int64_t steps, int64_t pieces, NextStep* next,

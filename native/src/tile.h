@@ -90,10 +90,39 @@ GATEWISE_INLINE void for_gates(const SomeGates& gates, Function&& function) {
   }
 }
 
+// Weights of a layer that are more than this come from beyond L2 at each step. The first tile that
+// meets a block of them would wait, so tiles of the block before fetch them, some bytes for each k.
+inline constexpr int64_t kFarBytes = int64_t{1} << 20;
+struct NoFetch {
+  void operator()(int64_t) const {}
+};
+struct Fetch {
+  static constexpr int64_t kBytes = 32;
+  const char* from;
+  GATEWISE_INLINE void operator()(int64_t k) const {
+    __builtin_prefetch(from + k * kBytes, 0, 2);  // to L2
+  }
+};
+
+// Calls function with what tile number `tile` is to fetch of the next block of K lines of kVectors
+// vectors; next: null if there is none.
+template <class Real, int kVectors, class Function>
+GATEWISE_INLINE void with_fetch(const Real* next, int64_t K, int64_t tile, Function&& function) {
+#if !defined(__wasm__)
+  constexpr int64_t kTiles = kVectors * kVectorBytes / Fetch::kBytes;
+  if (next && tile < kTiles) {
+    return function(Fetch{reinterpret_cast<const char*>(next) + tile * K * Fetch::kBytes});
+  }
+#endif
+  function(NoFetch{});
+}
+
 // acc[r][n] += sum over k < K of row[r][k] * w[k][place[n]], w with kStride vectors per k.
-template <class Real, int kRows, int kVectors, int kStride, class Places = InOrder<Real>>
+template <class Real, int kRows, int kVectors, int kStride, class Places = InOrder<Real>,
+          class Ahead = NoFetch>
 GATEWISE_INLINE void multiply(Vec<Real> (&acc)[kRows][kVectors], const Real* w,
-                              const Real* const* rows, int64_t K, const Places& place = {}) {
+                              const Real* const* rows, int64_t K, const Places& place = {},
+                              const Ahead& ahead = {}) {
   constexpr int V = kLanes<Real>;
   const Real* row[kRows];
 #pragma GCC unroll 16
@@ -103,6 +132,7 @@ GATEWISE_INLINE void multiply(Vec<Real> (&acc)[kRows][kVectors], const Real* w,
     Vec<Real> wk[kVectors];
 #pragma GCC unroll 8
     for (int n = 0; n < kVectors; ++n) wk[n] = load(w + place[n]);
+    ahead(k);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       const Vec<Real> a = splat(row[r][k]);
@@ -148,12 +178,13 @@ constexpr int gates_per_pass(int rows) { return rows * 4 + 5 <= kRegisters ? 4 :
 //   out[r][gate] = init[r][gate] + x[r] W_x + h[r] W_h
 // init: one vector of four gates per row, init_stride apart (the bias, or a projection done ahead),
 // and all that there is of gates that are not computed. One function for all cells, and not
-// inlined: there are many cells, and a tile is long.
-template <class Real, class Weight, int kRows, class Gates>
+// inlined: there are many cells, and a tile is long. ahead: of the default cell in full precision.
+template <class Real, class Weight, int kRows, class Gates, class Ahead = NoFetch>
 __attribute__((noinline)) void gates_tile(const Gates& gates, const Real* first_init,
                                           int64_t init_stride, const Weight* w,
                                           const Real* const* x, int64_t I, const Real* const* h,
-                                          int64_t H, Vec<Real> (*out)[kGates]) {
+                                          int64_t H, Vec<Real> (*out)[kGates],
+                                          const Ahead& ahead = {}) {
   constexpr int V = kLanes<Real>;
   const Real* init[kRows];
 #pragma GCC unroll 16
@@ -173,7 +204,11 @@ __attribute__((noinline)) void gates_tile(const Gates& gates, const Real* first_
           for (int n = 0; n < kPass; ++n) acc[r][n] = load(init[r] + place[n]);
         }
         const Weight* w_h = w + words<Weight>(I) * kPanelWidth<Real>;
-        if constexpr (std::is_same_v<Gates, AllGates>) {
+        if constexpr (std::is_same_v<Ahead, Fetch>) {
+          const Fetch later{ahead.from + I * Fetch::kBytes};
+          multiply<Real, kRows, kPass, kGates>(acc, w + place[0], x, I, InOrder<Real>{}, ahead);
+          multiply<Real, kRows, kPass, kGates>(acc, w_h + place[0], h, H, InOrder<Real>{}, later);
+        } else if constexpr (std::is_same_v<Gates, AllGates>) {
           multiply<Real, kRows, kPass, kGates>(acc, w + place[0], x, I);
           multiply<Real, kRows, kPass, kGates>(acc, w_h + place[0], h, H);
         } else {
@@ -263,10 +298,10 @@ __attribute__((noinline)) void gates_pair(const Gates& gates, const Real* init, 
 // (the last of which may be partly used).
 // dgates: row r of panel p at rows[r] + p * panel_stride, kPanelWidth elements; gates: those that
 // are not zero.
-template <class Real, int kRows, int kVectors, class Gates>
+template <class Real, int kRows, int kVectors, class Gates, class Ahead = NoFetch>
 __attribute__((noinline)) void dgates_tile(const Gates& gates, const Real* const* rows,
                                            int64_t panel_stride, int64_t panels, const Real* w,
-                                           Real* const* out, int columns) {
+                                           Real* const* out, int columns, const Ahead& ahead = {}) {
   constexpr int V = kLanes<Real>;
   Vec<Real> acc[kRows][kVectors] = {};
   const Real* panel_rows[kRows];
@@ -275,7 +310,9 @@ __attribute__((noinline)) void dgates_tile(const Gates& gates, const Real* const
     if constexpr (std::is_same_v<Gates, AllGates>) {
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) panel_rows[r] = rows[r] + p * panel_stride;
-      multiply<Real, kRows, kVectors, kVectors>(acc, w_panel, panel_rows, kPanelWidth<Real>);
+      const auto fetch = [&](int64_t k) { ahead(p * kPanelWidth<Real> + k); };
+      multiply<Real, kRows, kVectors, kVectors>(acc, w_panel, panel_rows, kPanelWidth<Real>,
+                                                InOrder<Real>{}, fetch);
     } else {
       for (int n = 0; n < gates.count(); ++n) {
         const int64_t at = gates[n] * V;
@@ -294,31 +331,41 @@ __attribute__((noinline)) void dgates_tile(const Gates& gates, const Real* const
   }
 }
 
-// What one step adds to dW: rows of a's columns and of dgates, and how far each is from the next.
+// What some steps add to dW, from the last of them on: rows of a's columns and of dgates, and how
+// far a row or a step is from the next one.
 template <class Real>
-struct StepOperands {
-  const Real* a;
-  int64_t a_stride;
-  const Real* dgates;  // kPanelWidth elements a row, without gaps
-  int64_t rows;
+struct Operands {
+  const Real *a, *dgates;
+  int64_t rows, a_row, dgates_row;
+  int64_t steps, a_step, dgates_step;
 };
 
+// Calls function for each group of `size` steps that starts at a multiple of it, from the last.
+// What adds up over steps is summed apart for each: one long float32 sum would lose digits.
+template <class Function>
+GATEWISE_INLINE void for_groups(Range steps, int64_t size, Function&& function) {
+  for (int64_t end = steps.end; end > steps.first;) {
+    const int64_t first = std::max(steps.first, (end - 1) / size * size);
+    function(Range{first, end});
+    end = first;
+  }
+}
+
 // dw[c][gate][V] += sum over steps (from the last to the first) and rows of a[row][c] *
-// dgates[row][gate][V], for kColumns columns c of a and one panel. Summed apart for each `group` of
-// steps that starts at a multiple of it: one long float32 sum would lose digits.
-template <class Real, int kColumns, class Gates, class Locate>
-GATEWISE_INLINE void weight_gradient_tile(const Gates& gates, Real* dw, Range steps, int64_t group,
-                                          Locate&& locate) {
+// dgates[row][gate][V], for kColumns columns c of a and one panel. for_operands: calls a function
+// with one `Operands` after the other.
+template <class Real, int kColumns, class Gates, class ForOperands>
+GATEWISE_INLINE void weight_gradient_tile(const Gates& gates, Real* dw,
+                                          ForOperands&& for_operands) {
   for_gates<Real, gates_per_pass(kColumns)>(
       gates, [&](auto count, const auto& place) __attribute__((always_inline)) {
         constexpr int kPass = decltype(count)::value;
-        for (int64_t end = steps.end; end > steps.first;) {
-          const int64_t first = (end - 1) / group * group;
-          Vec<Real> acc[kColumns][kPass] = {};
-          for (int64_t step = end - 1; step >= first; --step) {
-            const StepOperands<Real> at = locate(step);
-            const Real *d = at.dgates, *ar = at.a;
-            for (int64_t r = 0; r < at.rows; ++r, d += kPanelWidth<Real>, ar += at.a_stride) {
+        Vec<Real> acc[kColumns][kPass] = {};
+        for_operands([&](const Operands<Real>& at) __attribute__((always_inline)) {
+          const Real *d_step = at.dgates, *a_step = at.a;
+          for (int64_t step = 0; step < at.steps; ++step) {
+            const Real *d = d_step, *ar = a_step;
+            for (int64_t r = 0; r < at.rows; ++r, d += at.dgates_row, ar += at.a_row) {
               Vec<Real> dn[kPass];
 #pragma GCC unroll 4
               for (int n = 0; n < kPass; ++n) dn[n] = load(d + place[n]);
@@ -329,16 +376,16 @@ GATEWISE_INLINE void weight_gradient_tile(const Gates& gates, Real* dw, Range st
                 for (int n = 0; n < kPass; ++n) acc[c][n] = fma(ac, dn[n], acc[c][n]);
               }
             }
+            d_step += at.dgates_step, a_step += at.a_step;
           }
+        });
 #pragma GCC unroll 16
-          for (int c = 0; c < kColumns; ++c) {
+        for (int c = 0; c < kColumns; ++c) {
 #pragma GCC unroll 4
-            for (int n = 0; n < kPass; ++n) {
-              Real* to = dw + c * kPanelWidth<Real> + place[n];
-              store(to, load(to) + acc[c][n]);
-            }
+          for (int n = 0; n < kPass; ++n) {
+            Real* to = dw + c * kPanelWidth<Real> + place[n];
+            store(to, load(to) + acc[c][n]);
           }
-          end = first;
         }
       });
 }

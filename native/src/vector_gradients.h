@@ -36,15 +36,13 @@ class VectorGradients {
   // out[k] += what term(step, row, total) adds to total[k], summed apart for each group of steps.
   template <int kVectors, class Term>
   GATEWISE_INLINE void sum(Real* out, Term&& term) {
-    for (int64_t end = steps_.end; end > steps_.first;) {
-      const int64_t first = (end - 1) / plan_.sum_steps * plan_.sum_steps;
+    for_groups(steps_, plan_.sum_steps, [&](Range group) __attribute__((always_inline)) {
       Vec<Real> total[kVectors] = {};
-      for (int64_t step = end - 1; step >= first; --step) {
+      for (int64_t step = group.end - 1; step >= group.first; --step) {
         for (int64_t b = 0; b < s_.rows_at(step); ++b) term(step, b, total);
       }
       for (int k = 0; k < kVectors; ++k) store(out + k * V, load(out + k * V) + total[k]);
-      end = first;
-    }
+    });
   }
 
   // From c of the step before to i and f, and from the new c to o.
@@ -102,14 +100,23 @@ void add_projection_gradient(const BackwardPlan<Real>& plan, Range steps) {
   const int64_t groups = in_whole_panels<Real>(s.H) / W, stride = in_whole_panels<Real>(s.P);
   for (int64_t group = 0; group < groups; ++group) {
     for_tiles<kTileRows>(s.P, [&](int64_t column, auto n) {
-      weight_gradient_tile<Real, decltype(n)::value>(
-          AllGates{}, plan.staging.dproject + (group * s.P + column) * W, steps, plan.sum_steps,
-          [&](int64_t step) {
+      Real* dw = plan.staging.dproject + (group * s.P + column) * W;
+      for_groups(steps, plan.sum_steps, [&](Range some) {
+        weight_gradient_tile<Real, decltype(n)::value>(AllGates{}, dw, [&](auto&& function) {
+          for (int64_t step = some.end - 1; step >= some.first; --step) {
             const int64_t slot = step % plan.chunk_steps;
-            return StepOperands<Real>{plan.staging.projected + slot * s.B * stride + column, stride,
-                                      plan.staging.unprojected + (slot * groups + group) * s.B * W,
-                                      s.rows_at(step)};
-          });
+            function(Operands<Real>{
+                .a = plan.staging.projected + slot * s.B * stride + column,
+                .dgates = plan.staging.unprojected + (slot * groups + group) * s.B * W,
+                .rows = s.rows_at(step),
+                .a_row = stride,
+                .dgates_row = W,
+                .steps = 1,
+                .a_step = 0,
+                .dgates_step = 0});
+          }
+        });
+      });
     });
   }
 }

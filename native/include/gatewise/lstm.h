@@ -280,6 +280,12 @@ class TapeMemory {
   std::unique_ptr<Block> block_;
 };
 
+// From now on, run calls on the team of the OpenMP runtime that is in the process (PyTorch's),
+// whose threads would otherwise contend with ours for the cores, where the team has about as many
+// threads as the call takes. False: there is no such runtime. After a fork the child has threads of
+// ours.
+bool share_openmp_threads();
+
 // Gives back all memory that is kept for later calls and not in use: tapes and scratch.
 void release_memory();
 

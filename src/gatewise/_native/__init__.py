@@ -23,6 +23,7 @@ from gatewise._native._core import (
     activate,
     is_well_packed,
     isa_name,
+    share_openmp_threads,
 )
 from gatewise._native._core import fma_peak_gflops as peak_gflops
 from gatewise._native.call import make_call
@@ -56,6 +57,7 @@ __all__ = [
     "peak_gflops",
     "release_memory",
     "select_isa",
+    "share_openmp_threads",
     "thread_count",
 ]
 

@@ -96,6 +96,11 @@ def fma_peak_gflops() -> float:
     What one thread reaches with multiply-adds alone, in GFLOP/s of float32.
     """
 
+def share_openmp_threads() -> bool:
+    """
+    Run calls on the team of the process's OpenMP runtime; False if there is none.
+    """
+
 def release_memory() -> None:
     """Give back the memory that is kept for later calls and not in use."""
 

@@ -13,6 +13,10 @@ from gatewise import _native
 from gatewise.nn.paths import addresses_of
 from gatewise.nn.spec import Spec
 
+# PyTorch's threads look for work for milliseconds after each of its operations: beside ours they
+# would contend for the cores.
+_native.share_openmp_threads()
+
 
 class Engine:
     """The packed weights of some layers, kept from call to call.
