@@ -190,6 +190,8 @@ NB_MODULE(_core, m) {
       "name"_a, "Choose an instruction set; False if this machine does not run it.");
   m.def("fma_peak_gflops", gatewise::fma_peak_gflops,
         "What one thread reaches with multiply-adds alone, in GFLOP/s of float32.");
+  m.def("read_gbs", gatewise::read_gbs, "bytes"_a,
+        "What one thread reads of so many bytes again and again, in GB/s.");
   m.def("share_openmp_threads", gatewise::share_openmp_threads,
         "Run calls on the team of the process's OpenMP runtime; False if there is none.");
   m.def("release_memory", gatewise::release_memory,

@@ -120,6 +120,7 @@ bool isa_select(const char* name) {
 }
 
 double fma_peak_gflops() { return kernels().fma_peak_gflops(); }
+double read_gbs(size_t bytes) { return kernels().read_gbs(bytes); }
 
 template <class Real>
 void activate(const Activation& which, int64_t n, const Real* x, Real* y) {

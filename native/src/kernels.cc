@@ -4,9 +4,8 @@
 // dispatch.cc has seen that the machine runs it.
 #include "kernels.h"
 
-#include <chrono>
-
 #include "entries.h"
+#include "peaks.h"
 
 #define GATEWISE_STRING_(x) #x
 #define GATEWISE_STRING(x) GATEWISE_STRING_(x)
@@ -162,32 +161,6 @@ void activate(const Activation& which, int64_t n, const Real* x, Real* y) {
   }
 }
 
-// As many independent chains as hide the latency, and all registers but the factors'.
-double fma_peak_gflops() {
-  using Clock = std::chrono::steady_clock;
-  constexpr int kChains = kRegisters - 4, kRepeats = 20000, kRuns = 30;
-  VecF factor = splat(0.999f), term = splat(0.001f);
-  asm volatile("" : "+m"(factor), "+m"(term));
-  const VecF a = factor, b = term;
-  double best = 0;
-  for (int run = 0; run < kRuns; ++run) {
-    VecF chain[kChains];
-    for (VecF& c : chain) c = a;
-    asm volatile("" : "+m"(chain));  // or the compiler sees that all are equal, and computes one
-    const auto start = Clock::now();
-    for (int repeat = 0; repeat < kRepeats; ++repeat) {
-#pragma GCC unroll 32
-      for (int k = 0; k < kChains; ++k) chain[k] = fma(chain[k], a, b);
-    }
-    const std::chrono::duration<double> seconds = Clock::now() - start;
-    VecF sum = chain[0];
-    for (int k = 1; k < kChains; ++k) sum += chain[k];
-    asm volatile("" ::"m"(sum));
-    best = std::max(best, 2.0 * kRepeats * kChains * kLanes<float> / seconds.count() / 1e9);
-  }
-  return best;
-}
-
 template <class Real, class Weight>
 constexpr KernelTable<Real> table() {
   KernelTable<Real> t = {.sizes = sizes<Real, Weight>,
@@ -236,11 +209,11 @@ constexpr KernelTable<Real> table() {
 
 #if defined(GATEWISE_FLOAT32_ONLY)  // for a small library: nothing may ask for the other two
 constinit const Kernels kKernels = {
-    GATEWISE_STRING(GATEWISE_ISA), fma_peak_gflops, table<float, float>(), {}, {}};
+    GATEWISE_STRING(GATEWISE_ISA), fma_peak_gflops, read_gbs, table<float, float>(), {}, {}};
 #else
-constinit const Kernels kKernels = {GATEWISE_STRING(GATEWISE_ISA), fma_peak_gflops,
-                                    table<float, float>(), table<double, double>(),
-                                    table<float, Bfloat16Pair>()};
+constinit const Kernels kKernels = {
+    GATEWISE_STRING(GATEWISE_ISA), fma_peak_gflops,         read_gbs,
+    table<float, float>(),         table<double, double>(), table<float, Bfloat16Pair>()};
 #endif
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -209,6 +209,7 @@ struct KernelTable {
 struct Kernels {
   const char* name;
   double (*fma_peak_gflops)();
+  double (*read_gbs)(size_t bytes);
   KernelTable<float> f32;
   KernelTable<double> f64;
   KernelTable<float> bf16;  // float32 but for the weights, and the activations that meet them

@@ -345,4 +345,8 @@ bool isa_select(const char* name);
 // float32 operations each, in units of 1e9: what a kernel's speed is measured against. Takes 50 ms.
 double fma_peak_gflops();
 
+// What one thread reads of so many bytes that it reads again and again, in GB/s: of the cache that
+// holds them. Takes some 50 ms.
+double read_gbs(size_t bytes);
+
 }  // namespace gatewise

@@ -23,6 +23,7 @@ from gatewise._native._core import (
     activate,
     is_well_packed,
     isa_name,
+    read_gbs,
     share_openmp_threads,
 )
 from gatewise._native._core import fma_peak_gflops as peak_gflops
@@ -55,6 +56,7 @@ __all__ = [
     "parameter_names",
     "parameter_shapes",
     "peak_gflops",
+    "read_gbs",
     "release_memory",
     "select_isa",
     "share_openmp_threads",

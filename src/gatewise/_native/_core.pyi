@@ -96,6 +96,9 @@ def fma_peak_gflops() -> float:
     What one thread reaches with multiply-adds alone, in GFLOP/s of float32.
     """
 
+def read_gbs(bytes: int) -> float:
+    """What one thread reads of so many bytes again and again, in GB/s."""
+
 def share_openmp_threads() -> bool:
     """
     Run calls on the team of the process's OpenMP runtime; False if there is none.

@@ -9,6 +9,7 @@
     pairs.py       ours and each peer back to back, turn after turn; the plain case in our process
     measure.py     a whole plan: peers checked against PyTorch, then timed in turns
     contention.py  the same while another process holds one of the cores
+    roofline.py    the shortest time that a case can take
     scaling.py     what two cores reach at work that shares nothing
     machine.py     what it ran on, and the machine's own limits
     summary.py     ratios and means of a result, for tables and tests

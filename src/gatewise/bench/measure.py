@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gatewise.bench import machine, pairs, scaling
+from gatewise.bench import machine, pairs, roofline, scaling
 from gatewise.bench.cells import definitions
 from gatewise.bench.contention import Spinner
 from gatewise.bench.grid import CONTENDED, Case, cases
@@ -103,12 +103,16 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
     total, done = len(plan.cases) * len(plan.threads), 0
     for threads in plan.threads:
         progress("measure", done, total)
+        idle_s = pairs.IDLE_S if threads > 1 else 0.0
         with _crew(plan.peers, threads, result) as crew:
             for case in plan.cases:
                 tell = partial(_tell, result["faults"], case, threads)
                 ready = _prepared(crew, case, plan.peers, tell)
-                found = pairs.timed(ready, case, plan.turns, plan.turn_s, tell)
+                found = pairs.timed(ready, case, plan.turns, plan.turn_s, tell, idle_s)
                 row = {**case.to_dict(), "threads": threads, **found}
+                if (peak := found["peak_gflops"]) is not None:
+                    least = roofline.limit(case, threads, peak, result["peaks"]["read_gbs"])
+                    row["limit"] = {"s": float(f"{least.seconds:.4g}"), "by": least.by}
                 result["rows"].append(row)
                 done += 1
                 progress("measure", done, total)

@@ -93,6 +93,14 @@ def peak_fraction(row: Row) -> float | None:
     return None if peak is None or speed is None else speed / row["threads"] / peak
 
 
+def limit_fraction(row: Row) -> float | None:
+    """Return which part of the roofline's speed we reach; None if that was not measured."""
+    us, least = ours(row), row.get("limit")
+    if us is None or least is None:
+        return None
+    return least["s"] / row["times"][us]["median"]
+
+
 def groups(result: dict[str, Any]) -> Iterator[tuple[Mode, int, list[Row]]]:
     """Yield mode, threads and rows of each table, in order."""
     for mode in MODES:

@@ -95,8 +95,13 @@ def print_speeds(result: dict[str, Any]) -> None:
         for row in rows:
             times = [row["times"].get(peer) for peer in peers]
             shown = [summary.digits(t and t["median"] * scale) for t in times]
-            cells.append([summary.shape(row).name, *shown, summary.digits(summary.ratio(row))])
+            part = summary.limit_fraction(row)
+            limit = [row["limit"]["by"], f"{part:.0%}"] if part is not None else [None, None]
+            cells.append(
+                [summary.shape(row).name, *shown, summary.digits(summary.ratio(row)), *limit]
+            )
         names = ["BxTxIxH", *(f"{peer}, {unit}" for peer in peers), "best peer / ours"]
+        names += ["limited by", "of the limit"]
         found = summary.ratios(rows)
         mean = f", {summary.geometric_mean(found):.2f} on average" if found else ""
         _print(names, cells, f"{mode}, {threads} thread{'s' * (threads > 1)}{mean}")
