@@ -1,8 +1,9 @@
 """The shortest time that a case can take on a machine: its roofline (Williams et al. 2009).
 
-A step must do the multiply-adds of its products, and must read its weights once, from the nearest
-cache that holds them: L2, or beyond it L3. What lies in L1 comes as fast as it is multiplied.
-Several threads share both. The nonlinearities count nothing, so no program reaches the limit.
+A step must do the multiply-adds of its products, and must read its weights once. What L1 cannot
+keep from one step to the next comes from L2, and what L2 cannot keep from L3; what lies in L1 comes
+as fast as it is multiplied. Several threads share both. The nonlinearities count nothing, and so no
+program reaches the limit.
 """
 
 from __future__ import annotations
@@ -10,14 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from gatewise.bench.grid import Case
 
 Bound = Literal["multiply-adds", "L2", "L3"]
-
-_L1_BYTES: Final = 32 << 10
-_L2_BYTES: Final = 1 << 20  # where the system does not tell
 
 
 class Limit(NamedTuple):
@@ -40,33 +38,39 @@ def limit(case: Case, threads: int, peak_gflops: float, read_gbs: Mapping[str, f
     >>> reads = {"L2": 80.0, "L3": 20.0}
     >>> limit(Case("inference", Shape(64, 100, 64, 64)), 1, 100.0, reads).by
     'multiply-adds'
-    >>> limit(Case("inference", Shape(1, 100, 128, 128)), 1, 100.0, reads)
-    Limit(seconds=0.00065536, by='L2')
+    >>> limit(Case("inference", Shape(1, 100, 128, 128)), 1, 100.0, reads).by
+    'L2'
     """
     found = [Limit(case.flops / (threads * peak_gflops * 1e9), "multiply-adds")]
-    for by, read in _reads(case, threads).items():
-        found.append(Limit(read / (threads * read_gbs[by] * 1e9), by))
+    found += [
+        Limit(read / (threads * read_gbs[by] * 1e9), by)
+        for by, read in _reads(case, threads).items()
+    ]
     return max(found)
 
 
 def _reads(case: Case, threads: int) -> dict[Bound, float]:
-    """Bytes of weights that must come from each cache."""
+    """Bytes of weights that must come from each cache: what the one before it cannot keep."""
     s = case.shape
     size = 8 if case.dtype == "float64" else 4
     backward = case.mode in ("training", "training-step")
-    found: dict[Bound, float] = {}
+    found: dict[Bound, float] = {"L2": 0.0, "L3": 0.0}
     for layer in range(s.layers):
         inputs = s.directions * s.H if layer else s.I
-        own = size * 4 * s.H * (inputs + s.H)
-        if own <= threads * _L1_BYTES:
-            continue
-        again = size * 4 * s.H * s.H if backward else 0  # for the gradient of h
-        by: Bound = "L2" if own <= threads * _l2_bytes() else "L3"
-        found[by] = found.get(by, 0.0) + s.directions * max(case.lengths) * (own + again)
+        passes = [inputs + s.H] + [s.H] * backward  # backward: for the gradient of h
+        steps = s.directions * max(case.lengths)
+        for columns in passes:
+            weights = size * 4 * s.H * columns
+            found["L2"] += steps * max(0, weights - threads * _cache_bytes(1))
+            found["L3"] += steps * max(0, weights - threads * _cache_bytes(2))
     return found
 
 
-def _l2_bytes() -> int:
+def _cache_bytes(level: Literal[1, 2]) -> int:
+    """Size of a core's cache; a usual one where the system does not tell."""
+    name, usual = {1: ("SC_LEVEL1_DCACHE_SIZE", 48 << 10), 2: ("SC_LEVEL2_CACHE_SIZE", 2 << 20)}[
+        level
+    ]
     with contextlib.suppress(ValueError, OSError, AttributeError):
-        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or _L2_BYTES
-    return _L2_BYTES
+        return os.sysconf(name) or usual
+    return usual
