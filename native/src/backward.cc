@@ -255,7 +255,8 @@ class Backward {
     const auto step = [&](int64_t t, int) {
       for (int64_t b = 0; b < s.rows_at(t); ++b) at_.kernels.add(to.row(t, b), from.row(t, b), s.I);
     };
-    parallel_for(useful_threads(s, 1, args_.call.threads, 0.5), s.T, step);
+    const auto sums = static_cast<double>(s.rows_before(s.T) * s.I);
+    parallel_for(useful_threads(sums, args_.call.threads), s.T, step);
   }
 
   const BackwardArgs<Real>& args_;

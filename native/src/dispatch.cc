@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one point where an instruction set is chosen.
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 
 #include "kernels.h"
+#include "memory.h"
 
 namespace gatewise {
 namespace {
@@ -120,7 +122,14 @@ bool isa_select(const char* name) {
 }
 
 double fma_peak_gflops() { return kernels().fma_peak_gflops(); }
-double read_gbs(size_t bytes) { return kernels().read_gbs(bytes); }
+double read_gbs(size_t bytes) {
+  const size_t n = (bytes / sizeof(float) / kReadNumbers + 1) * kReadNumbers;
+  const Memory room(n * sizeof(float));
+  auto* data = room.as<float>();
+  if (!data) return 0;
+  std::fill_n(data, n, 1.0f);
+  return kernels().read_gbs(data, n);
+}
 
 template <class Real>
 void activate(const Activation& which, int64_t n, const Real* x, Real* y) {

@@ -21,7 +21,7 @@ class LayerForward {
         s_(plans[0].shape),
         D_(static_cast<int64_t>(plans.size())),
         staged_(plans[0].staged),
-        threads_(useful_threads(s_, D_, threads, 2.0)),
+        threads_(useful_threads(operations_of(s_, D_, 2.0), threads)),
         panels_(kernels.sizes(s_).panels),
         lockstep_(!staged_ && in_lockstep(s_, D_, threads_, (panels_ + 1) / 2,
                                           kernels.sizes(s_).weights * sizeof(Real))),

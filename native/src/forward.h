@@ -223,7 +223,6 @@ class ForwardRows {
 
   // Whether the weights of these panels are read from beyond L2.
   bool is_far(Range panels) const {
-    constexpr bool kFetches = kKind == CellKind::kDefault && std::is_same_v<Weight, Real>;
     return kFetches &&
            panels.size() * panel_stride() * static_cast<int64_t>(sizeof(Weight)) > kFarBytes;
   }
@@ -238,7 +237,7 @@ class ForwardRows {
                                       weights(panel, at), table_.x + first, at.inputs,
                                       table_.h + first, plan_.shape.P, pre, ahead);
     };
-    if constexpr (kKind == CellKind::kDefault && std::is_same_v<Weight, Real>) {
+    if constexpr (kFetches) {
       with_fetch<Real, kGates>(next, at.inputs + plan_.shape.P, tile,
                                [&](const auto& ahead) { run(AllGates{}, ahead); });
     } else {
@@ -274,6 +273,7 @@ class ForwardRows {
     }
   }
 
+  static constexpr bool kFetches = kKind == CellKind::kDefault && std::is_same_v<Weight, Real>;
   // In bfloat16 a removed gate costs what the others do.
   static constexpr bool kMayMiss = kKind == CellKind::kAny && !kIsPair<Weight>;
   using Gates = std::conditional_t<kMayMiss, SomeGates, AllGates>;

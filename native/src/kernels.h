@@ -206,10 +206,13 @@ struct KernelTable {
   void (*activate)(const Activation&, int64_t n, const Real* x, Real* y);
 };
 
+// Numbers that the reads of `Kernels::read_gbs` go through at a time.
+inline constexpr size_t kReadNumbers = 128;
+
 struct Kernels {
   const char* name;
   double (*fma_peak_gflops)();
-  double (*read_gbs)(size_t bytes);
+  double (*read_gbs)(const float* data, size_t n);
   KernelTable<float> f32;
   KernelTable<double> f64;
   KernelTable<float> bf16;  // float32 but for the weights, and the activations that meet them

@@ -30,7 +30,7 @@ class LayerBackward {
         s_(plans[0].shape),
         sizes_(kernels.sizes(s_)),
         D_(static_cast<int64_t>(plans.size())),
-        threads_(useful_threads(s_, D_, threads, 4.0)),
+        threads_(useful_threads(operations_of(s_, D_, 4.0), threads)),
         lockstep_(!plans[0].staged &&
                   in_lockstep(s_, D_, threads_, sizes_.blocks, sizes_.weights_hh * sizeof(Real))),
         row_items_(row_items(s_.B, D_, threads_)) {

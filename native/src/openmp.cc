@@ -8,6 +8,8 @@
 #if defined(GATEWISE_THREADS) && defined(__linux__)
 #include <dlfcn.h>
 #include <pthread.h>
+
+#include <cstdio>
 #endif
 
 namespace gatewise {
@@ -25,13 +27,34 @@ using Count = int (*)();
 std::atomic<Parallel> parallel{nullptr};
 std::atomic<Count> max_threads{nullptr};
 
+// A runtime keeps a team for each thread that ever called it. So ours has one user, the first.
+thread_local const char self = 0;
+std::atomic<const char*> user{nullptr};
+
+bool is_user() {
+  const char* none = nullptr;
+  return user.compare_exchange_strong(none, &self) || none == &self;
+}
+
+// Whether this process has come from a fork and runs the same program: a team that its parent had
+// is gone, and its runtime would wait for it.
+bool is_forked() {
+  std::FILE* file = std::fopen("/proc/self/stat", "r");
+  if (!file) return true;
+  unsigned flags = 0;
+  const int found =
+      std::fscanf(file, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %u", &flags);  // proc(5)
+  std::fclose(file);
+  constexpr unsigned kForkedWithoutExec = 0x40;
+  return found != 1 || flags & kForkedWithoutExec;
+}
+
 }  // namespace
 
 bool share_openmp_threads() {
   const auto run = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
   const auto count = reinterpret_cast<Count>(dlsym(RTLD_DEFAULT, "omp_get_max_threads"));
-  if (!run || !count) return false;
-  // The child of a fork has none of the team's threads, and its runtime would wait for them.
+  if (!run || !count || is_forked()) return false;
   [[maybe_unused]] static const int registered =
       pthread_atfork(nullptr, nullptr, [] { parallel = nullptr; });
   max_threads = count;
@@ -43,7 +66,7 @@ bool run_on_openmp(int threads, void (*member)(void*), void* data) {
   const Parallel run = parallel.load(std::memory_order_acquire);
   if (!run) return false;
   const int team = max_threads.load(std::memory_order_relaxed)();
-  if (team < threads || team >= 2 * threads) return false;
+  if (team < threads || team >= 2 * threads || !is_user()) return false;
   run(member, data, 0, 0);
   return true;
 }

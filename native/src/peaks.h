@@ -5,9 +5,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdint>
-#include <vector>
 
+#include "kernels.h"
 #include "simd.h"
 
 namespace gatewise::GATEWISE_ISA {
@@ -38,32 +37,29 @@ inline double fma_peak_gflops() {
   return best;
 }
 
-// Reads of so many bytes again and again, in GB/s: of the cache that holds them.
-inline double read_gbs(size_t bytes) {
+// Reads of n numbers again and again, in GB/s: of the cache that holds them. data: aligned; n: a
+// multiple of kReadNumbers.
+inline double read_gbs(const float* data, size_t n) {
   using Clock = std::chrono::steady_clock;
   constexpr int kChains = 8, kRuns = 30;
-  constexpr size_t kStripe = kChains * kLanes<float>, kReadBytes = size_t{32} << 20;
-  const size_t stripes = std::max<size_t>(1, bytes / (kStripe * sizeof(float)));
-  constexpr size_t kLine = 64;
-  const std::vector<float> room(stripes * kStripe + kLine / sizeof(float), 1.0f);
-  const float* data = room.data();
-  while (reinterpret_cast<uintptr_t>(data) % kLine) ++data;
-  const int repeats = static_cast<int>(std::max<size_t>(1, kReadBytes / bytes));
+  constexpr size_t kStripe = kChains * kLanes<float>, kNumbersPerRun = size_t{8} << 20;
+  static_assert(kReadNumbers % kStripe == 0);
+  const size_t repeats = std::max<size_t>(1, kNumbersPerRun / n);
   VecF sum[kChains] = {};
   double best = 0;
   for (int run = 0; run < kRuns; ++run) {
     const auto start = Clock::now();
-    for (int repeat = 0; repeat < repeats; ++repeat) {
+    for (size_t repeat = 0; repeat < repeats; ++repeat) {
       const float* from = data;
       asm volatile("" : "+r"(from));
-      for (size_t stripe = 0; stripe < stripes; ++stripe, from += kStripe) {
+      for (size_t at = 0; at < n; at += kStripe, from += kStripe) {
 #pragma GCC unroll 8
         for (int k = 0; k < kChains; ++k) sum[k] += load(from + k * kLanes<float>);
       }
     }
     const std::chrono::duration<double> seconds = Clock::now() - start;
-    const double read = static_cast<double>(repeats) * static_cast<double>(stripes * kStripe);
-    best = std::max(best, read * sizeof(float) / seconds.count() / 1e9);
+    const auto bytes = static_cast<double>(repeats * n * sizeof(float));
+    best = std::max(best, bytes / seconds.count() / 1e9);
   }
   asm volatile("" ::"m"(sum));
   return best;

@@ -22,7 +22,8 @@ Status read_tape(const Call<Real>& call, const Real* tape, const Activity<Real>&
     const auto at = [&](Real* all) { return all ? all + index * s.T * s.B * s.H : nullptr; };
     const Activity<Real> out{at(to.input_gate), at(to.forget_gate), at(to.candidate),
                              at(to.output_gate), at(to.cell_state)};
-    const int threads = useful_threads(plan.shape, 1, call.threads, 0.5);
+    const auto numbers = static_cast<double>(plan.shape.rows_before(s.T) * s.H);
+    const int threads = useful_threads(10.0 * numbers, call.threads);  // read five, and write five
     const int64_t items = std::min<int64_t>(s.T, 2 * threads);
     parallel_for(threads, items, [&](int64_t item, int) {
       call.weights.kernels.read_tape(plan, own, share(s.T, item, items), out);

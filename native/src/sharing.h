@@ -8,17 +8,18 @@
 
 namespace gatewise {
 
-// Threads that a layer can use: what takes less than some 25 microseconds is left to one.
-inline int useful_threads(const Shape& s, int64_t directions, int threads,
-                          double operations_per_weight) {
+// Threads that so much work can use: each is to have some 25 microseconds of it.
+inline int useful_threads(double operations, int threads) {
   constexpr double kOperationsPerThread = 2.5e6;
-  constexpr double kOperationsPerUnit = 60;  // of the cell, in those of a product
-  const double per_row =
-      operations_per_weight * 4.0 * static_cast<double>(s.I + s.P) + kOperationsPerUnit;
-  const double operations =
-      per_row * static_cast<double>(directions * s.H) * static_cast<double>(s.rows_before(s.T));
   const double most = std::max(threads, 1);
   return static_cast<int>(std::clamp(operations / kOperationsPerThread, 1.0, most));
+}
+
+// What a layer has to do, in operations of a product: 2 for each weight in forward, 4 in backward.
+inline double operations_of(const Shape& s, int64_t directions, double per_weight) {
+  constexpr double kOperationsPerUnit = 60;  // the cell takes as long as so many
+  const double per_unit = per_weight * 4.0 * static_cast<double>(s.I + s.P) + kOperationsPerUnit;
+  return per_unit * static_cast<double>(directions * s.H) * static_cast<double>(s.rows_before(s.T));
 }
 
 // Whether the threads share out the hidden units of each step: where there are too few rows, or

@@ -86,7 +86,7 @@ void Stream<Real>::step(const Real* x, Real* y, int threads) {
   }
   for (ForwardPlan<Real>& plan : at.layers) {
     plan.x.data = x;
-    const int useful = useful_threads(plan.shape, 1, threads, 2.0);
+    const int useful = useful_threads(operations_of(plan.shape, 1, 2.0), threads);
     if (useful == 1) {
       kernels.stream_step(plan, {0, at.B}, at.descending, at.room(0));
     } else {

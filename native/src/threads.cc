@@ -151,7 +151,7 @@ class Pool {
       vigil.took(Clock::now() - begin);
       seen = generation_.load();
       Job* job = job_;
-      if (!job) continue;
+      if (!job || job->joined.load(std::memory_order_relaxed) >= job->threads) continue;
       ++active_;
       lock.unlock();
       job->join();

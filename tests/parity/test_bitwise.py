@@ -130,6 +130,15 @@ def test_lockstep_gives_the_same_bits_for_any_number_of_threads(isa, dtype, B, H
         assert_same_bits(found, {k: rows(k, alone[k], part) for k in FREE_OF_THE_SPLIT})
 
 
+# More weights than L2 keeps: hidden units are shared out, too, and tiles fetch the next weights.
+@pytest.mark.parametrize(("T", "B"), [(9, 23), (3, 130), (300, 7)])
+def test_a_layer_of_many_weights_gives_the_same_bits(isa, T, B):
+    inputs, grads = draw(T, B, 290, 331, dtype=np.float32)
+    alone = native(inputs, grads, threads=1)
+    for change in ({"threads": 2}, {"threads": 5}, {"threads": 16}, {"checkpoint_every": 4}):
+        assert_same_bits(native(inputs, grads, **change), alone)
+
+
 # Rows shared out in the first shape, hidden units in the others; odd numbers of columns in all.
 @pytest.mark.parametrize("shape", [ODD, {"T": 200, "B": 1, "I": 33, "H": 257},
                                    {"T": 66, "B": 3, "I": 35, "H": 231}], ids=str)  # fmt: skip

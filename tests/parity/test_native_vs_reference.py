@@ -45,6 +45,15 @@ def test_every_batch_up_to_three_tiles_equals_the_reference(isa, dtype, B):
     compare({"T": 3, "B": B, "I": 5, "H": 9}, dtype, seed=B)
 
 
+# More weights than L2 keeps: tiles fetch those of the next panel, or block of columns.
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [{"T": 3, "B": 67, "I": 290, "H": 331},
+                                   {"T": 140, "B": 1, "I": 7, "H": 300}], ids=str)  # fmt: skip
+def test_a_layer_of_many_weights_equals_the_reference(isa, dtype, shape):
+    compare(shape, dtype)
+    compare(shape, dtype, reverse=True)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("axis", ["T", "B", "I"])
 def test_an_axis_of_length_0_equals_the_reference(isa, dtype, axis):

@@ -53,9 +53,9 @@ def peaks() -> dict[str, dict[str, float]]:
         ``gflops``: float32 multiply-adds with each instruction set, in GF/s (empty if this build
         cannot measure them); ``read_gbs``: reads from each cache, in GB/s.
     """
-    return {
-        "gflops": _peak_of_each_isa(),
+    return {  # reads first: they are those of the instruction set in use
         "read_gbs": {name: round(_native.read_gbs(n), 1) for name, n in _READ_BYTES.items()},
+        "gflops": _peak_of_each_isa(),
     }
 
 
@@ -79,12 +79,13 @@ def peak_gflops() -> float | None:
 
 def _peak_of_each_isa() -> dict[str, float]:
     """Select one after the other; nothing else may compute in this process."""
-    peaks = {}
+    peaks, before = {}, _native.isa_name()
     for isa in _native.native_info()["available"]:
         _native.select_isa(isa)
         found = [peak for _ in range(_ROUNDS) if (peak := peak_gflops()) is not None]
         if found:
             peaks[isa] = max(found)
+    _native.select_isa(before)
     return peaks
 
 

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import multiprocessing
 import statistics
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "turns": plan.turns,
         "turn_s": plan.turn_s,
+        "rest_s": {"others": pairs.REST_S, **pairs.LONG_REST_S},
         "peaks": _peaks(),
         "cells": definitions(case.cell for case in plan.cases),
         "versions": {},
@@ -103,16 +105,12 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
     total, done = len(plan.cases) * len(plan.threads), 0
     for threads in plan.threads:
         progress("measure", done, total)
-        idle_s = pairs.IDLE_S if threads > 1 else 0.0
         with _crew(plan.peers, threads, result) as crew:
             for case in plan.cases:
                 tell = partial(_tell, result["faults"], case, threads)
                 ready = _prepared(crew, case, plan.peers, tell)
-                found = pairs.timed(ready, case, plan.turns, plan.turn_s, tell, idle_s)
+                found = pairs.timed(ready, case, plan.turns, plan.turn_s, tell, threads > 1)
                 row = {**case.to_dict(), "threads": threads, **found}
-                if (peak := found["peak_gflops"]) is not None:
-                    least = roofline.limit(case, threads, peak, result["peaks"]["read_gbs"])
-                    row["limit"] = {"s": float(f"{least.seconds:.4g}"), "by": least.by}
                 result["rows"].append(row)
                 done += 1
                 progress("measure", done, total)
@@ -120,6 +118,11 @@ def run(plan: Plan, command: str = "", progress: Progress = lambda *_: None) -> 
         result["side_by_side"] = scaling.side_by_side(plan.turns, 2 * plan.turn_s)
         result["contended"] = _contended(plan, result, progress)
     result["peaks"] = machine.merge(result["peaks"], _peaks())
+    measured = [case for _ in plan.threads for case in plan.cases]
+    for case, row in zip(measured, result["rows"], strict=True):
+        if (peak := row["peak_gflops"]) is not None:
+            least = roofline.limit(case, row["threads"], peak, result["peaks"]["read_gbs"])
+            row["limit"] = {"s": float(f"{least.seconds:.4g}"), "by": least.by}
     return result
 
 
@@ -214,6 +217,7 @@ def _contended(plan: Plan, result: dict[str, Any], progress: Progress) -> list[d
             growths: dict[str, list[float]] = {peer: [] for peer in ready}
             for _ in range(plan.turns):
                 for peer, worker in ready.items():
+                    time.sleep(pairs.REST_S)
                     alone = worker.turn(plan.turn_s)
                     spinner.start()
                     beside = worker.turn(plan.turn_s)

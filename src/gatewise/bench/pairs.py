@@ -31,16 +31,17 @@ FEWEST_TURNS: Final = 3
 PATIENCE_S: Final = 10.0
 """A case that has lasted longer than this ends after `FEWEST_TURNS` turns."""
 
-IDLE_S: Final = 0.02
-"""A turn on several threads begins after so long a rest: those of the peer before look for more
-work for up to 15 ms, on cores that ours would need."""
+REST_S: Final = 0.02
+LONG_REST_S: Final = {"onnxruntime": 0.08}
+"""A turn on several threads begins after so long a rest: threads of the peer before look for more
+work, ONNX Runtime's for 60 ms and others for up to 15 ms, on cores that the next one needs."""
 
 YARDSTICK_TURNS: Final = 4
 """A turn beside the plain case lasts as long as so many others: a few per cent are at stake."""
 
 
 def timed(
-    crew: Crew, case: Case, turns: int, turn_s: float, tell: Tell, idle_s: float = 0.0
+    crew: Crew, case: Case, turns: int, turn_s: float, tell: Tell, rests: bool = False
 ) -> dict[str, Any]:
     """Let ours take turns with each of the others; who fails is out.
 
@@ -50,7 +51,7 @@ def timed(
         turns: of each pair.
         turn_s: length of a turn of one of them, in seconds.
         tell: called as ``tell(peer, fault)``.
-        idle_s: rest before each turn, in seconds; see `IDLE_S`.
+        rests: whether turns begin after a rest; see `REST_S`.
 
     Returns:
         ``times``: the spread of each peer's seconds per call; ``pairs``: for each but ours, and for
@@ -58,7 +59,7 @@ def timed(
         peak, measured among the turns, so that all ran at the speed of the moment. If the case is
         not plain, `YARDSTICK` stands among the peers: ours on `Case.plain`.
     """
-    match = _Match(crew, case, turn_s, idle_s, tell)
+    match = _Match(crew, case, turn_s, rests, tell)
     start = time.perf_counter()
     for k in range(turns):
         if k >= FEWEST_TURNS and time.perf_counter() - start > PATIENCE_S:
@@ -74,9 +75,9 @@ def timed(
 class _Match:
     """Who is still in, and what was timed so far."""
 
-    def __init__(self, crew: Crew, case: Case, turn_s: float, idle_s: float, tell: Tell) -> None:
+    def __init__(self, crew: Crew, case: Case, turn_s: float, rests: bool, tell: Tell) -> None:
         self._crew, self._case, self._turn_s, self._tell = crew, case, turn_s, tell
-        self._idle_s = idle_s
+        self._rests, self._before = rests, ""
         self._us = summary.first_of_ours(case.mode, crew)
         names = [*crew, YARDSTICK] if self._us and case != case.plain else [*crew]
         self.times: dict[str, list[float]] = {name: [] for name in names}
@@ -133,7 +134,9 @@ class _Match:
         """Return the median of a turn; None if the peer failed or is out."""
         if peer not in self.times:
             return None
-        time.sleep(self._idle_s)
+        if self._rests:
+            time.sleep(LONG_REST_S.get(self._before, REST_S))
+            self._before = peer
         try:
             found = self._crew[peer].turn(self._turn_s)
         except BenchmarkError as error:

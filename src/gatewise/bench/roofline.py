@@ -1,9 +1,10 @@
 """The shortest time that a case can take on a machine: its roofline (Williams et al. 2009).
 
-A step must do the multiply-adds of its products, and must read its weights once. What L1 cannot
-keep from one step to the next comes from L2, and what L2 cannot keep from L3; what lies in L1 comes
-as fast as it is multiplied. Several threads share both. The nonlinearities count nothing, and so no
-program reaches the limit.
+A step must do the multiply-adds of its products, and must read the weights of h, whose next value
+it waits for. What L1 cannot keep of them from one step to the next comes from L2, and what L2
+cannot keep from L3; what lies in L1 comes as fast as it is multiplied. Several threads share both.
+The weights of x serve many steps at once, and count only when streaming. Nonlinearities count
+nothing.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def _reads(case: Case, threads: int) -> dict[Bound, float]:
     found: dict[Bound, float] = {"L2": 0.0, "L3": 0.0}
     for layer in range(s.layers):
         inputs = s.directions * s.H if layer else s.I
-        passes = [inputs + s.H] + [s.H] * backward  # backward: for the gradient of h
+        # Those of x are needed once for many steps, except where the next x is not known yet;
+        # backward needs those of h again for the gradient of h.
+        passes = [s.H + inputs * (case.mode == "streaming")] + [s.H] * backward
         steps = s.directions * max(case.lengths)
         for columns in passes:
             weights = size * 4 * s.H * columns
@@ -72,5 +75,6 @@ def _cache_bytes(level: Literal[1, 2]) -> int:
         level
     ]
     with contextlib.suppress(ValueError, OSError, AttributeError):
-        return os.sysconf(name) or usual
+        size = os.sysconf(name)
+        return size if size > 0 else usual
     return usual

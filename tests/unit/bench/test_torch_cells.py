@@ -81,7 +81,7 @@ def result():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             measure, "_peaks", lambda: {"read_gbs": {"L2": 60.0, "L3": 20.0}}
-        )  # measured elsewhere, and takes seconds
+        )  # takes seconds
         return measure.run(Plan(cases, (1,), peers, turns=2, turn_s=0.001))
 
 

@@ -90,3 +90,34 @@ def test_many_callers_at_once_have_the_bits_of_one(lstm):
 def test_the_child_of_a_fork_has_threads_of_its_own():
     done = subprocess.run([sys.executable, "-c", FORKED], timeout=60, check=False)
     assert done.returncode == 0
+
+
+LATE = """
+import os, sys, time, torch
+torch.set_num_threads(4)
+torch.ones(1 << 20).add_(1)  # a team that the child will not have
+pid = os.fork()
+if pid == 0:
+    import gatewise.nn
+    with torch.no_grad():
+        y, _ = gatewise.nn.LSTM(32, 64)(torch.ones(50, 16, 32))  # PyTorch fills more on its team
+    os._exit(0 if y.shape == (50, 16, 64) else 3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_child_that_imports_the_module_only_then_has_threads_of_its_own():
+    done = subprocess.run([sys.executable, "-c", LATE], timeout=100, check=False)
+    assert done.returncode == 0
+
+
+def test_callers_that_take_turns_do_not_each_leave_a_team(lstm):
+    torch.set_num_threads(8)
+    x = torch.randn(50, 96, 32)
+    with torch.no_grad():
+        lstm(x)
+        before = thread_count()
+        with ThreadPoolExecutor(6) as pool:
+            for _ in range(6):
+                list(pool.map(lambda _: lstm(x), range(6)))
+            assert thread_count() <= before + 6 + 8  # the callers, and workers of ours
