@@ -60,7 +60,7 @@ bool spin(Clock::duration most, const Done& done) {
 // How long a worker looks for work before it sleeps. To wake it costs 0.5 to 2 ms on a virtual
 // machine, and to look costs a core: so it looks about as long as work has lately been in coming,
 // and hardly at all where that has been longer.
-class Vigil {
+class LookingTime {
  public:
   Clock::duration length() const { return usual_ < kLongest ? 2 * usual_ + kLeast : kLeast; }
   void took(Clock::duration wait) {
@@ -141,14 +141,14 @@ class Pool {
   }
 
   void serve(uint64_t seen) {
-    Vigil vigil;
+    LookingTime looking;
     for (;;) {
       const auto begin = Clock::now();
       const auto called = [&] { return generation_.load(std::memory_order_acquire) != seen; };
-      spin(vigil.length(), called);
+      spin(looking.length(), called);
       std::unique_lock lock(mutex_);
       wake_.wait(lock, called);
-      vigil.took(Clock::now() - begin);
+      looking.took(Clock::now() - begin);
       seen = generation_.load();
       Job* job = job_;
       if (!job || job->joined.load(std::memory_order_relaxed) >= job->threads) continue;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small pool of worker threads. Threads claim items of work, so a core that another program holds
-// costs its share and no more, and nobody waits for a worker that has not begun.
+// A small pool of worker threads, or the team of openmp.h. Threads claim items of work, so a core
+// that another program holds costs its share and no more. Nobody waits for a worker of the pool
+// that has not begun.
 //
 // Built with GATEWISE_THREADS=OFF the same functions run everything on the calling thread.
 #pragma once
