@@ -6,6 +6,7 @@
 #pragma once
 
 #include "bfloat16.h"
+#include "fetch.h"
 
 namespace gatewise::GATEWISE_ISA {
 
@@ -88,33 +89,6 @@ GATEWISE_INLINE void for_gates(const SomeGates& gates, Function&& function) {
       function(n, Picked<Real, decltype(n)::value>(gates, first));
     });
   }
-}
-
-// Weights of a layer that are more than this come from beyond L2 at each step. The first tile that
-// meets a block of them would wait, so tiles of the block before fetch them, some bytes for each k.
-inline constexpr int64_t kFarBytes = int64_t{1} << 20;
-struct NoFetch {
-  void operator()(int64_t) const {}
-};
-struct Fetch {
-  static constexpr int64_t kBytes = 32;
-  const char* from;
-  GATEWISE_INLINE void operator()(int64_t k) const {
-    __builtin_prefetch(from + k * kBytes, 0, 2);  // to L2
-  }
-};
-
-// Calls function with what tile number `tile` is to fetch of the next block of K lines of kVectors
-// vectors; next: null if there is none.
-template <class Real, int kVectors, class Function>
-GATEWISE_INLINE void with_fetch(const Real* next, int64_t K, int64_t tile, Function&& function) {
-#if !defined(__wasm__)
-  constexpr int64_t kTiles = kVectors * kVectorBytes / Fetch::kBytes;
-  if (next && tile < kTiles) {
-    return function(Fetch{reinterpret_cast<const char*>(next) + tile * K * Fetch::kBytes});
-  }
-#endif
-  function(NoFetch{});
 }
 
 // acc[r][n] += sum over k < K of row[r][k] * w[k][place[n]], w with kStride vectors per k.
