@@ -6,9 +6,8 @@
 
 namespace gatewise::GATEWISE_ISA {
 
-// Weights of a layer that are more than this come from beyond L2 at each step. The first tile that
-// meets a block of them would wait, so tiles of the block before fetch them, some bytes for each k.
-inline constexpr int64_t kFarBytes = int64_t{1} << 20;
+// The first tile that meets a block of them would wait, so tiles of the block before fetch them,
+// some bytes for each k.
 struct NoFetch {
   void operator()(int64_t) const {}
 };

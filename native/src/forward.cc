@@ -23,8 +23,9 @@ class LayerForward {
         staged_(plans[0].staged),
         threads_(useful_threads(operations_of(s_, D_, 2.0), threads)),
         panels_(kernels.sizes(s_).panels),
-        lockstep_(!staged_ && in_lockstep(s_, D_, threads_, (panels_ + 1) / 2,
-                                          kernels.sizes(s_).weights * sizeof(Real))),
+        lockstep_(!staged_ &&
+                  in_lockstep(s_, D_, threads_, (panels_ + 1) / 2,
+                              static_cast<int64_t>(kernels.sizes(s_).weights * sizeof(Real)))),
         items_(row_items(s_.B, D_, threads_)) {
     if (lockstep_) {
       scratch_size_ = kernels.forward_scratch(s_, s_.B, staged_);

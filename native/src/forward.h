@@ -224,7 +224,7 @@ class ForwardRows {
   // Whether the weights of these panels are read from beyond L2.
   bool is_far(Range panels) const {
     return kFetches &&
-           panels.size() * panel_stride() * static_cast<int64_t>(sizeof(Weight)) > kFarBytes;
+           panels.size() * panel_stride() * static_cast<int64_t>(sizeof(Weight)) > kCacheBytes;
   }
 
   // next: weights of the panel to come, for tile number `tile` to fetch some of them; or null.

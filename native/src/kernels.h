@@ -206,6 +206,9 @@ struct KernelTable {
   void (*activate)(const Activation&, int64_t n, const Real* x, Real* y);
 };
 
+// Weights of a layer that a core's L2 keeps from one step to the next; more come from beyond it.
+inline constexpr int64_t kCacheBytes = int64_t{1} << 20;
+
 // Numbers that the reads of `Kernels::read_gbs` go through at a time.
 inline constexpr size_t kReadNumbers = 128;
 

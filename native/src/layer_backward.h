@@ -32,7 +32,8 @@ class LayerBackward {
         D_(static_cast<int64_t>(plans.size())),
         threads_(useful_threads(operations_of(s_, D_, 4.0), threads)),
         lockstep_(!plans[0].staged &&
-                  in_lockstep(s_, D_, threads_, sizes_.blocks, sizes_.weights_hh * sizeof(Real))),
+                  in_lockstep(s_, D_, threads_, sizes_.blocks,
+                              static_cast<int64_t>(sizes_.weights_hh * sizeof(Real)))),
         row_items_(row_items(s_.B, D_, threads_)) {
     if (!lockstep_) return;
     const auto pieces = static_cast<size_t>(D_ * sizes_.blocks);

@@ -27,13 +27,21 @@ using Count = int (*)();
 std::atomic<Parallel> parallel{nullptr};
 std::atomic<Count> max_threads{nullptr};
 
-// A runtime keeps a team for each thread that ever called it. So ours has one user, the first.
-thread_local const char self = 0;
-std::atomic<const char*> user{nullptr};
+// A runtime keeps a team for each thread that calls it, as long as that lives. So there is one user
+// at a time: the first thread, and when it has ended, the next that comes.
+struct Thread;
+std::atomic<const Thread*> user{nullptr};
+struct Thread {
+  ~Thread() {
+    const Thread* own = this;
+    user.compare_exchange_strong(own, nullptr);
+  }
+};
+thread_local const Thread self;
 
 bool is_user() {
-  const char* none = nullptr;
-  return user.compare_exchange_strong(none, &self) || none == &self;
+  const Thread* found = nullptr;
+  return user.compare_exchange_strong(found, &self) || found == &self;
 }
 
 // Whether this process has come from a fork and runs the same program: a team that its parent had

@@ -10,7 +10,7 @@ namespace gatewise {
 // Calls member(data) on each thread of the team, the caller's included, and returns when all have
 // returned. False, and nothing done, if no team is shared, if it has fewer threads than these or
 // twice as many (to wake the others would cost more than they bring), or if another thread of this
-// process has called before.
+// process has it.
 bool run_on_openmp(int threads, void (*member)(void*), void* data);
 
 }  // namespace gatewise

@@ -133,7 +133,7 @@ void product(const Gates& gates, const Shape& shape, const Rows& at, const Real*
   constexpr int64_t W = kPanelWidth<Real>, kColumns = int64_t{kBlockVectors} * V;
   const int64_t count = RowCursor::count(shape, at.steps, at.rows);
   packed += blocks.first * panels * W * kColumns;
-  const bool far = panels * W * N * static_cast<int64_t>(sizeof(Real)) > kFarBytes;
+  const bool far = panels * W * N * static_cast<int64_t>(sizeof(Real)) > kCacheBytes;
   for (int64_t column = blocks.first * kColumns; column < std::min(N, blocks.end * kColumns);
        column += kColumns) {
     const int used = static_cast<int>(std::min(kColumns, N - column));

@@ -26,10 +26,9 @@ inline double operations_of(const Shape& s, int64_t directions, double per_weigh
 // where each thread would read more weights at each step than its cache holds.
 // pieces: of the hidden units of one direction.
 inline bool in_lockstep(const Shape& s, int64_t directions, int threads, int64_t pieces,
-                        size_t weight_bytes) {
+                        int64_t weight_bytes) {
   constexpr int64_t kRowsPerThread = 5;
   constexpr int64_t kOperationsPerStep = 50'000;
-  constexpr size_t kCacheBytes = size_t{1} << 20;
   if (threads <= directions) return false;
   const bool few_rows = s.B * directions < kRowsPerThread * threads;
   const bool many_weights = weight_bytes > kCacheBytes && pieces * directions >= 2 * threads;

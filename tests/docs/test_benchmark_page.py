@@ -42,6 +42,14 @@ def test_the_page_is_generated_from_the_measurements(result, report):
     assert (ROOT / "docs/benchmarks/speed.md").read_text() == report.page(result, SOURCE)
 
 
+def test_a_row_without_a_limit_has_none_on_the_page(result, report):
+    rows = [dict(row) for row in result["rows"]]
+    del rows[0]["limit"]
+    rows[0]["peak_gflops"] = None
+    page = report.page({**result, "rows": rows}, SOURCE)
+    assert page.count("multiply-adds |") == report.page(result, SOURCE).count("multiply-adds |") - 1
+
+
 def test_the_block_of_the_readme_is_generated_from_the_measurements(result, report):
     readme = (ROOT / "README.md").read_text()
     assert readme == report.with_block(readme, result)

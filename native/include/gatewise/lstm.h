@@ -282,9 +282,9 @@ class TapeMemory {
 
 // Runs later calls on the threads of the OpenMP runtime that is in the process (PyTorch's), where
 // it has about as many as a call takes. Its threads would otherwise contend with ours for the
-// cores. Only the first thread that makes a call which needs several gets them; others, and the
-// child of a fork, have the core's own workers. Returns false where there is no such runtime, in a
-// process that was forked, and on other systems than Linux.
+// cores. Only the first thread that makes a call which needs several gets them, as long as it
+// lives; others, and the child of a fork, have the core's own workers. Returns false where there is
+// no such runtime, in a process that was forked, and on other systems than Linux.
 bool share_openmp_threads();
 
 // Gives back all memory that is kept for later calls and not in use: tapes and scratch.

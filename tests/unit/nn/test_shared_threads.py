@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import torch
@@ -44,21 +43,6 @@ def threads_as_before():
 
 def test_pytorch_s_team_is_found():
     assert _native.share_openmp_threads()
-
-
-def thread_count():
-    """Threads that this process has."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Threads:"))
-
-
-def test_a_call_starts_no_threads_beside_the_team(lstm):
-    torch.set_num_threads(3)
-    torch.ones(1 << 20).add_(1)
-    before = thread_count()
-    with torch.no_grad():
-        lstm(torch.randn(50, 48, 32))
-    assert thread_count() == before
 
 
 def test_the_bits_are_those_of_one_thread_however_large_the_team(lstm):
@@ -111,13 +95,65 @@ def test_a_child_that_imports_the_module_only_then_has_threads_of_its_own():
     assert done.returncode == 0
 
 
-def test_callers_that_take_turns_do_not_each_leave_a_team(lstm):
-    torch.set_num_threads(8)
-    x = torch.randn(50, 96, 32)
+COUNTED = """
+import threading, torch, gatewise.nn
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+def count():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Threads:"))
+
+lstm, x = gatewise.nn.LSTM(32, 64), torch.randn(50, 96, 32)
+
+def call(_=None):
+    torch.set_num_threads(5)
     with torch.no_grad():
         lstm(x)
-        before = thread_count()
-        with ThreadPoolExecutor(6) as pool:
-            for _ in range(6):
-                list(pool.map(lambda _: lstm(x), range(6)))
-            assert thread_count() <= before + 6 + 8  # the callers, and workers of ours
+"""
+
+
+def run(program):
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTED + program],
+        timeout=100,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_call_starts_no_threads_beside_the_team():
+    run("""
+torch.set_num_threads(5)
+torch.ones(1 << 20).add_(1)
+before = count()
+call()
+assert count() == before, (before, count())
+""")
+
+
+def test_callers_that_take_turns_do_not_each_leave_a_team():
+    run("""
+call()
+before = count()
+with ThreadPoolExecutor(6) as pool:
+    for _ in range(6):
+        list(pool.map(call, range(6)))
+    # The callers, and workers of ours that they share.
+    assert count() <= before + 6 + 4, (before, count())
+""")
+
+
+def test_the_team_passes_on_when_the_thread_that_has_it_ends():
+    run("""
+first = threading.Thread(target=call)
+first.start()
+first.join()
+torch.set_num_threads(5)
+torch.ones(1 << 20).add_(1)
+before = count()
+call()
+assert count() == before, (before, count())
+""")
