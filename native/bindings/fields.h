@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <new>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gatewise/lstm.h"
 #include "gil.h"
@@ -106,20 +108,27 @@ struct CallFields {
   }
 };
 
+inline std::vector<Address> addresses_of(const nb::tuple& given) {
+  std::vector<Address> found;
+  for (const nb::handle address : given) found.push_back(nb::cast<Address>(address));
+  return found;
+}
+
 // Addresses of arrays of each layer and direction, one after the other.
 template <class Real>
 class Addresses {
  public:
-  explicit Addresses(const nb::tuple& addresses) : addresses_(addresses) {}
-  bool more() const { return next_ < addresses_.size(); }
+  explicit Addresses(std::span<const Address> addresses) : addresses_(addresses) {}
   Real* take(bool given = true) {
     if (!given) return nullptr;
-    if (!more()) throw nb::value_error("not as many arrays as the network has");
-    return at<Real>(nb::cast<Address>(addresses_[next_++]));
+    if (next_ == addresses_.size()) {
+      throw nb::value_error("not as many arrays as the network has");
+    }
+    return at<Real>(addresses_[next_++]);
   }
 
  private:
-  const nb::tuple& addresses_;
+  std::span<const Address> addresses_;
   size_t next_ = 0;
 };
 

@@ -59,10 +59,11 @@ class PackedGroup {
   void backward(int64_t T, int64_t B, int threads, Address x, Address y, Address tape, Address dy,
                 Address dx, const nb::tuple& gradients) const {
     using Gradients = typename gatewise::BackwardArgs<Real>::Gradients;
+    const std::vector<Address> addresses = addresses_of(gradients);
     std::vector<std::vector<Gradients>> out(weights_.size());
     std::vector<gatewise::BackwardArgs<Real>> calls;
     for (size_t g = 0; g < weights_.size(); ++g) {
-      Addresses<Real> next(gradients);
+      Addresses<Real> next(addresses);
       for (int64_t k = 0; k < network_.L * network_.D; ++k) {
         const ParameterSizes size(network_, k / network_.D);
         const gatewise::Cell& cell = network_.cell;
@@ -141,8 +142,9 @@ class Group {
   PackedGroup<Real> pack(const nb::tuple& parameters) {
     std::vector<std::vector<gatewise::Parameters<Real>>> all(caches_.size());
     const gatewise::Cell& cell = network_.cell;
+    const std::vector<Address> addresses = addresses_of(parameters);
     for (size_t g = 0; g < all.size(); ++g) {
-      Addresses<const Real> next(parameters);
+      Addresses<const Real> next(addresses);
       for (int64_t k = 0; k < network_.L * network_.D; ++k) {
         const ParameterSizes size(network_, k / network_.D);
         const auto take = [&](size_t count, bool there = true) -> const Real* {

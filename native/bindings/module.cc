@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 
+#include "calls.h"
 #include "group.h"
 #include "streams.h"
 
@@ -62,8 +63,18 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
       .def_static("pooled_array", &Packed::template pooled<nb::numpy>, "size"_a)
       .def("forward", &Packed::forward, "call"_a, nb::kw_only(), "y"_a, "h_n"_a, "c_n"_a, "tape"_a)
       .def("try_run", try_run<Real>, "x"_a, "y"_a, "h_n"_a, "c_n"_a, "threads"_a)
-      .def("backward", &Packed::backward, "call"_a, nb::kw_only(), "y"_a, "tape"_a, "dy"_a,
-           "dh_n"_a, "dc_n"_a, "dx"_a, "dh0"_a, "dc0"_a, "gradients"_a, "gate_gradients"_a = 0)
+      .def("gradients", gradients<Real>, "saved"_a, "shapes"_a, "outer"_a, "needed"_a, "threads"_a,
+           "checkpoint_every"_a)
+      .def(
+          "backward",
+          [](const Packed& self, const CallFields& call, const Rows& y, Address tape,
+             const Rows& dy, Address dh_n, Address dc_n, const Rows& dx, Address dh0, Address dc0,
+             const nb::tuple& gradients, Address gate_gradients) {
+            self.backward(call, y, tape, dy, dh_n, dc_n, dx, dh0, dc0, addresses_of(gradients),
+                          gate_gradients);
+          },
+          "call"_a, nb::kw_only(), "y"_a, "tape"_a, "dy"_a, "dh_n"_a, "dc_n"_a, "dx"_a, "dh0"_a,
+          "dc0"_a, "gradients"_a, "gate_gradients"_a = 0)
       .def("read_tape", &Packed::read_tape, "call"_a, nb::kw_only(), "tape"_a, "input_gate"_a,
            "forget_gate"_a, "candidate"_a, "output_gate"_a, "cell_state"_a)
       .def("stream", make_stream<Real>, "B"_a, "rate_h"_a = 0, "rate_c"_a = 0);
@@ -78,9 +89,14 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
           },
           "L"_a, "D"_a, "I"_a, "H"_a, "bfloat16"_a = false, "cell"_a = nb::tuple(),
           "projection"_a = 0)
-      .def("pack", pack<Real>, "parameters"_a)
-      .def("run", run<Real>, "parameters"_a, "T"_a, "B"_a, "threads"_a, "x"_a, "h0"_a, "c0"_a,
-           "y"_a, "h_n"_a, "c_n"_a);
+      .def(
+          "pack",
+          [](Cache& self, const nb::tuple& parameters) {
+            return pack(self, addresses_of(parameters));
+          },
+          "parameters"_a)
+      .def("call", call<Real>, "tensors"_a, "shapes"_a, "threads"_a, "keep"_a,
+           "checkpoint_every"_a);
   nb::class_<PackedGroup<Real>>(m, packed_group, "Their packed weights; see group.h.")
       .def("tape", &PackedGroup<Real>::tape, "T"_a, "B"_a)
       .def("forward", &PackedGroup<Real>::forward, "T"_a, "B"_a, "threads"_a, nb::kw_only(), "x"_a,
@@ -194,6 +210,10 @@ NB_MODULE(_core, m) {
         "What one thread reads of so many bytes again and again, in GB/s.");
   m.def("share_openmp_threads", gatewise::share_openmp_threads,
         "Run calls on the team of the process's OpenMP runtime; False if there is none.");
+  m.def("read_tensors", read_tensors, "tensor"_a, "parameter"_a,
+        "Tell the types of PyTorch's tensors; see tensors.h.");
+  m.def("are_plain", are_plain, "tensors"_a, "shapes"_a, "bits"_a,
+        "Whether each is None, or plain numbers of its shape.");
   m.def("release_memory", gatewise::release_memory,
         "Give back the memory that is kept for later calls and not in use.");
   bind<float>(m, "CacheF32", "WeightsF32", "StreamF32", "GroupF32", "PackedGroupF32");

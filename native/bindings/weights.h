@@ -55,8 +55,8 @@ class PackedWeights {
   // gradients: of each layer and direction dw_ih, dw_hh, db, and those of what else the cell has;
   // an address of 0: not wanted.
   void backward(const CallFields& call, const Rows& y, Address tape, const Rows& dy, Address dh_n,
-                Address dc_n, const Rows& dx, Address dh0, Address dc0, const nb::tuple& gradients,
-                Address gate_gradients) const {
+                Address dc_n, const Rows& dx, Address dh0, Address dc0,
+                std::span<const Address> gradients, Address gate_gradients) const {
     std::vector<typename gatewise::BackwardArgs<Real>::Gradients> out;
     const gatewise::Cell& cell = network_.cell;
     Addresses<Real> next(gradients);
@@ -106,7 +106,7 @@ class PackedWeights {
 
 // parameters: of each layer and direction w_ih, w_hh, b_ih, b_hh, and what else the cell has.
 template <class Real>
-PackedWeights<Real> pack(gatewise::WeightsCache<Real>& cache, const nb::tuple& parameters) {
+PackedWeights<Real> pack(gatewise::WeightsCache<Real>& cache, std::span<const Address> parameters) {
   std::vector<gatewise::Parameters<Real>> in;
   const gatewise::Network& network = cache.network();
   const gatewise::Cell& cell = network.cell;
@@ -129,53 +129,6 @@ PackedWeights<Real> pack(gatewise::WeightsCache<Real>& cache, const nb::tuple& p
   }
   if (!packed) throw std::bad_alloc();
   return {std::move(packed), network};
-}
-
-// The least that a call can be: packs where the parameters have changed, and runs a dense batch
-// without a tape. parameters: addresses as in `pack`, without those of missing biases.
-template <class Real>
-void run(gatewise::WeightsCache<Real>& cache, const nb::list& parameters, int64_t T, int64_t B,
-         int threads, Address x, Address h0, Address c0, Address y, Address h_n, Address c_n) {
-  const gatewise::Network& net = cache.network();
-  std::vector<Address> addresses;
-  for (const nb::handle address : parameters) addresses.push_back(nb::cast<Address>(address));
-  const auto count = static_cast<size_t>(net.L * net.D);
-  const bool norm = net.cell.layer_norm;
-  const size_t others = (net.projection != 0) + net.cell.peephole + 3 * norm;
-  const bool bias = addresses.size() == count * (4 + others);
-  if (!bias && addresses.size() != count * (2 + others)) {
-    throw nb::value_error("not as many arrays as the network has");
-  }
-  std::vector<gatewise::Parameters<Real>> in;
-  size_t next = 0;
-  const auto take = [&](bool given) { return given ? at<const Real>(addresses[next++]) : nullptr; };
-  for (size_t k = 0; k < count; ++k) {
-    in.push_back({.w_ih = take(true),
-                  .w_hh = take(true),
-                  .b_ih = take(bias),
-                  .b_hh = take(bias),
-                  .w_hr = take(net.projection),
-                  .peephole = take(net.cell.peephole),
-                  .norm_ih = take(norm),
-                  .norm_hh = take(norm),
-                  .norm_c = take(norm)});
-  }
-  const int64_t columns = net.D * net.P();
-  without_gil([&] {
-    const auto weights = cache.get(in);
-    if (!weights) return gatewise::Status::kOutOfMemory;
-    return gatewise::forward<Real>({.call = {.weights = *weights,
-                                             .T = T,
-                                             .B = B,
-                                             .threads = threads,
-                                             .x = {at<const Real>(x), B * net.I, net.I},
-                                             .h0 = at<const Real>(h0),
-                                             .c0 = at<const Real>(c0),
-                                             .poll = {signalled, nullptr}},
-                                    .y = {at<Real>(y), B * columns, columns},
-                                    .h_n = at<Real>(h_n),
-                                    .c_n = at<Real>(c_n)});
-  });
 }
 
 // Whole sequences from zero states; false, and nothing done, if an array does not fit:

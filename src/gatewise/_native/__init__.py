@@ -21,9 +21,11 @@ from gatewise._native._core import (
     GroupF64,
     Ragged,
     activate,
+    are_plain,
     is_well_packed,
     isa_name,
     read_gbs,
+    read_tensors,
     share_openmp_threads,
 )
 from gatewise._native._core import fma_peak_gflops as peak_gflops
@@ -46,6 +48,7 @@ __all__ = [
     "Precision",
     "Ragged",
     "activate",
+    "are_plain",
     "cell_fields",
     "check_precision",
     "check_sizes",
@@ -57,6 +60,7 @@ __all__ = [
     "parameter_shapes",
     "peak_gflops",
     "read_gbs",
+    "read_tensors",
     "release_memory",
     "select_isa",
     "share_openmp_threads",

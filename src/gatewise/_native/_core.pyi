@@ -104,6 +104,12 @@ def share_openmp_threads() -> bool:
     Run calls on the team of the process's OpenMP runtime; False if there is none.
     """
 
+def read_tensors(tensor: object, parameter: object) -> None:
+    """Tell the types of PyTorch's tensors; see tensors.h."""
+
+def are_plain(tensors: tuple, shapes: tuple, bits: int) -> bool:
+    """Whether each is None, or plain numbers of its shape."""
+
 def release_memory() -> None:
     """Give back the memory that is kept for later calls and not in use."""
 
@@ -133,6 +139,15 @@ class WeightsF32:
         self, call: Call, *, y: tuple[int, int, int], h_n: int, c_n: int, tape: int
     ) -> None: ...
     def try_run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
+    def gradients(
+        self,
+        saved: tuple,
+        shapes: tuple,
+        outer: tuple,
+        needed: tuple,
+        threads: int,
+        checkpoint_every: int,
+    ) -> object: ...
     def backward(
         self,
         call: Call,
@@ -175,19 +190,9 @@ class CacheF32:
         projection: int = 0,
     ) -> None: ...
     def pack(self, parameters: tuple) -> WeightsF32: ...
-    def run(
-        self,
-        parameters: list,
-        T: int,
-        B: int,
-        threads: int,
-        x: int,
-        h0: int,
-        c0: int,
-        y: int,
-        h_n: int,
-        c_n: int,
-    ) -> None: ...
+    def call(
+        self, tensors: tuple, shapes: tuple, threads: int, keep: bool, checkpoint_every: int
+    ) -> object: ...
 
 class PackedGroupF32:
     """Their packed weights; see group.h."""
@@ -264,6 +269,15 @@ class WeightsF64:
         self, call: Call, *, y: tuple[int, int, int], h_n: int, c_n: int, tape: int
     ) -> None: ...
     def try_run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
+    def gradients(
+        self,
+        saved: tuple,
+        shapes: tuple,
+        outer: tuple,
+        needed: tuple,
+        threads: int,
+        checkpoint_every: int,
+    ) -> object: ...
     def backward(
         self,
         call: Call,
@@ -306,19 +320,9 @@ class CacheF64:
         projection: int = 0,
     ) -> None: ...
     def pack(self, parameters: tuple) -> WeightsF64: ...
-    def run(
-        self,
-        parameters: list,
-        T: int,
-        B: int,
-        threads: int,
-        x: int,
-        h0: int,
-        c0: int,
-        y: int,
-        h_n: int,
-        c_n: int,
-    ) -> None: ...
+    def call(
+        self, tensors: tuple, shapes: tuple, threads: int, keep: bool, checkpoint_every: int
+    ) -> object: ...
 
 class PackedGroupF64:
     """Their packed weights; see group.h."""

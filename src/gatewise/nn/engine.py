@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -39,17 +40,21 @@ class Engine:
         self.cell = spec.cell
         self.names = spec.names
         names = spec.registered_names()  # None for a bias that there is not
-        self._shapes = [s if n else None for n, s in zip(names, spec.shapes, strict=True)]
+        self.shapes = [s if n else None for n, s in zip(names, spec.shapes, strict=True)]
+        # x, h0, c0 (-1: any number of steps or rows) and the parameters: without states, and with.
+        states = (spec.L * spec.D, -1, spec.P), (spec.L * spec.D, -1, spec.H)
+        self.usual_shapes = ((-1, -1, spec.I), None, None, *self.shapes)
+        self.usual_shapes_with_states = ((-1, -1, spec.I), *states, *self.shapes)
         self._caches: dict[torch.dtype, Any] = {}
         self._seen: _Seen | None = None
 
-    def pack(self, parameters: list[Tensor | None], dtype: torch.dtype) -> Any:
+    def pack(self, parameters: Sequence[Tensor | None], dtype: torch.dtype) -> Any:
         """Return the packed weights of the parameters, `names` for each layer and direction.
 
         Raises:
             ShapeError: one has another shape, or is missing.
         """
-        if [p if p is None else p.shape for p in parameters] != self._shapes:
+        if [p if p is None else p.shape for p in parameters] != self.shapes:
             self.spec.check(parameters)
         if not all(p is None or p.is_contiguous() for p in parameters):
             addresses_of(parameters)  # before they are copied
@@ -112,7 +117,7 @@ def _optimiser_steps() -> list[int]:
     return count
 
 
-def _versions(parameters: list[Tensor | None]) -> list[int] | None:
+def _versions(parameters: Sequence[Tensor | None]) -> list[int] | None:
     """PyTorch's count of changes; None if it does not count (inference tensors)."""
     if any(p is not None and p.is_inference() for p in parameters):
         return None

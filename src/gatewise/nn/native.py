@@ -69,12 +69,11 @@ class _Layers(torch.autograd.Function):
         c0: Tensor | None,
         *parameters: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y, h_n, c_n, tape, ctx.weights = forward(
-            engine, options, x, h0, c0, list(parameters), keep=True
-        )
+        y, h_n, c_n, tape, ctx.weights = forward(engine, options, x, h0, c0, parameters, keep=True)
         kept, ctx.changes = without_count(y)
         ctx.save_for_backward(x, h0, c0, kept, tape, *parameters)
-        ctx.shapes = [None if t is None else t.shape for t in (x, h0, c0, y, tape, *parameters)]
+        tensors = (x, h0, c0, y, tape, *parameters)
+        ctx.shapes = tuple([None if t is None else t.shape for t in tensors])
         ctx.engine, ctx.options, ctx.dtype = engine, options, x.dtype
         ctx.set_materialize_grads(False)
         return y, h_n, c_n
@@ -83,12 +82,19 @@ class _Layers(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # once: checkpoint computes them here
         x, h0, c0, y, tape, *parameters = saved
-        needed = ctx.needs_input_grad[2:]
-        if torch.is_grad_enabled() or paths.are_modes_active() or any(map(_is_odd, grads)):
+        needed, options = ctx.needs_input_grad[2:], ctx.options
+        odd = torch.is_grad_enabled() or paths.are_modes_active()
+        if not odd and options.is_dense and not ctx.changes._version:
+            found = ctx.weights.gradients(
+                saved, ctx.shapes, grads, needed, torch.get_num_threads(), options.checkpoint_every
+            )
+            if found is not None:
+                return None, None, *found
+        if odd or any(map(_is_odd, grads)):
             spec, given = ctx.engine.spec, [x, h0, c0, *parameters]
-            return None, None, *differentiable.backward(spec, ctx.options, given, grads, needed)
+            return None, None, *differentiable.backward(spec, options, given, grads, needed)
         check_tensors(saved, ctx.shapes, ctx.dtype, _OF_HOOKS)
-        call = (ctx.engine, ctx.options, x, h0, c0, parameters)
+        call = (ctx.engine, options, x, h0, c0, parameters)
         if ctx.changes._version:
             y = forward(*call, weights=ctx.weights)[0]
         return None, None, *backward(*call, ctx.weights, y, tape, grads, needed)
@@ -112,7 +118,7 @@ def forward(
     x: Tensor,
     h0: Tensor | None,
     c0: Tensor | None,
-    parameters: list[Tensor | None],
+    parameters: Sequence[Tensor | None],
     keep: bool = False,
     weights: Any = None,
 ) -> Any:
@@ -120,6 +126,14 @@ def forward(
 
     Those are `weights` if given, else the parameters' of now.
     """
+    if options.is_dense and weights is None and not engine.frozen:
+        shapes = engine.usual_shapes if h0 is None else engine.usual_shapes_with_states
+        found = engine.cache(x.dtype).call(
+            (x, h0, c0, *parameters), shapes, torch.get_num_threads(), keep,
+            options.checkpoint_every,
+        )  # fmt: skip
+        if found is not None:
+            return found
     L, D, _, H = engine.sizes
     P, dtype = engine.projection or H, x.dtype
     T, B = _steps_and_rows(x, options)
@@ -237,6 +251,8 @@ def check_tensors(
     Raises:
         ShapeError: one is not of its shape and of this dtype, in plain memory.
     """
+    if _native.are_plain(tuple(tensors), tuple(shapes), dtype.itemsize * 8):
+        return
     for t, shape in zip(tensors, shapes, strict=True):
         if t is not None and not (t.shape == shape and t.dtype is dtype and paths.is_plain(t)):
             raise ShapeError(

@@ -27,6 +27,11 @@ class Options(NamedTuple):
     ragged: _native.Ragged | None = None
     noise: Noise | None = None
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether the batch is padded and laid out time first, and its states are left alone."""
+        return self.ragged is None and self.noise is None and not self.batch_first
+
 
 def ragged_of(batch_sizes: Tensor) -> _native.Ragged:
     """Return the batch of these sizes, which `gatewise.nn.ragged.check_packed` lets pass."""

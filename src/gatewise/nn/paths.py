@@ -8,7 +8,7 @@ error messages apply.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from torch.jit._trace import is_tracing
 from torch.nn import Parameter
 from torch.utils._python_dispatch import _disable_current_modes
 
+from gatewise import _native
 from gatewise.cell import Cell
 from gatewise.errors import ConfigError, DtypeError, ShapeError
 
@@ -26,6 +27,7 @@ Path = Literal["native", "composite", "torch"]
 
 NATIVE_DTYPES = (torch.float32, torch.float64)
 _PLAIN = (Tensor, Parameter)
+_native.read_tensors(*_PLAIN)
 _dispatch_keys = torch._C._dispatch_keys
 _TRANSFORMED = "a torch.func transform or forward-mode AD is at work"
 
@@ -113,7 +115,7 @@ def address(t: Tensor | None) -> int:
     return found
 
 
-def addresses_of(tensors: list[Tensor | None]) -> tuple[int, ...]:
+def addresses_of(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
     """Return the `address` of each; the quickest way for tensors that have memory."""
     found = tuple([0 if t is None else t.data_ptr() for t in tensors])
     return tuple(map(address, tensors)) if min(found) < LOWEST else found

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.jit._trace import is_tracing
 
+from gatewise import _native
 from gatewise.nn import native, paths
 from gatewise.nn.engine import Engine
 from gatewise.nn.options import Options
@@ -31,22 +32,19 @@ _configuration = attrgetter(
 class Usual:
     """What a call found out about its LSTM. Immutable, so threads may share it."""
 
-    __slots__ = ("_all", "_cache", "_configuration", "_dtype", "_engine", "_flat", "_options",
-                 "_parameters", "_registered", "_shapes", "_sizes")  # fmt: skip
+    __slots__ = ("_bits", "_cache", "_configuration", "_engine", "_flat", "_options",
+                 "_parameters", "_registered")  # fmt: skip
 
     def __init__(self, lstm: Any, engine: Engine, parameters: list[Any]) -> None:
-        spec = engine.spec
         self._configuration = _configuration(lstm)
         self._registered = list(lstm._parameters.values())
         self._flat = list(lstm._flat_weights)
-        self._all = parameters
-        self._parameters = [p for p in parameters if p is not None]
-        self._dtype = self._parameters[0].dtype
-        self._shapes = [p.shape for p in self._parameters]
-        self._sizes = spec.I, spec.L * spec.D, spec.D * spec.P, spec.P, spec.H
+        self._parameters = parameters
+        dtype = next(p.dtype for p in parameters if p is not None)
+        self._bits = dtype.itemsize * 8
         self._options = Options(checkpoint_every=lstm.checkpoint_every)
         self._engine = engine
-        self._cache = engine.cache(self._dtype)
+        self._cache = engine.cache(dtype)
 
     def call(self, lstm: Any, x: Any, hx: State | None) -> tuple[Tensor, State] | None:
         """Return what the LSTM returns; None, and nothing done, if this is not the usual call."""
@@ -59,56 +57,32 @@ class Usual:
         ):
             return None
         registered, flat = lstm._parameters, lstm._flat_weights
-        parameters, dtype = self._parameters, self._dtype
         if (
             len(registered) != len(self._registered)
             or not all(map(is_, registered.values(), self._registered))
             or len(flat) != len(self._flat)
             or not all(map(is_, flat, self._flat))
-            or [p.shape for p in parameters] != self._shapes
         ):
             return None
-        for p in parameters:  # plain before, and the same objects; `.data` may have changed them
-            if (
-                p.dtype is not dtype
-                or not p.is_contiguous()
-                or not p.is_cpu
-                or p.is_neg()
-                or p._is_zerotensor()
-            ):
-                return None
-        given = [x]
-        if hx is not None:
-            if type(hx) is not tuple or len(hx) != 2:
-                return None
-            given += hx
-        for t in given:
-            if not paths.is_plain(t) or t.dtype is not dtype or not t.is_contiguous():
-                return None
-        shape = x.shape
-        I, count, columns, P, H = self._sizes
-        if len(shape) != 3 or shape[2] != I or not shape[0] or not shape[1]:
-            return None
-        T, B, _ = shape
-        if hx is not None and (hx[0].shape != (count, B, P) or hx[1].shape != (count, B, H)):
+        engine, parameters = self._engine, self._parameters
+        if hx is None:
+            tensors, shapes = (x, None, None, *parameters), engine.usual_shapes
+        elif type(hx) is tuple and len(hx) == 2:
+            tensors, shapes = (x, *hx, *parameters), engine.usual_shapes_with_states
+        else:
             return None
         if torch.is_grad_enabled():
-            states = hx or (None, None)
-            y, h_n, c_n = native.run(self._engine, x, *states, self._all, self._options)
+            if not _native.are_plain(tensors, shapes, self._bits):
+                return None
+            B = x.shape[1]
+            if hx is not None and not (hx[0].shape[1] == hx[1].shape[1] == B):
+                return None
+            y, h_n, c_n = native.run(engine, *tensors[:3], parameters, self._options)
             return y, (h_n, c_n)
-        addresses = [p.data_ptr() for p in parameters]
-        start, *states = [t.data_ptr() for t in given]
-        if min(start, *states, *addresses) < paths.LOWEST:
-            return None  # perhaps no memory behind a tensor: the long way looks
-        h0, c0 = states or (0, 0)
-        # The quickest way to new memory that PyTorch has.
-        y = x.new_empty_strided((T, B, columns), (B * columns, columns, 1))
-        h_n = x.new_empty_strided((count, B, P), (B * P, P, 1))
-        c_n = torch.empty_like(h_n) if P == H else x.new_empty_strided((count, B, H), (B * H, H, 1))
-        self._cache.run(
-            addresses, T, B, torch.get_num_threads(), start, h0, c0,
-            y.data_ptr(), h_n.data_ptr(), c_n.data_ptr(),
-        )  # fmt: skip
+        found = self._cache.call(tensors, shapes, torch.get_num_threads(), False, 0)
+        if found is None:
+            return None
+        y, h_n, c_n, _, _ = found
         return y, (h_n, c_n)
 
 

@@ -1,0 +1,141 @@
+"""The core reads plain, dense tensors itself: with the numbers of the long way, and no others."""
+
+import itertools
+
+import pytest
+import torch
+
+from gatewise import Cell, _native
+from gatewise.nn import LSTM
+from gatewise.nn.options import Options
+
+CASES = {
+    "plain": {},
+    "deep": {"num_layers": 3, "bidirectional": True},
+    "projected": {"num_layers": 2, "proj_size": 3},
+    "any cell": {"cell": Cell(candidate="relu", peephole=True, layer_norm=True)},
+    "no bias": {"bias": False},
+    "checkpoints": {"checkpoint_every": 3},
+    "float64": {"dtype": torch.float64, "num_layers": 2},
+    "bfloat16": {"precision": "bfloat16"},
+}
+
+
+def results(lstm, x, hx, weights, *, keep=True):
+    with torch.set_grad_enabled(keep):
+        y, (h, c) = lstm(x, hx)
+    if not keep:
+        return [y, h, c]
+    loss = sum((w * t).sum() for w, t in zip(weights, (y, h, c), strict=True))
+    wanted = [t for t in (x, *(hx or ()), *lstm.parameters()) if t.requires_grad]
+    return [y, h, c, *torch.autograd.grad(loss, wanted)]
+
+
+def take_the_long_way(monkeypatch, lstm):
+    monkeypatch.setattr(Options, "is_dense", False)
+    monkeypatch.setattr("gatewise.nn.lstm.usual", lambda *_: None)
+    lstm._core.usual = None
+
+
+@pytest.mark.parametrize("with_states", [False, True])
+@pytest.mark.parametrize("kwargs", CASES.values(), ids=CASES)
+def test_the_quick_way_has_the_bits_of_the_long_one(monkeypatch, kwargs, with_states):
+    torch.manual_seed(0)
+    lstm = LSTM(4, 7, **kwargs)
+    new = lambda *shape: torch.randn(*shape, dtype=lstm.weight_ih_l0.dtype)  # noqa: E731
+    k, P = lstm.num_layers * lstm.directions, lstm.proj_size or 7
+    x = new(9, 5, 4).requires_grad_()
+    hx = (new(k, 5, P).requires_grad_(), new(k, 5, 7)) if with_states else None
+    weights = new(9, 5, lstm.directions * P), new(k, 5, P), new(k, 5, 7)
+    found = [results(lstm, x, hx, weights, keep=keep) for keep in (True, True, False)]
+    take_the_long_way(monkeypatch, lstm)
+    expected = [results(lstm, x, hx, weights, keep=keep) for keep in (True, True, False)]
+    pairs = zip(itertools.chain(*found), itertools.chain(*expected), strict=True)
+    for k, (a, b) in enumerate(pairs):
+        assert torch.equal(a, b), k
+
+
+@pytest.mark.parametrize("wanted", ["bias_ih_l0", "bias_hh_l0", "weight_hh_l0"])
+def test_one_gradient_alone_and_a_tape_of_many_steps(monkeypatch, wanted):
+    lstm, x, weight = LSTM(3, 40), torch.randn(300, 8, 3), torch.randn(300, 8, 40)
+    lstm.requires_grad_(False)
+    getattr(lstm, wanted).requires_grad_(True)
+
+    def gradient():
+        y, _ = lstm(x)
+        return torch.autograd.grad((weight * y).sum(), [getattr(lstm, wanted)])[0]
+
+    found = gradient(), gradient()
+    take_the_long_way(monkeypatch, lstm)
+    expected = gradient()
+    assert all(torch.equal(f, expected) for f in found)
+
+
+def nothing_left():
+    t = torch.zeros(9)[4:]
+    t.untyped_storage().resize_(0)
+    return t
+
+
+class Own(torch.Tensor):
+    pass
+
+
+ODD = {
+    "pending negation": lambda: torch._neg_view(torch.zeros(5)),
+    "zeros without memory": lambda: torch._efficientzerotensor(5),
+    "no memory": nothing_left,
+    "meta": lambda: torch.zeros(5, device="meta"),
+    "sparse": lambda: torch.zeros(5).to_sparse(),
+    "MKL-DNN": lambda: torch.zeros(5).to_mkldnn(),
+    "functional": lambda: torch._to_functional_tensor(torch.zeros(5)),
+    "subclass": lambda: torch.zeros(5).as_subclass(Own),
+    "other dtype": lambda: torch.zeros(5, dtype=torch.float64),
+    "integers": lambda: torch.zeros(5, dtype=torch.int32),
+    "bfloat16": lambda: torch.zeros(5, dtype=torch.bfloat16),
+    "complex": lambda: torch.zeros(5, dtype=torch.complex64),
+    "no tensor": lambda: 5,
+    "None": lambda: None,
+    "other shape": lambda: torch.zeros(6),
+    "more axes": lambda: torch.zeros(5, 1),
+}
+
+
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+def test_what_is_not_plain_numbers_is_not_read(make):
+    assert not _native.are_plain((make(),), ((5,),), 32)
+
+
+def test_nothing_within_a_transform_is_read():
+    seen = []
+
+    def look(t):
+        seen.append(_native.are_plain((t,), (tuple(t.shape),), 32))
+        return t.sum()
+
+    torch.func.vmap(look)(torch.zeros(3, 5))
+    torch.func.grad(look)(torch.zeros(5))
+    assert seen == [False, False]
+
+
+def test_plain_numbers_are_read():
+    made = torch.zeros(5), torch.nn.Parameter(torch.zeros(5)), torch.zeros(5, 2)[:, 0]
+    with torch.inference_mode():
+        made += (torch.zeros(5), torch.zeros(5).requires_grad_())
+    assert _native.are_plain(made, ((5,), (5,), (-1,), (5,), (5,)), 32)
+    assert _native.are_plain((None, made[0]), (None, (5,)), 32)
+    assert not _native.are_plain((made[0],), (None,), 32)
+    assert not _native.are_plain(made, ((5,),), 32)
+    assert not _native.are_plain((torch.zeros(0),), ((-1,),), 32)  # -1 is any size above 0
+
+
+def test_states_of_another_batch_are_refused():
+    lstm, x = LSTM(4, 7), torch.randn(9, 5, 4)
+    with torch.no_grad():
+        lstm(x)
+        for hx in (
+            (torch.zeros(1, 6, 7), torch.zeros(1, 5, 7)),
+            (torch.zeros(1, 5, 7), torch.zeros(1, 6, 7)),
+        ):
+            with pytest.raises(RuntimeError, match="hidden"):
+                lstm(x, hx)
