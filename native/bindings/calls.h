@@ -14,8 +14,15 @@ namespace gatewise::bindings {
 template <class Real>
 inline constexpr int kBits = 8 * sizeof(Real);
 
-// A tape smaller than this is PyTorch's memory; see PackedWeights::pooled.
-inline constexpr size_t kPooledElements = size_t{1} << 18;
+// A tensor like `like` to keep the tape of a call in.
+template <class Real>
+nb::object tape_like(const PackedWeights<Real>& weights, nb::handle like, int64_t T, int64_t B,
+                     int64_t checkpoint_every, const Ragged* ragged) {
+  constexpr size_t kPooledElements = size_t{1} << 18;  // from here on its fee is worth it
+  const size_t size = weights.tape_size(T, B, checkpoint_every, ragged);
+  if (size < kPooledElements) return empty(like, nb::make_tuple(size));
+  return nb::cast(weights.template pooled<nb::pytorch>(size));
+}
 
 // Forward from the parameters: packs them where they have changed.
 //
@@ -43,12 +50,7 @@ nb::object call(gatewise::WeightsCache<Real>& cache, const nb::tuple& tensors,
   const nb::object h_n = empty(input, nb::make_tuple(states, B, P));
   const nb::object c_n = empty(input, nb::make_tuple(states, B, net.H));
   const int64_t every = keep ? std::min(checkpoint_every, T) : 0;
-  nb::object tape = nb::none();
-  if (keep) {
-    const size_t size = weights.tape_size(T, B, every, nullptr);
-    tape = size < kPooledElements ? empty(input, nb::make_tuple(size))
-                                  : nb::cast(weights.template pooled<nb::pytorch>(size));
-  }
+  const nb::object tape = keep ? tape_like(weights, input, T, B, every, nullptr) : nb::none();
   weights.forward(
       {T, B, threads, {found[0], B * net.I, net.I}, found[1], found[2], every, nullptr, {}, {}},
       {Tensor(y).address(), B * columns, columns}, Tensor(h_n).address(), Tensor(c_n).address(),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Python face of the core: take addresses, release the GIL, call. Only gatewise._native and its
 // users call it, with shapes and strides that they have checked; an address of 0 means "not given".
-// `step` and `try_run` check their arrays themselves, since a step has no time for Python to do it.
+// `step`, `try_run`, `call` and `gradients` check what they are given themselves, since there is no
+// time for Python to do it.
 //
 // Whatever the core refuses becomes an exception: bad sizes a ValueError, lack of memory a
 // MemoryError, a call that a signal ended the signal's own.
@@ -58,6 +59,8 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
            "ragged"_a.none() = nb::none())
       .def("tape", &Packed::template tape<nb::pytorch>, "T"_a, "B"_a, "checkpoint_every"_a = 0,
            "ragged"_a.none() = nb::none())
+      .def("tape_like", tape_like<Real>, "like"_a, "T"_a, "B"_a, "checkpoint_every"_a,
+           "ragged"_a.none())
       .def("tape_array", &Packed::template tape<nb::numpy>, "T"_a, "B"_a, "checkpoint_every"_a = 0,
            "ragged"_a.none() = nb::none())
       .def_static("pooled_array", &Packed::template pooled<nb::numpy>, "size"_a)

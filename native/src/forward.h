@@ -8,19 +8,25 @@
 namespace gatewise::GATEWISE_ISA {
 
 // Below this many rows a step cannot reuse the input weights in registers, so the input projection
-// of several steps is done ahead in one product.
+// of several steps is done ahead in one product. Where the weights lie beyond L2, it pays for more
+// rows and more steps: a step then reads W_hh alone, which may stay.
 inline constexpr int64_t kProjectAheadRows = kTileRows;
 inline constexpr int64_t kProjectAheadBatch = 32;  // rows (steps x batch) of one such product
+inline constexpr int64_t kProjectAheadBatchFar = 128;
 
 // How many steps ahead; 0: the projection is part of the tile. Adds the same terms in the same
 // order either way, so the choice does not change the bits.
-inline int64_t steps_ahead(const Shape& s, int64_t rows) {
-  if (rows < 1 || rows >= kProjectAheadRows || s.I <= 4 || s.T <= 1) return 0;
-  return std::min(s.T, kProjectAheadBatch / rows);
+template <class Real>
+int64_t steps_ahead(const Shape& s, int64_t rows) {
+  const int64_t bytes = kGates * s.H * (s.I + s.P) * static_cast<int64_t>(sizeof(Real));
+  const int64_t beyond = std::min<int64_t>(bytes / kCacheBytes, 3);  // measured: no gain after 3
+  const int64_t batch = beyond ? kProjectAheadBatchFar : kProjectAheadBatch;
+  const int64_t below = kProjectAheadRows * std::max<int64_t>(beyond, 1);
+  return rows < 1 || rows >= below || s.I <= 4 || s.T <= 1 ? 0 : std::min(s.T, batch / rows);
 }
 template <class Real>
 size_t ahead_size(const Shape& s, int64_t rows) {
-  return static_cast<size_t>(steps_ahead(s, rows) * rows * panel_count<Real>(s.H) *
+  return static_cast<size_t>(steps_ahead<Real>(s, rows) * rows * panel_count<Real>(s.H) *
                              kPanelWidth<Real>);
 }
 
@@ -59,7 +65,7 @@ class ForwardRows {
   // The states are loaded before the first step of all, and stored after the last.
   void run(Range steps) {
     const Range all{0, panels()};
-    const int64_t block = steps_ahead(plan_.shape, rows_);
+    const int64_t block = steps_ahead<Real>(plan_.shape, rows_);
     if (steps.first == 0) load_cells(all);
     for (int64_t step = steps.first; step < steps.end; ++step) {
       const int64_t slot = block ? (step - steps.first) % block : -1;
@@ -71,7 +77,7 @@ class ForwardRows {
 
   // Some panels of one step: the states of these panels, too.
   void run_panels(int64_t step, Range panels) {
-    const int64_t T = plan_.shape.T, block = steps_ahead(plan_.shape, rows_);
+    const int64_t T = plan_.shape.T, block = steps_ahead<Real>(plan_.shape, rows_);
     if (step == 0) load_cells(panels);
     if (block && step % block == 0) project({step, std::min(step + block, T)}, panels);
     run_step(step, block ? step % block : -1, panels);

@@ -130,6 +130,9 @@ class WeightsF32:
     def tape(
         self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> Annotated[torch.Tensor, dict(dtype="float32", shape=(None,))]: ...
+    def tape_like(
+        self, like: object, T: int, B: int, checkpoint_every: int, ragged: Ragged | None
+    ) -> object: ...
     def tape_array(
         self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> Annotated[NDArray[numpy.float32], dict(shape=(None,))]: ...
@@ -260,6 +263,9 @@ class WeightsF64:
     def tape(
         self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> Annotated[torch.Tensor, dict(dtype="float64", shape=(None,))]: ...
+    def tape_like(
+        self, like: object, T: int, B: int, checkpoint_every: int, ragged: Ragged | None
+    ) -> object: ...
     def tape_array(
         self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> Annotated[NDArray[numpy.float64], dict(shape=(None,))]: ...

@@ -19,7 +19,6 @@ from gatewise.nn.engine import Engine
 from gatewise.nn.options import Options
 from gatewise.nn.paths import address
 
-_POOLED_SIZE = 1 << 18  # elements of a tape, from which on the core's own memory is worth its fee
 _NOTHING = torch.empty(0, device="cpu")
 _OF_HOOKS = "A hook of saved tensors shall unpack what it was given to pack."
 _BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))
@@ -146,7 +145,7 @@ def forward(
     h_n = x.new_empty((L * D, B, P))
     c_n = torch.empty_like(h_n) if P == H else x.new_empty((L * D, B, H))
     every = min(options.checkpoint_every, T) if keep else 0
-    tape = _tape(weights, T, B, every, ragged, x) if keep else None
+    tape = weights.tape_like(x, T, B, every, ragged) if keep else None
     x, h0, c0 = _with_dense_rows(x), dense(h0), dense(c0)
     weights.forward(
         _call(options, T, B, x, h0, c0, every),
@@ -171,15 +170,6 @@ def _call(
         checkpoint_every=every, ragged=options.ragged, masks=noise and noise[:3],
         rates=noise.rates if noise else (0.0, 0.0),
     )  # fmt: skip
-
-
-def _tape(
-    weights: Any, T: int, B: int, every: int, ragged: _native.Ragged | None, like: Tensor
-) -> Tensor:
-    size = weights.tape_size(T, B, every, ragged)
-    if size < _POOLED_SIZE:
-        return like.new_empty(size)
-    return weights.tape(T, B, every, ragged)
 
 
 def backward(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gatewise import Cell, _native
-from gatewise.nn import LSTM
+from gatewise.nn import LSTM, paths
 from gatewise.nn.options import Options
 
 CASES = {
@@ -84,12 +84,14 @@ class Own(torch.Tensor):
 ODD = {
     "pending negation": lambda: torch._neg_view(torch.zeros(5)),
     "zeros without memory": lambda: torch._efficientzerotensor(5),
-    "no memory": nothing_left,
     "meta": lambda: torch.zeros(5, device="meta"),
     "sparse": lambda: torch.zeros(5).to_sparse(),
     "MKL-DNN": lambda: torch.zeros(5).to_mkldnn(),
     "functional": lambda: torch._to_functional_tensor(torch.zeros(5)),
     "subclass": lambda: torch.zeros(5).as_subclass(Own),
+}
+UNFIT = {
+    "no memory": nothing_left,
     "other dtype": lambda: torch.zeros(5, dtype=torch.float64),
     "integers": lambda: torch.zeros(5, dtype=torch.int32),
     "bfloat16": lambda: torch.zeros(5, dtype=torch.bfloat16),
@@ -103,6 +105,12 @@ ODD = {
 
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD)
 def test_what_is_not_plain_numbers_is_not_read(make):
+    assert not _native.are_plain((make(),), ((5,),), 32)
+    assert not paths.is_plain(make())
+
+
+@pytest.mark.parametrize("make", UNFIT.values(), ids=UNFIT)
+def test_other_numbers_are_not_read(make):
     assert not _native.are_plain((make(),), ((5,),), 32)
 
 
@@ -123,6 +131,7 @@ def test_plain_numbers_are_read():
     with torch.inference_mode():
         made += (torch.zeros(5), torch.zeros(5).requires_grad_())
     assert _native.are_plain(made, ((5,), (5,), (-1,), (5,), (5,)), 32)
+    assert all(map(paths.is_plain, made))
     assert _native.are_plain((None, made[0]), (None, (5,)), 32)
     assert not _native.are_plain((made[0],), (None,), 32)
     assert not _native.are_plain(made, ((5,),), 32)
