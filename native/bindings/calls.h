@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole calls on PyTorch's tensors: the usual ones, in which all are plain and dense. Each returns
-// None, and has done nothing, where they are not.
+// Whole calls on PyTorch's tensors, where all are plain and dense.
 #pragma once
 
 #include <algorithm>
@@ -14,89 +13,86 @@ namespace gatewise::bindings {
 template <class Real>
 inline constexpr int kBits = 8 * sizeof(Real);
 
-// A tensor like `like` to keep the tape of a call in.
+// A tensor of `like`'s dtype to keep the tape of a call in. Pooled memory costs a conversion by
+// DLPack, so a small tape is PyTorch's memory.
 template <class Real>
 nb::object tape_like(const PackedWeights<Real>& weights, nb::handle like, int64_t T, int64_t B,
                      int64_t checkpoint_every, const Ragged* ragged) {
-  constexpr size_t kPooledElements = size_t{1} << 18;  // from here on its fee is worth it
+  constexpr size_t kPooledElements = size_t{1} << 18;
   const size_t size = weights.tape_size(T, B, checkpoint_every, ragged);
   if (size < kPooledElements) return empty(like, nb::make_tuple(size));
   return nb::cast(weights.template pooled<nb::pytorch>(size));
 }
 
-// Forward from the parameters: packs them where they have changed.
+// Forward from the parameters: packs them where they have changed. None, and nothing is done, if
+// the tensors are not plain, dense, and of their shapes.
 //
-// tensors: x [T, B, I], h0, c0 (or None), and the parameters as in `pack`; shapes: theirs, -1 for T
-// and B. Returns y [T, B, D * P], h_n [L * D, B, P], c_n [L * D, B, H], and with `keep` the tape
-// and the packed weights, else None for these.
+// tensors: x [T, B, I], h0, c0 (or None), and the parameters as in `pack`; shapes: those of this
+// network, with -1 for T and B. Returns y [T, B, D * P], h_n [L * D, B, P], c_n [L * D, B, H], and
+// with `keep` the tape and the packed weights, else None for these.
 template <class Real>
-nb::object call(gatewise::WeightsCache<Real>& cache, const nb::tuple& tensors,
-                const nb::tuple& shapes, int threads, bool keep, int64_t checkpoint_every) {
+nb::object forward_tensors(gatewise::WeightsCache<Real>& cache, const nb::tuple& tensors,
+                           const nb::tuple& shapes, int threads, bool keep,
+                           int64_t checkpoint_every) {
+  std::vector<Tensor> in;
+  if (!read_dense(tensors, shapes, kBits<Real>, in)) return nb::none();
   std::vector<Address> found;
-  if (!find_dense(tensors, shapes, kBits<Real>, found)) return nb::none();
-  const nb::object input = tensors[0];
-  const Tensor x(input);
-  const int64_t T = x.size(0), B = x.size(1);
-  for (size_t k = 1; k < 3; ++k) {
-    const nb::object state = tensors[k];
-    if (found[k] && Tensor(state).size(1) != B) return nb::none();
-  }
+  for (const Tensor& tensor : in) found.push_back(tensor.address());
   const gatewise::Network& net = cache.network();
+  const int64_t T = in[0].size(0), B = in[0].size(1);
   if (!gatewise::check(net, T, B)) raise_unless_ok(gatewise::Status::kBadSize);
   const int64_t states = net.L * net.D, P = net.P(), columns = net.D * P;
   const PackedWeights<Real> weights = pack(cache, std::span<const Address>(found).subspan(3));
 
-  const nb::object y = empty(input, nb::make_tuple(T, B, columns));
-  const nb::object h_n = empty(input, nb::make_tuple(states, B, P));
-  const nb::object c_n = empty(input, nb::make_tuple(states, B, net.H));
+  const nb::object x = tensors[0];
+  const nb::object y = empty(x, nb::make_tuple(T, B, columns));
+  const nb::object h_n = empty(x, nb::make_tuple(states, B, P));
+  const nb::object c_n = P == net.H ? empty_like(h_n) : empty(x, nb::make_tuple(states, B, net.H));
   const int64_t every = keep ? std::min(checkpoint_every, T) : 0;
-  const nb::object tape = keep ? tape_like(weights, input, T, B, every, nullptr) : nb::none();
+  const nb::object tape = keep ? tape_like(weights, x, T, B, every, nullptr) : nb::none();
   weights.forward(
       {T, B, threads, {found[0], B * net.I, net.I}, found[1], found[2], every, nullptr, {}, {}},
-      {Tensor(y).address(), B * columns, columns}, Tensor(h_n).address(), Tensor(c_n).address(),
-      keep ? Tensor(tape).address() : 0);
+      {Tensor::made(y).address(), B * columns, columns}, Tensor::made(h_n).address(),
+      Tensor::made(c_n).address(), keep ? Tensor::made(tape).address() : 0);
   return nb::make_tuple(y, h_n, c_n, tape, keep ? nb::cast(weights) : nb::none());
 }
 
-// Backward of such a call.
+// Backward of such a call. None, and nothing is done, under the same conditions.
 //
-// saved: x, h0, c0, y, the tape and the parameters; shapes: theirs. gradients: of y, h_n and c_n,
-// None for zeros. needed: of x, h0, c0 and the parameters. Returns their gradients, None where not
-// needed.
+// saved: x, h0, c0, y, the tape and the parameters; shapes: theirs, as forward had them.
+// grad_outputs: of y, h_n and c_n, None for zeros. needs_input_grad: of x, h0, c0 and the
+// parameters. Returns their gradients, None where not needed.
 template <class Real>
-nb::object gradients(const PackedWeights<Real>& weights, const nb::tuple& saved,
-                     const nb::tuple& shapes, const nb::tuple& outer, const nb::tuple& needed,
-                     int threads, int64_t checkpoint_every) {
-  std::vector<Address> found, above;
-  if (!find_dense(saved, shapes, kBits<Real>, found)) return nb::none();
+nb::object backward_tensors(const PackedWeights<Real>& weights, const nb::tuple& saved,
+                            const nb::tuple& shapes, const nb::tuple& grad_outputs,
+                            const nb::tuple& needs_input_grad, int threads,
+                            int64_t checkpoint_every) {
+  constexpr size_t kInputs = 3, kKept = 2;  // x, h0, c0; y and the tape
+  std::vector<Tensor> in, grads;
+  if (grad_outputs.size() != 3 || needs_input_grad.size() + kKept != saved.size() ||
+      !read_dense(saved, shapes, kBits<Real>, in)) {
+    return nb::none();
+  }
   const gatewise::Network& net = weights.network();
-  const nb::object input = saved[0];
-  const Tensor x(input);
-  const int64_t T = x.size(0), B = x.size(1);
+  const int64_t T = in[0].size(0), B = in[0].size(1), I = net.I;
   const int64_t states = net.L * net.D, P = net.P(), columns = net.D * P;
-  const auto of = [&](size_t k, const nb::tuple& shape) -> nb::object {
-    const nb::object gradient = outer[k];
-    return gradient.is_none() ? nb::none() : nb::object(shape);
+  const auto unless_none = [&](size_t k, const nb::tuple& shape) -> nb::object {
+    return nb::object(grad_outputs[k]).is_none() ? nb::none() : nb::object(shape);
   };
-  const nb::tuple outer_shapes =
-      nb::make_tuple(of(0, nb::make_tuple(T, B, columns)), of(1, nb::make_tuple(states, B, P)),
-                     of(2, nb::make_tuple(states, B, net.H)));
-  if (!find_dense(outer, outer_shapes, kBits<Real>, above)) return nb::none();
+  const nb::tuple grad_shapes = nb::make_tuple(unless_none(0, nb::make_tuple(T, B, columns)),
+                                               unless_none(1, nb::make_tuple(states, B, P)),
+                                               unless_none(2, nb::make_tuple(states, B, net.H)));
+  if (!read_dense(grad_outputs, grad_shapes, kBits<Real>, grads)) return nb::none();
 
-  constexpr size_t kInputs = 3, kKept = 2;  // x, h0, c0; y and the tape are not given back
-  nb::list rooms;
+  nb::list gradients;
   std::vector<Address> to;
-  for (size_t k = 0; k < needed.size(); ++k) {
-    const size_t of_saved = k < kInputs ? k : k + kKept;
-    nb::object room = nb::none();
-    Address address = 0;
-    if (nb::cast<bool>(needed[k])) {
-      room =
-          empty(nb::object(saved[of_saved]), nb::borrow<nb::tuple>(nb::object(shapes[of_saved])));
-      address = Tensor(room).address();
+  for (size_t k = 0; k < needs_input_grad.size(); ++k) {
+    nb::object gradient = nb::none();
+    if (nb::cast<bool>(needs_input_grad[k])) {
+      gradient = empty_like(nb::object(saved[k < kInputs ? k : k + kKept]));
     }
-    rooms.append(room);
-    to.push_back(address);
+    to.push_back(gradient.is_none() ? 0 : Tensor::made(gradient).address());
+    gradients.append(gradient);
   }
   // The core gives both biases one gradient.
   std::vector<Address> parameters;
@@ -106,25 +102,25 @@ nb::object gradients(const PackedWeights<Real>& weights, const nb::tuple& saved,
     if (name == 2) parameters.push_back(to[k] ? to[k] : to[k + 1]);
     if (name != 2 && name != 3) parameters.push_back(to[k]);
   }
-  const int64_t I = net.I;
   weights.backward({T,
                     B,
                     threads,
-                    {found[0], B * I, I},
-                    found[1],
-                    found[2],
+                    {in[0].address(), B * I, I},
+                    in[1].address(),
+                    in[2].address(),
                     std::min(checkpoint_every, T),
                     nullptr,
                     {},
                     {}},
-                   {found[3], B * columns, columns}, found[4], {above[0], B * columns, columns},
-                   above[1], above[2], {to[0], B * I, I}, to[1], to[2], parameters, 0);
+                   {in[3].address(), B * columns, columns}, in[4].address(),
+                   {grads[0].address(), B * columns, columns}, grads[1].address(),
+                   grads[2].address(), {to[0], B * I, I}, to[1], to[2], parameters, 0);
   for (size_t k = kInputs + 2; k < to.size(); k += names) {
     if (to[k] && to[k + 1]) {
       std::copy_n(at<const Real>(to[k]), 4 * net.H, at<Real>(to[k + 1]));
     }
   }
-  return nb::tuple(rooms);
+  return nb::tuple(gradients);
 }
 
 }  // namespace gatewise::bindings

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Python face of the core: take addresses, release the GIL, call. Only gatewise._native and its
 // users call it, with shapes and strides that they have checked; an address of 0 means "not given".
-// `step`, `try_run`, `call` and `gradients` check what they are given themselves, since there is no
-// time for Python to do it.
+// `step`, `try_run`, `forward_tensors` and `backward_tensors` check the arrays and tensors that
+// they are given themselves, since there is no time for Python to do it; shapes they take on trust.
 //
 // Whatever the core refuses becomes an exception: bad sizes a ValueError, lack of memory a
 // MemoryError, a call that a signal ended the signal's own.
@@ -57,17 +57,15 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
   nb::class_<Packed>(m, weights, "Packed weights of a network; see lstm.h.")
       .def("tape_size", &Packed::tape_size, "T"_a, "B"_a, "checkpoint_every"_a = 0,
            "ragged"_a.none() = nb::none())
-      .def("tape", &Packed::template tape<nb::pytorch>, "T"_a, "B"_a, "checkpoint_every"_a = 0,
-           "ragged"_a.none() = nb::none())
       .def("tape_like", tape_like<Real>, "like"_a, "T"_a, "B"_a, "checkpoint_every"_a,
            "ragged"_a.none())
-      .def("tape_array", &Packed::template tape<nb::numpy>, "T"_a, "B"_a, "checkpoint_every"_a = 0,
+      .def("tape_array", &Packed::tape_array, "T"_a, "B"_a, "checkpoint_every"_a = 0,
            "ragged"_a.none() = nb::none())
       .def_static("pooled_array", &Packed::template pooled<nb::numpy>, "size"_a)
       .def("forward", &Packed::forward, "call"_a, nb::kw_only(), "y"_a, "h_n"_a, "c_n"_a, "tape"_a)
       .def("try_run", try_run<Real>, "x"_a, "y"_a, "h_n"_a, "c_n"_a, "threads"_a)
-      .def("gradients", gradients<Real>, "saved"_a, "shapes"_a, "outer"_a, "needed"_a, "threads"_a,
-           "checkpoint_every"_a)
+      .def("backward_tensors", backward_tensors<Real>, "saved"_a, "shapes"_a, "grad_outputs"_a,
+           "needs_input_grad"_a, "threads"_a, "checkpoint_every"_a)
       .def(
           "backward",
           [](const Packed& self, const CallFields& call, const Rows& y, Address tape,
@@ -98,7 +96,7 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
             return pack(self, addresses_of(parameters));
           },
           "parameters"_a)
-      .def("call", call<Real>, "tensors"_a, "shapes"_a, "threads"_a, "keep"_a,
+      .def("forward_tensors", forward_tensors<Real>, "tensors"_a, "shapes"_a, "threads"_a, "keep"_a,
            "checkpoint_every"_a);
   nb::class_<PackedGroup<Real>>(m, packed_group, "Their packed weights; see group.h.")
       .def("tape", &PackedGroup<Real>::tape, "T"_a, "B"_a)
@@ -213,10 +211,10 @@ NB_MODULE(_core, m) {
         "What one thread reads of so many bytes again and again, in GB/s.");
   m.def("share_openmp_threads", gatewise::share_openmp_threads,
         "Run calls on the team of the process's OpenMP runtime; False if there is none.");
-  m.def("read_tensors", read_tensors, "tensor"_a, "parameter"_a,
-        "Tell the types of PyTorch's tensors; see tensors.h.");
+  m.def("register_tensors", register_tensors, "tensor"_a, "parameter"_a, "empty_like"_a, "lowest"_a,
+        "Let tensors of these types be read; see tensors.h.");
   m.def("are_plain", are_plain, "tensors"_a, "shapes"_a, "bits"_a,
-        "Whether each is None, or plain numbers of its shape.");
+        "Whether all are plain, of one dtype, and each of its shape; see tensors.h.");
   m.def("release_memory", gatewise::release_memory,
         "Give back the memory that is kept for later calls and not in use.");
   bind<float>(m, "CacheF32", "WeightsF32", "StreamF32", "GroupF32", "PackedGroupF32");

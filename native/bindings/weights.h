@@ -24,10 +24,9 @@ class PackedWeights {
     return gatewise::tape_size(*weights_, T, B, checkpoint_every, ragged);
   }
 
-  // A tensor or an array of that size, from memory that is used again.
-  template <class Framework>
-  auto tape(int64_t T, int64_t B, int64_t checkpoint_every, const Ragged* ragged) const {
-    return pooled<Framework>(tape_size(T, B, checkpoint_every, ragged));
+  // An array of that size, from memory that is used again.
+  auto tape_array(int64_t T, int64_t B, int64_t checkpoint_every, const Ragged* ragged) const {
+    return pooled<nb::numpy>(tape_size(T, B, checkpoint_every, ragged));
   }
 
   // Memory that is used again: fresh pages cost more than what is written to them.

@@ -22,7 +22,8 @@ struct Fetch {
 // Calls function with what tile number `tile` is to fetch of the next block of K lines of kVectors
 // vectors; next: null if there is none.
 template <class Real, int kVectors, class Function>
-GATEWISE_INLINE void with_fetch(const Real* next, int64_t K, int64_t tile, Function&& function) {
+GATEWISE_INLINE void with_fetch(const Real* next, int64_t K, [[maybe_unused]] int64_t tile,
+                                Function&& function) {
 #if !defined(__wasm__)
   constexpr int64_t kTiles = kVectors * kVectorBytes / Fetch::kBytes;
   if (next && tile < kTiles) {

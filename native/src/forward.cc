@@ -44,8 +44,7 @@ class LayerForward {
     next_ = workspace.take<NextStep>(Slot::kLockstep, static_cast<size_t>(D_ * pieces_));
   }
 
-  bool projects_ahead_in_lockstep() const { return lockstep_ && ahead_size_; }
-
+  // What is projected ahead stays from call to call, so one may begin within its steps.
   void run(Range steps) {
     if (lockstep_) return run_in_lockstep(steps);
     const auto item = [&](int64_t item, int worker) {
@@ -95,10 +94,7 @@ Status run_layer(const KernelTable<Real>& kernels, std::span<const ForwardPlan<R
   const Shape& s = plans[0].shape;
   const double operations = 8.0 * static_cast<double>(plans.size()) * static_cast<double>(s.B) *
                             static_cast<double>(s.H) * static_cast<double>(s.I + s.P);
-  // A lockstep projects so many steps ahead, from a multiple of them on: kUnit holds all of them.
-  constexpr int64_t kUnit = 480;
-  int64_t at_once = std::min(s.T, patience.steps(operations));
-  if (layer.projects_ahead_in_lockstep()) at_once = (at_once + kUnit - 1) / kUnit * kUnit;
+  const int64_t at_once = std::min(s.T, patience.steps(operations));
   int64_t step = 0;
   do {  // a sequence without steps has states all the same
     const int64_t end = s.T - step <= at_once ? s.T : step + at_once;

@@ -8,21 +8,23 @@
 namespace gatewise::GATEWISE_ISA {
 
 // Below this many rows a step cannot reuse the input weights in registers, so the input projection
-// of several steps is done ahead in one product. Where the weights lie beyond L2, it pays for more
-// rows and more steps: a step then reads W_hh alone, which may stay.
+// of several steps is done ahead in one product.
 inline constexpr int64_t kProjectAheadRows = kTileRows;
 inline constexpr int64_t kProjectAheadBatch = 32;  // rows (steps x batch) of one such product
+// The same where the weights take kCacheBytes or more: a step then reads W_hh alone. More rows,
+// too, up to so many times kProjectAheadRows.
 inline constexpr int64_t kProjectAheadBatchFar = 128;
+inline constexpr int64_t kProjectAheadTilesFar = 3;
 
 // How many steps ahead; 0: the projection is part of the tile. Adds the same terms in the same
 // order either way, so the choice does not change the bits.
 template <class Real>
 int64_t steps_ahead(const Shape& s, int64_t rows) {
   const int64_t bytes = kGates * s.H * (s.I + s.P) * static_cast<int64_t>(sizeof(Real));
-  const int64_t beyond = std::min<int64_t>(bytes / kCacheBytes, 3);  // measured: no gain after 3
-  const int64_t batch = beyond ? kProjectAheadBatchFar : kProjectAheadBatch;
-  const int64_t below = kProjectAheadRows * std::max<int64_t>(beyond, 1);
-  return rows < 1 || rows >= below || s.I <= 4 || s.T <= 1 ? 0 : std::min(s.T, batch / rows);
+  const int64_t caches = bytes / kCacheBytes;  // that they fill
+  const int64_t tiles = std::clamp<int64_t>(caches, 1, kProjectAheadTilesFar);
+  if (rows < 1 || rows >= tiles * kProjectAheadRows || s.I <= 4 || s.T <= 1) return 0;
+  return std::min(s.T, (caches ? kProjectAheadBatchFar : kProjectAheadBatch) / rows);
 }
 template <class Real>
 size_t ahead_size(const Shape& s, int64_t rows) {
@@ -249,7 +251,7 @@ class ForwardRows {
     } else {
       with_gates(gates_, [&](const auto& gates) { run(gates, NoFetch{}); });
     }
-    finish<kSave>(at, panel, first, kRows, pre);
+    finish<kSave>(at, panel, first, kRows, pre, table_.y + first);
   }
 
   // One row, two panels.
@@ -260,18 +262,25 @@ class ForwardRows {
       gates_pair<Real, Weight>(gates, init(at, 0, panel), weights(panel, at), panel_stride(),
                                table_.x[0], at.inputs, table_.h[0], plan_.shape.P, pre);
     });
-    for (int p = 0; p < 2; ++p) finish<kSave>(at, panel + p, 0, 1, pre + p);
+    // Of a batch of one, the panels of c, gates and h lie one after the other, as rows do: the
+    // chains of both run side by side.
+    if (kKind == CellKind::kDefault && at.tape.rows_before() == 1 && units(panel + 1) == V) {
+      Real* const h[] = {table_.y[0], table_.y[0] + V};
+      return finish<kSave>(at, panel, 0, 2, pre, h);
+    }
+    for (int p = 0; p < 2; ++p) finish<kSave>(at, panel + p, 0, 1, pre + p, table_.y);
   }
 
-  // From the gates to c and h, for n rows of a panel.
+  // From the gates to c and h, for n rows of a panel. to: where each row of h lies.
   template <bool kSave>
-  void finish(const Step& at, int64_t panel, int64_t first, int n, Vec<Real> (*pre)[kGates]) {
+  void finish(const Step& at, int64_t panel, int64_t first, int n, Vec<Real> (*pre)[kGates],
+              Real* const* to) {
     constexpr bool kRound = kIsPair<Weight>;
     const int64_t b = row_ + first;
     const CellRows<Real> rows{
         at.tape.c_prev(panel, b), at.tape.c(panel, b), kSave ? at.tape.gates(panel, b) : nullptr,
         plan_.extras.peephole ? plan_.extras.peephole + panel * 3 * V : nullptr};
-    const HiddenRows<Real> h{table_.y + first, panel * V, units(panel)};
+    const HiddenRows<Real> h{to, panel * V, units(panel)};
     if constexpr (kKind == CellKind::kAny) {
       any_cell_rows<Real, kRound>(plan_.cell, pre, rows, h, n);
     } else {

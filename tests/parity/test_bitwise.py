@@ -131,7 +131,7 @@ def test_lockstep_gives_the_same_bits_for_any_number_of_threads(isa, dtype, B, H
 
 
 # More weights than L2 keeps: hidden units are shared out, too, and tiles fetch the next weights.
-@pytest.mark.parametrize(("T", "B"), [(9, 23), (3, 130), (300, 7)])
+@pytest.mark.parametrize(("T", "B"), [(9, 23), (3, 130), (300, 7), (700, 1)])
 def test_a_layer_of_many_weights_gives_the_same_bits(isa, T, B):
     inputs, grads = draw(T, B, 290, 331, dtype=np.float32)
     alone = native(inputs, grads, threads=1)

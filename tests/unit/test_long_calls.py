@@ -119,12 +119,12 @@ def test_memory_can_be_released_while_others_compute():
 
 def test_a_tape_that_is_too_large_to_keep_puts_out_no_other():
     weights = model(4, 256).network.weights
-    kept = weights.tape(300, 64)  # 98 MB of the 256 that are kept
+    kept = weights.tape_array(300, 64)  # 98 MB of the 256 that are kept
     kept[0] = 7.0
     del kept
-    large = weights.tape(1000, 64)  # 328 MB
+    large = weights.tape_array(1000, 64)  # 328 MB
     del large
-    assert weights.tape(300, 64)[0] == 7.0
+    assert weights.tape_array(300, 64)[0] == 7.0
 
 
 def test_a_long_step_lets_other_threads_run():

@@ -2,7 +2,7 @@
 
 `_core` is native/bindings/module.cc; `_core.pyi` is generated from it. Imported by `nn` and
 `runtime`; knows neither. The compiled module takes addresses on trust: `arrays` is its face for
-NumPy, with checks; `nn.native` does the same for tensors.
+NumPy, with checks; `nn.native` does the same for tensors, which in usual calls it reads itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gatewise._native._core import (
     is_well_packed,
     isa_name,
     read_gbs,
-    read_tensors,
+    register_tensors,
     share_openmp_threads,
 )
 from gatewise._native._core import fma_peak_gflops as peak_gflops
@@ -60,7 +60,7 @@ __all__ = [
     "parameter_shapes",
     "peak_gflops",
     "read_gbs",
-    "read_tensors",
+    "register_tensors",
     "release_memory",
     "select_isa",
     "share_openmp_threads",

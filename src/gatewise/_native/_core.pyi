@@ -104,11 +104,13 @@ def share_openmp_threads() -> bool:
     Run calls on the team of the process's OpenMP runtime; False if there is none.
     """
 
-def read_tensors(tensor: object, parameter: object) -> None:
-    """Tell the types of PyTorch's tensors; see tensors.h."""
+def register_tensors(tensor: object, parameter: object, empty_like: object, lowest: int) -> None:
+    """Let tensors of these types be read; see tensors.h."""
 
 def are_plain(tensors: tuple, shapes: tuple, bits: int) -> bool:
-    """Whether each is None, or plain numbers of its shape."""
+    """
+    Whether all are plain, of one dtype, and each of its shape; see tensors.h.
+    """
 
 def release_memory() -> None:
     """Give back the memory that is kept for later calls and not in use."""
@@ -127,9 +129,6 @@ class WeightsF32:
     def tape_size(
         self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> int: ...
-    def tape(
-        self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
-    ) -> Annotated[torch.Tensor, dict(dtype="float32", shape=(None,))]: ...
     def tape_like(
         self, like: object, T: int, B: int, checkpoint_every: int, ragged: Ragged | None
     ) -> object: ...
@@ -142,12 +141,12 @@ class WeightsF32:
         self, call: Call, *, y: tuple[int, int, int], h_n: int, c_n: int, tape: int
     ) -> None: ...
     def try_run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
-    def gradients(
+    def backward_tensors(
         self,
         saved: tuple,
         shapes: tuple,
-        outer: tuple,
-        needed: tuple,
+        grad_outputs: tuple,
+        needs_input_grad: tuple,
         threads: int,
         checkpoint_every: int,
     ) -> object: ...
@@ -193,7 +192,7 @@ class CacheF32:
         projection: int = 0,
     ) -> None: ...
     def pack(self, parameters: tuple) -> WeightsF32: ...
-    def call(
+    def forward_tensors(
         self, tensors: tuple, shapes: tuple, threads: int, keep: bool, checkpoint_every: int
     ) -> object: ...
 
@@ -260,9 +259,6 @@ class WeightsF64:
     def tape_size(
         self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
     ) -> int: ...
-    def tape(
-        self, T: int, B: int, checkpoint_every: int = 0, ragged: Ragged | None = None
-    ) -> Annotated[torch.Tensor, dict(dtype="float64", shape=(None,))]: ...
     def tape_like(
         self, like: object, T: int, B: int, checkpoint_every: int, ragged: Ragged | None
     ) -> object: ...
@@ -275,12 +271,12 @@ class WeightsF64:
         self, call: Call, *, y: tuple[int, int, int], h_n: int, c_n: int, tape: int
     ) -> None: ...
     def try_run(self, x: object, y: object, h_n: object, c_n: object, threads: int) -> bool: ...
-    def gradients(
+    def backward_tensors(
         self,
         saved: tuple,
         shapes: tuple,
-        outer: tuple,
-        needed: tuple,
+        grad_outputs: tuple,
+        needs_input_grad: tuple,
         threads: int,
         checkpoint_every: int,
     ) -> object: ...
@@ -326,7 +322,7 @@ class CacheF64:
         projection: int = 0,
     ) -> None: ...
     def pack(self, parameters: tuple) -> WeightsF64: ...
-    def call(
+    def forward_tensors(
         self, tensors: tuple, shapes: tuple, threads: int, keep: bool, checkpoint_every: int
     ) -> object: ...
 

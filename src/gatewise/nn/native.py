@@ -1,7 +1,7 @@
 """Layers of any cell of built-in activations on the native core, as one autograd function.
 
-What is handed to the core are addresses: a tensor's view as an array costs more than a short call.
-`paths.choose` has seen to it that they may be.
+Usual calls hand their tensors to the core, which reads them itself; all others hand over addresses
+(`docs/decisions/0021-tensors-in-the-core.md`). `paths.choose` has seen to it that they may.
 """
 
 from __future__ import annotations
@@ -82,14 +82,14 @@ class _Layers(torch.autograd.Function):
         saved = ctx.saved_tensors  # once: checkpoint computes them here
         x, h0, c0, y, tape, *parameters = saved
         needed, options = ctx.needs_input_grad[2:], ctx.options
-        odd = torch.is_grad_enabled() or paths.are_modes_active()
-        if not odd and options.is_dense and not ctx.changes._version:
-            found = ctx.weights.gradients(
+        needs_composite = torch.is_grad_enabled() or paths.are_modes_active()
+        if not needs_composite and options.is_usual and not ctx.changes._version:
+            found = ctx.weights.backward_tensors(
                 saved, ctx.shapes, grads, needed, torch.get_num_threads(), options.checkpoint_every
             )
             if found is not None:
                 return None, None, *found
-        if odd or any(map(_is_odd, grads)):
+        if needs_composite or any(map(_is_odd, grads)):
             spec, given = ctx.engine.spec, [x, h0, c0, *parameters]
             return None, None, *differentiable.backward(spec, options, given, grads, needed)
         check_tensors(saved, ctx.shapes, ctx.dtype, _OF_HOOKS)
@@ -125,9 +125,9 @@ def forward(
 
     Those are `weights` if given, else the parameters' of now.
     """
-    if options.is_dense and weights is None and not engine.frozen:
+    if options.is_usual and weights is None and not engine.frozen:
         shapes = engine.usual_shapes if h0 is None else engine.usual_shapes_with_states
-        found = engine.cache(x.dtype).call(
+        found = engine.cache(x.dtype).forward_tensors(
             (x, h0, c0, *parameters), shapes, torch.get_num_threads(), keep,
             options.checkpoint_every,
         )  # fmt: skip
@@ -241,8 +241,6 @@ def check_tensors(
     Raises:
         ShapeError: one is not of its shape and of this dtype, in plain memory.
     """
-    if _native.are_plain(tuple(tensors), tuple(shapes), dtype.itemsize * 8):
-        return
     for t, shape in zip(tensors, shapes, strict=True):
         if t is not None and not (t.shape == shape and t.dtype is dtype and paths.is_plain(t)):
             raise ShapeError(

@@ -28,8 +28,8 @@ class Options(NamedTuple):
     noise: Noise | None = None
 
     @property
-    def is_dense(self) -> bool:
-        """Whether the batch is padded and laid out time first, and its states are left alone."""
+    def is_usual(self) -> bool:
+        """Whether the batch is padded and laid out time first, and no noise disturbs the states."""
         return self.ragged is None and self.noise is None and not self.batch_first
 
 

@@ -27,7 +27,6 @@ Path = Literal["native", "composite", "torch"]
 
 NATIVE_DTYPES = (torch.float32, torch.float64)
 _PLAIN = (Tensor, Parameter)
-_native.read_tensors(*_PLAIN)
 _dispatch_keys = torch._C._dispatch_keys
 _TRANSFORMED = "a torch.func transform or forward-mode AD is at work"
 
@@ -95,6 +94,9 @@ def is_plain(t: Tensor) -> bool:
 
 LOWEST = 1 << 32
 """Addresses below this one are looked at: they may be offsets in memory that was given back."""
+
+# So that the core can read tensors itself, where it can.
+_native.register_tensors(*_PLAIN, torch.empty_like, LOWEST)
 
 
 def address(t: Tensor | None) -> int:

@@ -74,12 +74,9 @@ class Usual:
         if torch.is_grad_enabled():
             if not _native.are_plain(tensors, shapes, self._bits):
                 return None
-            B = x.shape[1]
-            if hx is not None and not (hx[0].shape[1] == hx[1].shape[1] == B):
-                return None
             y, h_n, c_n = native.run(engine, *tensors[:3], parameters, self._options)
             return y, (h_n, c_n)
-        found = self._cache.call(tensors, shapes, torch.get_num_threads(), False, 0)
+        found = self._cache.forward_tensors(tensors, shapes, torch.get_num_threads(), False, 0)
         if found is None:
             return None
         y, h_n, c_n, _, _ = found

@@ -1,6 +1,8 @@
 """The core reads plain, dense tensors itself: with the numbers of the long way, and no others."""
 
 import itertools
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -32,7 +34,7 @@ def results(lstm, x, hx, weights, *, keep=True):
 
 
 def take_the_long_way(monkeypatch, lstm):
-    monkeypatch.setattr(Options, "is_dense", False)
+    monkeypatch.setattr(Options, "is_usual", False)
     monkeypatch.setattr("gatewise.nn.lstm.usual", lambda *_: None)
     lstm._core.usual = None
 
@@ -43,10 +45,10 @@ def test_the_quick_way_has_the_bits_of_the_long_one(monkeypatch, kwargs, with_st
     torch.manual_seed(0)
     lstm = LSTM(4, 7, **kwargs)
     new = lambda *shape: torch.randn(*shape, dtype=lstm.weight_ih_l0.dtype)  # noqa: E731
-    k, P = lstm.num_layers * lstm.directions, lstm.proj_size or 7
+    states, P = lstm.num_layers * lstm.directions, lstm.proj_size or 7
     x = new(9, 5, 4).requires_grad_()
-    hx = (new(k, 5, P).requires_grad_(), new(k, 5, 7)) if with_states else None
-    weights = new(9, 5, lstm.directions * P), new(k, 5, P), new(k, 5, 7)
+    hx = (new(states, 5, P).requires_grad_(), new(states, 5, 7)) if with_states else None
+    weights = new(9, 5, lstm.directions * P), new(states, 5, P), new(states, 5, 7)
     found = [results(lstm, x, hx, weights, keep=keep) for keep in (True, True, False)]
     take_the_long_way(monkeypatch, lstm)
     expected = [results(lstm, x, hx, weights, keep=keep) for keep in (True, True, False)]
@@ -138,9 +140,10 @@ def test_plain_numbers_are_read():
     assert not _native.are_plain((torch.zeros(0),), ((-1,),), 32)  # -1 is any size above 0
 
 
-def test_states_of_another_batch_are_refused():
+@pytest.mark.parametrize("keep", [True, False])
+def test_states_of_another_batch_are_refused(keep):
     lstm, x = LSTM(4, 7), torch.randn(9, 5, 4)
-    with torch.no_grad():
+    with torch.set_grad_enabled(keep):
         lstm(x)
         for hx in (
             (torch.zeros(1, 6, 7), torch.zeros(1, 5, 7)),
@@ -148,3 +151,62 @@ def test_states_of_another_batch_are_refused():
         ):
             with pytest.raises(RuntimeError, match="hidden"):
                 lstm(x, hx)
+
+
+def test_the_core_takes_the_tensors_of_usual_calls_and_no_others():
+    lstm, x, h, c = LSTM(4, 7), torch.randn(9, 5, 4), torch.zeros(1, 5, 7), torch.zeros(1, 5, 7)
+    lstm(x)
+    engine = lstm._core.engine(0, 1)
+    without, with_states = engine.usual_shapes, engine.usual_shapes_with_states
+    parameters = tuple(lstm.parameters())
+
+    def is_taken(x, h, c, shapes):
+        given = (x, h, c, *parameters), shapes, 1, False, 0
+        return engine.cache(torch.float32).forward_tensors(*given) is not None
+
+    assert is_taken(x, None, None, without)
+    assert is_taken(x, h, c, with_states)
+    assert is_taken(x[2:3], h, c, with_states)
+    assert not is_taken(x, None, None, with_states)
+    assert not is_taken(x, h, c, without)
+    assert not is_taken(torch.randn(5, 9, 4).transpose(0, 1), h, c, with_states)
+    assert not is_taken(x[:, :4].contiguous(), h, c, with_states)
+    assert not is_taken(x, torch.zeros(1, 4, 7), c, with_states)
+    assert not is_taken(x, h, torch.zeros(1, 6, 7), with_states)
+    assert not is_taken(x[:0], h, c, with_states)
+    assert not is_taken(x.double(), h, c, with_states)
+    assert not is_taken(torch.randn(9, 5, 3), h, c, with_states)
+
+
+WITHOUT_TABLE = """
+import torch
+with_table = torch.Tensor.__dlpack_c_exchange_api__
+del torch.Tensor.__dlpack_c_exchange_api__
+from gatewise import _native
+from gatewise.nn import LSTM
+lstm = LSTM(4, 7)
+assert not _native.are_plain((torch.zeros(5),), ((5,),), 32)
+x = torch.randn(9, 5, 4)
+loss = (lstm(x)[0] ** 2).sum()
+loss.backward()
+other = torch.nn.LSTM(4, 7)
+other.load_state_dict(lstm.state_dict())
+(other(x)[0] ** 2).sum().backward()
+for p, q in zip(lstm.parameters(), other.parameters()):
+    torch.testing.assert_close(p.grad, q.grad)
+"""
+
+
+def test_without_the_table_of_functions_calls_go_the_long_way():
+    subprocess.run([sys.executable, "-c", WITHOUT_TABLE], check=True)
+
+
+def test_what_python_raises_while_a_tensor_is_read_is_raised():
+    class Refusing(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            raise RuntimeError("refused")
+
+    t = torch.zeros(5)
+    with Refusing(), pytest.raises(RuntimeError, match="refused"):
+        _native.are_plain((t,), ((5,),), 32)
+    assert _native.are_plain((t,), ((5,),), 32)

@@ -57,15 +57,15 @@ class Spy:
         self.calls.append([given["dx"][0], given["dh0"], given["dc0"], *given["gradients"]])
         self.weights.backward(call, **given)
 
-    def gradients(self, *given):
-        found = self.weights.gradients(*given)
+    def backward_tensors(self, *given):
+        found = self.weights.backward_tensors(*given)
         if found is not None:
             self.calls.append(found)
         return found
 
 
-@pytest.mark.parametrize("is_quick", [True, False])
-def test_the_core_is_asked_for_no_gradient_that_is_not_wanted(monkeypatch, is_quick):
+def asked_for(monkeypatch, gradient_of):
+    """What the core is asked for, or gives: first with all parameters trained, then with none."""
     calls, forward = [], native.forward
 
     def spied(*args, **kwargs):
@@ -76,12 +76,21 @@ def test_the_core_is_asked_for_no_gradient_that_is_not_wanted(monkeypatch, is_qu
     lstm, x = LSTM(4, 7), torch.randn(3, 2, 4, requires_grad=True)
     for frozen in (False, True):
         lstm.requires_grad_(not frozen)
-        y, _ = lstm(x)
-        (y * y if is_quick else y).sum().backward()  # the gradient of a sum has strides of 0
-    (dx, dh0, dc0, *full), (dx_alone, *others) = calls
-    wanted = [isinstance(g, torch.Tensor) or bool(g) for g in (dx, *full, dx_alone)]
-    assert wanted == [True] * (1 + (4 if is_quick else 3) + 1)  # the core has one of both biases
-    assert not any([dh0, dc0, *others])
+        gradient_of(lstm(x)[0]).sum().backward()
+    return calls
+
+
+def test_the_core_gives_no_gradient_that_is_not_wanted(monkeypatch):
+    full, frozen = asked_for(monkeypatch, lambda y: y * y)
+    shapes = [g if g is None else tuple(g.shape) for g in full]
+    assert shapes == [(3, 2, 4), None, None, (28, 4), (28, 7), (28,), (28,)]
+    assert [g is not None for g in frozen] == [True, *[False] * 6]
+
+
+def test_the_core_is_given_no_room_for_a_gradient_that_is_not_wanted(monkeypatch):
+    full, frozen = asked_for(monkeypatch, lambda y: y)  # the gradient of a sum is not dense
+    assert [bool(address) for address in full] == [True, False, False, True, True, True]
+    assert [bool(address) for address in frozen] == [True, *[False] * 5]  # both biases have one
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
