@@ -7,6 +7,7 @@ from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import torch
+from torch._C._dynamo import eval_frame as frames
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,6 +19,21 @@ def constant(function: Callable[P, R]) -> Callable[P, R]:
     The same as `torch.compiler.assume_constant_result`.
     """
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+def eager(function: Callable[P, R]) -> Callable[P, R]:
+    """Keep the compiler out of a function that runs eagerly, and of all that it calls.
+
+    Where the compiler breaks a graph, it compiles what is called next, function by function, and
+    loses `self` of a method of the compiled module. `torch.compiler.disable` takes time at each
+    call; this is the mark that it leaves on functions of its own.
+    """
+    if not hasattr(frames, "set_code_exec_strategy"):
+        return not_compiled(function)
+    skip = frames._FrameAction.SKIP
+    strategy = frames._FrameExecStrategy(skip, skip)  # of this function; of those that it calls
+    frames.set_code_exec_strategy(function.__code__, strategy)
     return function
 
 

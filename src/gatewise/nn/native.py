@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gatewise import _native
 from gatewise.errors import ShapeError
-from gatewise.nn import differentiable, paths
+from gatewise.nn import compiler, differentiable, paths
 from gatewise.nn.engine import Engine
 from gatewise.nn.options import Options
 from gatewise.nn.paths import address
@@ -24,6 +24,7 @@ _OF_HOOKS = "A hook of saved tensors shall unpack what it was given to pack."
 _BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))
 
 
+@compiler.eager
 def run(
     engine: Engine,
     x: Tensor,
@@ -78,14 +79,22 @@ class _Layers(torch.autograd.Function):
         return y, h_n, c_n
 
     @staticmethod
+    @compiler.eager
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # once: checkpoint computes them here
         x, h0, c0, y, tape, *parameters = saved
         needed, options = ctx.needs_input_grad[2:], ctx.options
-        needs_composite = torch.is_grad_enabled() or paths.are_modes_active()
+        needs_composite = (
+            torch.is_grad_enabled() or paths.are_modes_active() or paths.is_transformed()
+        )
         if not needs_composite and options.is_usual and not ctx.changes._version:
             found = ctx.weights.backward_tensors(
-                saved, ctx.shapes, grads, needed, torch.get_num_threads(), options.checkpoint_every
+                saved,
+                ctx.shapes,
+                grads,
+                needed,
+                torch.get_num_threads(),
+                min(options.checkpoint_every, x.shape[0]),
             )
             if found is not None:
                 return None, None, *found
@@ -129,7 +138,7 @@ def forward(
         shapes = engine.usual_shapes if h0 is None else engine.usual_shapes_with_states
         found = engine.cache(x.dtype).forward_tensors(
             (x, h0, c0, *parameters), shapes, torch.get_num_threads(), keep,
-            options.checkpoint_every,
+            min(options.checkpoint_every, x.shape[0]),
         )  # fmt: skip
         if found is not None:
             return found

@@ -8,6 +8,7 @@ error messages apply.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -92,8 +93,11 @@ def is_plain(t: Tensor) -> bool:
     return type(t) in _PLAIN and _dispatch_keys(t).raw_repr() in _PLAIN_KEYS
 
 
-LOWEST = 1 << 32
-"""Addresses below this one are looked at: they may be offsets in memory that was given back."""
+LOWEST = 1 << (40 if sys.platform == "linux" else 32)
+"""Addresses below this one are looked at: they may be offsets in memory that was given back.
+
+On Linux memory lies higher, but for a Python at a fixed address.
+"""
 
 # So that the core can read tensors itself, where it can.
 _native.register_tensors(*_PLAIN, torch.empty_like, LOWEST)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.jit._trace import is_tracing
 
 from gatewise import _native
-from gatewise.nn import native, paths
+from gatewise.nn import compiler, native, paths
 from gatewise.nn.engine import Engine
 from gatewise.nn.options import Options
 
@@ -46,6 +46,7 @@ class Usual:
         self._engine = engine
         self._cache = engine.cache(dtype)
 
+    @compiler.eager
     def call(self, lstm: Any, x: Any, hx: State | None) -> tuple[Tensor, State] | None:
         """Return what the LSTM returns; None, and nothing done, if this is not the usual call."""
         if (

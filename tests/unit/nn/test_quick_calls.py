@@ -6,8 +6,10 @@ import sys
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 from gatewise import Cell, _native
+from gatewise.errors import ShapeError
 from gatewise.nn import LSTM, paths
 from gatewise.nn.options import Options
 
@@ -180,6 +182,7 @@ def test_the_core_takes_the_tensors_of_usual_calls_and_no_others():
 
 WITHOUT_TABLE = """
 import torch
+from torch.autograd import forward_ad
 with_table = torch.Tensor.__dlpack_c_exchange_api__
 del torch.Tensor.__dlpack_c_exchange_api__
 from gatewise import _native
@@ -210,3 +213,62 @@ def test_what_python_raises_while_a_tensor_is_read_is_raised():
     with Refusing(), pytest.raises(RuntimeError, match="refused"):
         _native.are_plain((t,), ((5,),), 32)
     assert _native.are_plain((t,), ((5,),), 32)
+
+
+def test_a_view_far_into_memory_that_was_given_back_is_refused():
+    lstm, memory = LSTM(4, 7), torch.empty(2**30 + 60)  # 4 GB, of which one page is used
+    x = memory[2**30 :].view(5, 3, 4).zero_()
+    lstm(x)
+    memory.untyped_storage().resize_(0)
+    with pytest.raises(ShapeError, match="no memory"):
+        lstm(x)
+
+
+def test_checkpoints_may_be_any_number_of_steps_apart():
+    lstm, x = LSTM(4, 7), torch.randn(9, 5, 4)
+    expected = torch.autograd.grad((lstm(x)[0] ** 2).sum(), list(lstm.parameters()))
+    lstm.checkpoint_every = 10**30
+    found = torch.autograd.grad((lstm(x)[0] ** 2).sum(), list(lstm.parameters()))
+    assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`")  # PyTorch's own, at the first dual number
+def test_a_gradient_with_a_tangent_gives_one():
+    lstm = LSTM(4, 7, dtype=torch.float64)
+    other = torch.nn.LSTM(4, 7, dtype=torch.float64)
+    other.load_state_dict(lstm.state_dict())
+    x = torch.randn(5, 3, 4, dtype=torch.float64, requires_grad=True)
+    dy, tangent = torch.randn(2, 5, 3, 7, dtype=torch.float64)
+    tangents = []
+    for module in (lstm, other):
+        y, _ = module(x)
+        with forward_ad.dual_level():
+            (dx,) = torch.autograd.grad(y, [x], forward_ad.make_dual(dy, tangent))
+            tangents.append(forward_ad.unpack_dual(dx).tangent)
+    torch.testing.assert_close(*tangents)
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = LSTM(4, 7), torch.nn.Linear(7, 1)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.lstm(x)[0]))
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+@pytest.mark.parametrize("make", [lambda: LSTM(4, 7), Net], ids=["alone", "within"])
+def test_compiled_modules_train_step_after_step(make):
+    module, x = make(), torch.randn(5, 3, 4)
+
+    def gradients(run):
+        found = run(x)
+        y = found if isinstance(found, torch.Tensor) else found[0]
+        return torch.autograd.grad((y**2).sum(), list(module.parameters()))
+
+    expected = gradients(module)
+    compiled = torch.compile(module, backend="eager")
+    for _ in range(3):
+        torch.testing.assert_close(gradients(compiled), expected)
+        torch.testing.assert_close(gradients(module), expected)
