@@ -27,7 +27,7 @@ inline double operations_of(const Shape& s, int64_t directions, double per_weigh
 // pieces: of the hidden units of one direction.
 inline bool in_lockstep(const Shape& s, int64_t directions, int threads, int64_t pieces,
                         int64_t weight_bytes) {
-  constexpr int64_t kRowsPerThread = 5;
+  constexpr int64_t kRowsPerThread = 4;
   constexpr int64_t kOperationsPerStep = 50'000;
   if (threads <= directions) return false;
   const bool few_rows = s.B * directions < kRowsPerThread * threads;
