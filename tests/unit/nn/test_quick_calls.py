@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from torch._dynamo import compiled_autograd
 from torch.autograd import forward_ad
 
 from gatewise import Cell, _native
@@ -182,6 +183,7 @@ def test_the_core_takes_the_tensors_of_usual_calls_and_no_others():
 
 WITHOUT_TABLE = """
 import torch
+from torch._dynamo import compiled_autograd
 from torch.autograd import forward_ad
 with_table = torch.Tensor.__dlpack_c_exchange_api__
 del torch.Tensor.__dlpack_c_exchange_api__
@@ -272,3 +274,13 @@ def test_compiled_modules_train_step_after_step(make):
     for _ in range(3):
         torch.testing.assert_close(gradients(compiled), expected)
         torch.testing.assert_close(gradients(module), expected)
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_a_compiled_backward_runs_ours_as_it_is():
+    lstm, x = LSTM(4, 7), torch.randn(5, 3, 4)
+    expected = torch.autograd.grad((lstm(x)[0] ** 2).sum(), list(lstm.parameters()))
+    loss = (lstm(x)[0] ** 2).sum()
+    with compiled_autograd._enable(torch.compile(backend="eager")):
+        loss.backward()
+    torch.testing.assert_close([p.grad for p in lstm.parameters()], list(expected))
