@@ -61,6 +61,7 @@ BAD_CALLS = {
     "one state": lambda m: m(X, (H,)),
     "three states": lambda m: m(X, (H, H, H)),
     "a tensor as state": lambda m: m(X, H),
+    "both states in a tensor": lambda m: m(X, torch.stack([H, H])),
     "unbatched state": lambda m: m(X, (H[0], H[0])),
     "h batch": lambda m: m(X, (H[:, :2], H)),
     "c batch": lambda m: m(X, (H, H[:, :2])),
