@@ -53,9 +53,13 @@ def are_states(spec: Spec, hx: State | None, batch: tuple[int, ...]) -> bool:
     """Whether the states, if given, are those of such a batch."""
     if hx is None:
         return True
-    return not isinstance(hx, Tensor) and len(hx) == 2 and all(
-        isinstance(s, Tensor) and s.shape == (spec.L * spec.D, *batch, size)
-        for s, size in zip(hx, (spec.P, spec.H), strict=True)
+    return (
+        not isinstance(hx, Tensor)
+        and len(hx) == 2
+        and all(
+            isinstance(s, Tensor) and s.shape == (spec.L * spec.D, *batch, size)
+            for s, size in zip(hx, (spec.P, spec.H), strict=True)
+        )
     )
 
 
