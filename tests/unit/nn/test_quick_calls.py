@@ -8,19 +8,14 @@ import pytest
 import torch
 from torch._dynamo import compiled_autograd
 from torch.autograd import forward_ad
+from twins import KINDS
 
-from gatewise import Cell, _native
+from gatewise import _native
 from gatewise.errors import ShapeError
 from gatewise.nn import LSTM, paths
 from gatewise.nn.options import Options
 
-CASES = {
-    "plain": {},
-    "deep": {"num_layers": 3, "bidirectional": True},
-    "projected": {"num_layers": 2, "proj_size": 3},
-    "any cell": {"cell": Cell(candidate="relu", peephole=True, layer_norm=True)},
-    "no bias": {"bias": False},
-    "checkpoints": {"checkpoint_every": 3},
+CASES = KINDS | {
     "float64": {"dtype": torch.float64, "num_layers": 2},
     "bfloat16": {"precision": "bfloat16"},
 }

@@ -4,18 +4,9 @@ import itertools
 
 import pytest
 import torch
+from twins import KINDS
 
-from gatewise import Cell
 from gatewise.nn import LSTM, native
-
-CASES = {
-    "plain": {},
-    "deep": {"num_layers": 3, "bidirectional": True},
-    "projected": {"num_layers": 2, "proj_size": 3},
-    "any cell": {"cell": Cell(candidate="relu", peephole=True, layer_norm=True)},
-    "no bias": {"bias": False},
-    "checkpoints": {"checkpoint_every": 3},
-}
 
 
 def gradients(lstm, x, hx, wanted):
@@ -29,7 +20,7 @@ def gradients(lstm, x, hx, wanted):
     return dict(zip(wanted, found, strict=True))
 
 
-@pytest.mark.parametrize("kwargs", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("kwargs", KINDS.values(), ids=KINDS)
 def test_some_gradients_have_the_bits_of_all(kwargs):
     torch.manual_seed(0)
     lstm = LSTM(4, 7, **kwargs)

@@ -3,7 +3,18 @@
 import pytest
 import torch
 
+from gatewise import Cell
 from gatewise.nn import LSTM, LSTMCell
+
+KINDS = {
+    "plain": {},
+    "deep": {"num_layers": 3, "bidirectional": True},
+    "projected": {"num_layers": 2, "proj_size": 3},
+    "any cell": {"cell": Cell(candidate="relu", peephole=True, layer_norm=True)},
+    "no bias": {"bias": False},
+    "checkpoints": {"checkpoint_every": 3},
+}
+"""Options of an LSTM whose calls differ inside the core."""
 
 PAIRS = {"LSTM": (LSTM, torch.nn.LSTM), "LSTMCell": (LSTMCell, torch.nn.LSTMCell)}
 
