@@ -40,11 +40,11 @@ class Engine:
         self.cell = spec.cell
         self.names = spec.names
         names = spec.registered_names()  # None for a bias that there is not
-        self.shapes = [s if n else None for n, s in zip(names, spec.shapes, strict=True)]
+        self._shapes = [s if n else None for n, s in zip(names, spec.shapes, strict=True)]
         # x, h0, c0 (-1: any number of steps or rows) and the parameters: without states, and with.
         states = (spec.L * spec.D, -1, spec.P), (spec.L * spec.D, -1, spec.H)
-        self.usual_shapes = ((-1, -1, spec.I), None, None, *self.shapes)
-        self.usual_shapes_with_states = ((-1, -1, spec.I), *states, *self.shapes)
+        self.usual_shapes = ((-1, -1, spec.I), None, None, *self._shapes)
+        self.usual_shapes_with_states = ((-1, -1, spec.I), *states, *self._shapes)
         self._caches: dict[torch.dtype, Any] = {}
         self._seen: _Seen | None = None
 
@@ -54,7 +54,7 @@ class Engine:
         Raises:
             ShapeError: one has another shape, or is missing.
         """
-        if [p if p is None else p.shape for p in parameters] != self.shapes:
+        if [p if p is None else p.shape for p in parameters] != self._shapes:
             self.spec.check(parameters)
         if not all(p is None or p.is_contiguous() for p in parameters):
             addresses_of(parameters)  # before they are copied
