@@ -22,8 +22,8 @@ struct ExpConstants<float> {
   // Adding it rounds to an integer and leaves n + exponent bias in the low bits.
   static constexpr float kMagic = 12582912.0f + 127.0f;
   static constexpr int kMantissaBits = 23;
-  // sigmoid(-kLimit) is the smallest normal number; beyond it the result is flushed to zero.
-  static constexpr float kLimit = 87.3365402f, kTanhLimit = 40.0f;
+  // sigmoid(-kNormal) is the smallest normal number, and that of less is flushed to zero.
+  static constexpr float kNormal = 87.3365402f, kLimit = 87.5f, kTanhLimit = 40.0f;
 };
 
 template <>
@@ -33,21 +33,29 @@ struct ExpConstants<double> {
   static constexpr double kLn2Low = 1.90821492927058770002e-10;
   static constexpr double kMagic = 6755399441055744.0 + 1023.0;
   static constexpr int kMantissaBits = 52;
-  static constexpr double kLimit = 708.3964185322641, kTanhLimit = 80.0;
+  static constexpr double kNormal = 708.3964185322641, kLimit = 708.5, kTanhLimit = 80.0;
 };
 
-// expm1(r) for |r| <= ln(2)/2. Minimax of degree 6: within 0.07 ulp of exp.
+// c + a * b, or c - a * b: for functions of -x, which so need no negation.
+template <bool kMinus, class V>
+GATEWISE_INLINE V add_product(V a, V b, V c) {
+  return kMinus ? fnma(a, b, c) : fma(a, b, c);
+}
+
+// expm1(r), or -expm1(-r), for |r| <= ln(2)/2. Minimax of degree 6: within 0.07 ulp of exp.
+template <bool kMinus>
 GATEWISE_INLINE VecF expm1_reduced(VecF r) {
   const VecF r2 = r * r;
-  const VecF high = fma(splat(1.381443348e-03f), r, splat(8.368796669e-03f));
-  const VecF low = fma(splat(4.166839644e-02f), r, splat(1.666651964e-01f));
+  const VecF high = add_product<kMinus>(splat(1.381443348e-03f), r, splat(8.368796669e-03f));
+  const VecF low = add_product<kMinus>(splat(4.166839644e-02f), r, splat(1.666651964e-01f));
   VecF q = fma(high, r2, low);
-  q = fma(q, r, splat(4.999999404e-01f));
-  return fma(q, r2, r);
+  q = add_product<kMinus>(q, r, splat(4.999999404e-01f));
+  return add_product<kMinus>(q, r2, r);
 }
 
 // Taylor series of degree 13: truncated at 4e-18. In pairs of terms (Estrin), for one chain of them
 // all would be what the pointwise part waits for.
+template <bool kMinus>
 GATEWISE_INLINE VecD expm1_reduced(VecD r) {
   constexpr double kInverseFactorial[] = {
       1.0 / 2,     1.0 / 6,      1.0 / 24,      1.0 / 120,      1.0 / 720,       1.0 / 5040,
@@ -57,37 +65,38 @@ GATEWISE_INLINE VecD expm1_reduced(VecD r) {
 #pragma GCC unroll 3
   for (int k = 0; k < 3; ++k) {
     const double* c = kInverseFactorial + 4 * k;
-    const VecD low = fma(splat(c[1]), r, splat(c[0])), high = fma(splat(c[3]), r, splat(c[2]));
+    const VecD low = add_product<kMinus>(splat(c[1]), r, splat(c[0]));
+    const VecD high = add_product<kMinus>(splat(c[3]), r, splat(c[2]));
     q[k] = fma(high, r2, low);
   }
-  return fma(fma(fma(q[2], r4, q[1]), r4, q[0]), r2, r);
+  return add_product<kMinus>(fma(fma(q[2], r4, q[1]), r4, q[0]), r2, r);
 }
 
-// e^x = scale * (1 + expm1) for x in [-kLimit, kLimit].
+// e^x = scale * (1 + expm1) for x in [-kLimit, kLimit]; e^-x = scale * (1 - expm1) if kMinus.
 template <class Real>
 struct SplitExp {
   Vec<Real> scale, expm1;
 };
-template <class Real>
+template <class Real, bool kMinus>
 GATEWISE_INLINE SplitExp<Real> split_exp(Vec<Real> x) {
   using C = ExpConstants<Real>;
-  const Vec<Real> shifted = fma(x, splat(C::kLog2e), splat(C::kMagic));
+  const Vec<Real> shifted = add_product<kMinus>(x, splat(C::kLog2e), splat(C::kMagic));
   const Vec<Real> n = shifted - splat(C::kMagic);
-  Vec<Real> r = fma(n, splat(-C::kLn2High), x);
-  r = fma(n, splat(-C::kLn2Low), r);
+  Vec<Real> r = add_product<!kMinus>(n, splat(C::kLn2High), x);
+  r = add_product<!kMinus>(n, splat(C::kLn2Low), r);
   const Vec<Real> scale = (Vec<Real>)((BitVec<Real>)shifted << C::kMantissaBits);
-  return {scale, expm1_reduced(r)};
+  return {scale, expm1_reduced<kMinus>(r)};
 }
 
 // 1 + e^-x, so that sigmoid(x) is its inverse. |x| beyond the range is clamped, so it is finite.
 template <class Real>
 GATEWISE_INLINE Vec<Real> sigmoid_denominator(Vec<Real> x) {
-  constexpr Real limit = ExpConstants<Real>::kLimit;
-  const auto e = split_exp<Real>(-at_most(at_least(x, -limit), limit));
+  using C = ExpConstants<Real>;
+  const auto e = split_exp<Real, true>(at_most(at_least(x, -C::kLimit), C::kLimit));
   // The rounding error of 1 + scale goes back in: without it the bound of 2 ulp is just missed.
   const Vec<Real> sum = splat(Real{1}) + e.scale;
   const Vec<Real> lost = splat(Real{1}) - (sum - e.scale);
-  return fma(e.scale, e.expm1, lost) + sum;
+  return fnma(e.scale, e.expm1, lost) + sum;
 }
 
 // tanh(x) = numerator / denominator = -expm1(-2|x|) / (1 + e^(-2|x|)), with the sign of x.
@@ -98,18 +107,18 @@ struct Fraction {
 template <class Real>
 GATEWISE_INLINE Fraction<Real> tanh_fraction(Vec<Real> x) {
   using Bits = BitVec<Real>;
-  const Bits sign = (Bits)splat(Real{-0.0});
-  const Vec<Real> minus_twice = (Vec<Real>)((Bits)(x + x) | sign);
-  const auto e = split_exp<Real>(at_least(minus_twice, -ExpConstants<Real>::kTanhLimit));
+  const Vec<Real> sign = splat(Real{-0.0});
+  const Vec<Real> minus_twice = (Vec<Real>)((Bits)(x + x) | (Bits)sign);
+  const auto e = split_exp<Real, false>(at_least(minus_twice, -ExpConstants<Real>::kTanhLimit));
   const Vec<Real> magnitude = fma(e.scale, e.expm1, e.scale - splat(Real{1}));
-  return {(Vec<Real>)(((Bits)magnitude & ~sign) | ((Bits)x & sign)),
-          fma(e.scale, e.expm1, splat(Real{1}) + e.scale)};
+  return {choose_bits(sign, x, magnitude), fma(e.scale, e.expm1, splat(Real{1}) + e.scale)};
 }
 
 template <class Real>
 GATEWISE_INLINE Vec<Real> sigmoid(Vec<Real> x) {
   const Vec<Real> y = splat(Real{1}) / sigmoid_denominator<Real>(x);
-  return x < splat(-ExpConstants<Real>::kLimit) ? splat(Real{0}) : y;
+  if constexpr (kFlushesSubnormals) return y;
+  return x < splat(-ExpConstants<Real>::kNormal) ? splat(Real{0}) : y;
 }
 
 template <class Real>

@@ -112,7 +112,7 @@ GATEWISE_INLINE Vec<Real> keep_first(Vec<Real> v, int n) {
 
 // splat: not `Vec{} + x`, which costs an addition and turns -0 into +0.
 // at_least(x, low), at_most(x, high): a NaN in x stays (it must be the second operand on x86).
-// fma(a, b, c) = a * b + c, fused where the instruction set can.
+// fma(a, b, c) = c + a * b, and fnma(a, b, c) = c - a * b, fused where the instruction set can.
 #if defined(__AVX512F__)
 GATEWISE_INLINE VecF splat(float x) { return (VecF)_mm512_set1_ps(x); }
 GATEWISE_INLINE VecD splat(double x) { return (VecD)_mm512_set1_pd(x); }
@@ -131,8 +131,14 @@ GATEWISE_INLINE VecD at_most(VecD x, double high) {
 GATEWISE_INLINE VecF fma(VecF a, VecF b, VecF c) {
   return (VecF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }
+GATEWISE_INLINE VecF fnma(VecF a, VecF b, VecF c) {
+  return (VecF)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
 GATEWISE_INLINE VecD fma(VecD a, VecD b, VecD c) {
   return (VecD)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+GATEWISE_INLINE VecD fnma(VecD a, VecD b, VecD c) {
+  return (VecD)_mm512_fnmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
 }
 #elif defined(__AVX2__)
 GATEWISE_INLINE VecF splat(float x) { return (VecF)_mm256_set1_ps(x); }
@@ -152,8 +158,14 @@ GATEWISE_INLINE VecD at_most(VecD x, double high) {
 GATEWISE_INLINE VecF fma(VecF a, VecF b, VecF c) {
   return (VecF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 }
+GATEWISE_INLINE VecF fnma(VecF a, VecF b, VecF c) {
+  return (VecF)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
 GATEWISE_INLINE VecD fma(VecD a, VecD b, VecD c) {
   return (VecD)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+GATEWISE_INLINE VecD fnma(VecD a, VecD b, VecD c) {
+  return (VecD)_mm256_fnmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
 }
 #else
 #if defined(__x86_64__)
@@ -167,12 +179,20 @@ GATEWISE_INLINE VecD splat(double x) { return VecD{x, x}; }
 GATEWISE_INLINE VecF fma(VecF a, VecF b, VecF c) {
   return (VecF)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 }
+GATEWISE_INLINE VecF fnma(VecF a, VecF b, VecF c) {
+  return (VecF)vfmsq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
 GATEWISE_INLINE VecD fma(VecD a, VecD b, VecD c) {
   return (VecD)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+GATEWISE_INLINE VecD fnma(VecD a, VecD b, VecD c) {
+  return (VecD)vfmsq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 }
 #else
 GATEWISE_INLINE VecF fma(VecF a, VecF b, VecF c) { return a * b + c; }
 GATEWISE_INLINE VecD fma(VecD a, VecD b, VecD c) { return a * b + c; }
+GATEWISE_INLINE VecF fnma(VecF a, VecF b, VecF c) { return c - a * b; }
+GATEWISE_INLINE VecD fnma(VecD a, VecD b, VecD c) { return c - a * b; }
 #endif
 template <class V, class Real>
 GATEWISE_INLINE V at_least(V x, Real low) {
@@ -183,6 +203,17 @@ GATEWISE_INLINE V at_most(V x, Real high) {
   return x > splat(high) ? splat(high) : x;
 }
 #endif
+
+// The bits of a where the mask has ones, and of b elsewhere.
+template <class V>
+GATEWISE_INLINE V choose_bits(V mask, V a, V b) {
+#if defined(__AVX512F__)
+  return (V)_mm512_ternarylogic_epi32((__m512i)mask, (__m512i)a, (__m512i)b, 0xca);
+#else
+  using Bits = BitVec<float>;  // of as many bytes, whatever V holds
+  return (V)(((Bits)mask & (Bits)a) | (~(Bits)mask & (Bits)b));
+#endif
+}
 
 // One step of a transposition: exchanges the blocks of kStep lanes that lie off the diagonal.
 template <class Real, int kStep, int... kLane>
@@ -255,6 +286,13 @@ GATEWISE_INLINE Words swap_pairs(Words w) {
   return swap_pairs(w, std::make_integer_sequence<int, kVectorBytes / 8>{});
 }
 
+// Whether FlushSubnormals does what it says. An architecture whose mode we do not know keeps them.
+#if defined(__x86_64__) || defined(__aarch64__)
+inline constexpr bool kFlushesSubnormals = true;
+#else
+inline constexpr bool kFlushesSubnormals = false;
+#endif
+
 // Flushes subnormals to zero on this thread for as long as it lives.
 class FlushSubnormals {
  public:
@@ -274,7 +312,7 @@ class FlushSubnormals {
  private:
   uint64_t saved_;
 #else
-  FlushSubnormals() {}  // an architecture whose mode we do not know keeps its subnormals
+  FlushSubnormals() {}
 #endif
   FlushSubnormals(const FlushSubnormals&) = delete;
   FlushSubnormals& operator=(const FlushSubnormals&) = delete;

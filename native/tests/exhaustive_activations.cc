@@ -34,13 +34,13 @@ double ulp_error(float got, double exact) {
   return std::fabs(static_cast<double>(got) - exact) / unit;
 }
 
-double exact(gatewise::Activation which, double x) {
-  if (which == gatewise::Activation::kTanh) return std::tanh(x);
+double exact(gatewise::Function which, double x) {
+  if (which == gatewise::Function::kTanh) return std::tanh(x);
   const double e = std::exp(-std::fabs(x));
   return (x >= 0 ? 1.0 : e) / (1.0 + e);
 }
 
-Worst check_chunk(gatewise::Activation which, uint32_t chunk, std::vector<float>& x,
+Worst check_chunk(gatewise::Function which, uint32_t chunk, std::vector<float>& x,
                   std::vector<float>& y) {
   for (uint32_t j = 0; j < kChunk; ++j) {
     const uint32_t bits = chunk * kChunk + j;
@@ -61,7 +61,7 @@ Worst check_chunk(gatewise::Activation which, uint32_t chunk, std::vector<float>
   return worst;
 }
 
-Worst check(gatewise::Activation which) {
+Worst check(gatewise::Function which) {
   const unsigned threads = std::max(1u, std::thread::hardware_concurrency());
   std::vector<Worst> found(threads);
   std::vector<std::thread> pool;
@@ -94,11 +94,11 @@ int main() {
   std::istringstream names{gatewise::isa_available()};
   for (std::string isa; names >> isa;) {
     gatewise::isa_select(isa.c_str());
-    for (const auto which : {gatewise::Activation::kSigmoid, gatewise::Activation::kTanh}) {
+    for (const auto which : {gatewise::Function::kSigmoid, gatewise::Function::kTanh}) {
       const Worst w = check(which);
       ok = ok && w.special && w.ulp <= gatewise::kMaxActivationUlp;
       std::printf("| %s | %s | %.3f | %.9g | %s |\n", isa.c_str(),
-                  which == gatewise::Activation::kTanh ? "tanh" : "sigmoid", w.ulp, w.at,
+                  which == gatewise::Function::kTanh ? "tanh" : "sigmoid", w.ulp, w.at,
                   w.special ? "as expected" : "WRONG");
       std::fflush(stdout);
     }

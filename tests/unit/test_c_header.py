@@ -1,4 +1,4 @@
-"""The header for C: what it says is what the core has, and the example runs."""
+"""The header for C: what it says is what the core has, and all programs beside it compile."""
 
 import re
 import shutil
@@ -35,6 +35,13 @@ def test_it_compiles_without_warnings(tmp_path, language):
     command = ["c++", "-x", language, standard, "-Wall", "-Wextra", "-pedantic", "-Werror"]
     include = f"-I{ROOT / 'native' / 'include'}"
     subprocess.run([*command, "-fsyntax-only", include, str(source)], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("program", sorted((ROOT / "native" / "tests").glob("*.cc")), ids=lambda p: p.stem)
+def test_the_programs_of_the_long_suites_compile(program):
+    include = [f"-I{ROOT / 'native' / directory}" for directory in ("include", "src")]
+    command = ["c++", "-std=c++20", "-fsyntax-only", *include, str(program)]
+    subprocess.run(command, check=True, timeout=60)
 
 
 def test_the_example_runs(tmp_path):
