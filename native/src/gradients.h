@@ -31,26 +31,20 @@ class WeightGradient {
         panels_(panel_count<Real>(plan.shape.H)) {}
 
   // operand: for each tile of n columns from c on, [step, last first][row][n] at c * rows of chunk.
+  // As few rows at a time as stay in L1 while all tiles read them.
   void copy_operand(Range columns) {
     if (!copies()) return;
-    for_blocks(columns, [&](Range block) {
-      for_column_tiles(block, [&](int64_t column, auto n) {
-        constexpr int kColumns = decltype(n)::value;
-        Real* to = copied(column);
-        const Real* mask = plan_.noise.recurrent_mask;
-        for (int64_t step = steps_.end - 1; step >= steps_.first; --step) {
-          Real* row = to;
-          for (int64_t b = 0; b < plan_.shape.rows_at(step); ++b, row += kColumns) {
-            __builtin_memcpy(row, operand_row(step, b, column), kColumns * sizeof(Real));
-            if (mask && column >= plan_.shape.I) {
-              const Real* own = mask + b * plan_.shape.P + column - plan_.shape.I;
-              for (int k = 0; k < kColumns; ++k) row[k] *= own[k];
-            }
-          }
-          to += plan_.shape.B * kColumns;
-        }
+    constexpr int64_t kRowsAtOnce = 64;
+    const int64_t at_once = std::max<int64_t>(kRowsAtOnce / plan_.shape.B, 1);
+    for (int64_t end = steps_.end; end > steps_.first;) {
+      const int64_t first = std::max(evenly_from(steps_.first, end, plan_.shape.I), end - at_once);
+      for_blocks(columns, [&](Range block) {
+        for_column_tiles(block, [&](int64_t column, auto n) {
+          copy_tile<decltype(n)::value>({first, end}, column);
+        });
       });
-    });
+      end = first;
+    }
   }
 
   // The dgates of a group of steps and a panel stay in L1 while the columns pass.
@@ -73,9 +67,9 @@ class WeightGradient {
   // Of a ragged batch in reverse, rows of one step are of different times: no stride leads along.
   // And h times a mask stands nowhere yet.
   bool copies() const {
-    return panels_ >= kCopyOperandPanels || (plan_.shape.ragged && plan_.reverse) ||
-           plan_.noise.recurrent_mask;
+    return panels_ >= kCopyOperandPanels || scattered() || plan_.noise.recurrent_mask;
   }
+  bool scattered() const { return plan_.shape.ragged && plan_.reverse; }
 
   template <class Function>
   static void for_blocks(Range columns, Function&& function) {
@@ -111,13 +105,43 @@ class WeightGradient {
     return plan_.operand + column * steps_.size() * plan_.shape.B;
   }
 
+  // Steps at even distances.
+  template <int kColumns>
+  __attribute__((noinline)) void copy_tile(Range steps, int64_t column) const {
+    const int64_t B = plan_.shape.B, last = steps.end - 1;
+    const Real* from = operand_row(last, 0, column);
+    const int64_t back = steps.size() > 1 ? operand_row(last - 1, 0, column) - from : 0;
+    const Real* masks = column < plan_.shape.I ? nullptr : plan_.noise.recurrent_mask;
+    Real* to = copied(column) + (steps_.end - steps.end) * B * kColumns;
+    for (int64_t step = last; step >= steps.first; --step, from += back, to += B * kColumns) {
+      const int64_t rows = plan_.shape.rows_at(step);
+      if (scattered()) {
+        for (int64_t b = 0; b < rows; ++b) {
+          copy_rows<kColumns>(operand_row(step, b, column), 0, 1, to + b * kColumns);
+        }
+      } else {
+        copy_rows<kColumns>(from, operand_stride(step, column), rows, to);
+      }
+      for (int64_t k = 0; masks && k < rows * kColumns; ++k) {
+        to[k] *= masks[k / kColumns * plan_.shape.P + column - plan_.shape.I + k % kColumns];
+      }
+    }
+  }
+  template <int kColumns>
+  static void copy_rows(const Real* from, int64_t stride, int64_t rows, Real* to) {
+    for (int64_t b = 0; b < rows; ++b, from += stride, to += kColumns) {
+      __builtin_memcpy(to, from, kColumns * sizeof(Real));
+    }
+  }
+
   template <int kColumns>
   __attribute__((noinline)) void run_tile(int64_t column, int64_t panel, Range group) {
     const int64_t K = plan_.shape.I + plan_.shape.P;
     Real* dw = plan_.dw + (panel * K + column) * W;
     const auto for_operands = [&](auto&& function) __attribute__((always_inline)) {
       for (int64_t end = group.end; end > group.first;) {
-        const int64_t first = evenly_from(group.first, end, column);
+        const int64_t first =
+            copies() && !plan_.shape.ragged ? group.first : evenly_from(group.first, end, column);
         function(operands<kColumns>({first, end}, column, panel));
         end = first;
       }
@@ -130,7 +154,7 @@ class WeightGradient {
   // The first step from which on all up to `end` have as many rows, at even distances.
   int64_t evenly_from(int64_t first, int64_t end, int64_t column) const {
     if (plan_.shape.ragged) return end - 1;
-    const bool from_h0 = first == 0 && end > 1 && column >= plan_.shape.I && !copies();
+    const bool from_h0 = first == 0 && end > 1 && column >= plan_.shape.I;
     return from_h0 ? 1 : first;
   }
 
