@@ -22,7 +22,8 @@ struct ExpConstants<float> {
   // Adding it rounds to an integer and leaves n + exponent bias in the low bits.
   static constexpr float kMagic = 12582912.0f + 127.0f;
   static constexpr int kMantissaBits = 23;
-  // sigmoid(-kNormal) is the smallest normal number, and that of less is flushed to zero.
+  // sigmoid is subnormal below -kNormal, and is flushed to zero. kLimit lies beyond, but not so far
+  // that the scale of e^kLimit or e^-kLimit is no normal number.
   static constexpr float kNormal = 87.3365402f, kLimit = 87.5f, kTanhLimit = 40.0f;
 };
 
@@ -36,10 +37,14 @@ struct ExpConstants<double> {
   static constexpr double kNormal = 708.3964185322641, kLimit = 708.5, kTanhLimit = 80.0;
 };
 
-// c + a * b, or c - a * b: for functions of -x, which so need no negation.
+// c + a * b, or c - a * b, so that a function of -x needs no negation.
 template <bool kMinus, class V>
 GATEWISE_INLINE V add_product(V a, V b, V c) {
-  return kMinus ? fnma(a, b, c) : fma(a, b, c);
+  if constexpr (kMinus) {
+    return fnma(a, b, c);
+  } else {
+    return fma(a, b, c);
+  }
 }
 
 // expm1(r), or -expm1(-r), for |r| <= ln(2)/2. Minimax of degree 6: within 0.07 ulp of exp.
@@ -116,9 +121,14 @@ GATEWISE_INLINE Fraction<Real> tanh_fraction(Vec<Real> x) {
 
 template <class Real>
 GATEWISE_INLINE Vec<Real> sigmoid(Vec<Real> x) {
+  using C = ExpConstants<Real>;
+  static_assert(C::kNormal < C::kLimit);
   const Vec<Real> y = splat(Real{1}) / sigmoid_denominator<Real>(x);
-  if constexpr (kFlushesSubnormals) return y;
-  return x < splat(-ExpConstants<Real>::kNormal) ? splat(Real{0}) : y;
+  if constexpr (kFlushesSubnormals) {
+    return y;
+  } else {
+    return x < splat(-C::kNormal) ? splat(Real{0}) : y;
+  }
 }
 
 template <class Real>

@@ -31,9 +31,10 @@ class WeightGradient {
         panels_(panel_count<Real>(plan.shape.H)) {}
 
   // operand: for each tile of n columns from c on, [step, last first][row][n] at c * rows of chunk.
-  // As few rows at a time as stay in L1 while all tiles read them.
+  // Some rows at a time: a tile reads a part of each row's cache line, and the next tile finds the
+  // line still in L1.
   void copy_operand(Range columns) {
-    if (!copies()) return;
+    if (!copies() || plan_.shape.B == 0) return;
     constexpr int64_t kRowsAtOnce = 64;
     const int64_t at_once = std::max<int64_t>(kRowsAtOnce / plan_.shape.B, 1);
     for (int64_t end = steps_.end; end > steps_.first;) {
@@ -105,7 +106,8 @@ class WeightGradient {
     return plan_.operand + column * steps_.size() * plan_.shape.B;
   }
 
-  // Steps at even distances.
+  // Copies a tile's columns of some steps that lie at even distances, or of one step. Not inlined:
+  // with all sizes of tiles in one function, the counters of the loops would lie on the stack.
   template <int kColumns>
   __attribute__((noinline)) void copy_tile(Range steps, int64_t column) const {
     const int64_t B = plan_.shape.B, last = steps.end - 1;
@@ -122,8 +124,9 @@ class WeightGradient {
       } else {
         copy_rows<kColumns>(from, operand_stride(step, column), rows, to);
       }
-      for (int64_t k = 0; masks && k < rows * kColumns; ++k) {
-        to[k] *= masks[k / kColumns * plan_.shape.P + column - plan_.shape.I + k % kColumns];
+      for (int64_t b = 0; masks && b < rows; ++b) {
+        const Real* mask = masks + b * plan_.shape.P + column - plan_.shape.I;
+        for (int k = 0; k < kColumns; ++k) to[b * kColumns + k] *= mask[k];
       }
     }
   }
@@ -140,8 +143,8 @@ class WeightGradient {
     Real* dw = plan_.dw + (panel * K + column) * W;
     const auto for_operands = [&](auto&& function) __attribute__((always_inline)) {
       for (int64_t end = group.end; end > group.first;) {
-        const int64_t first =
-            copies() && !plan_.shape.ragged ? group.first : evenly_from(group.first, end, column);
+        const bool dense = copies() && !plan_.shape.ragged;  // a copy goes on evenly across h0
+        const int64_t first = dense ? group.first : evenly_from(group.first, end, column);
         function(operands<kColumns>({first, end}, column, panel));
         end = first;
       }

@@ -40,9 +40,10 @@ BufferSizes sizes(const Shape& s) {
 // A 64-bit fingerprint of the bits, made as XXH3 (Collet 2019) makes its own of long inputs, with a
 // vector for its accumulators and keys of our own: each word is mixed with a key of its place by a
 // multiplication of its halves and added to another lane as it is, so no two changes cancel by
-// their distance alone; accumulators are scrambled after each block, and merged in pairs by
-// multiplications, so that every input bit moves about half of the output bits. Not made to
-// withstand somebody who looks for collisions.
+// their distance alone; accumulators are scrambled after each block, and in the end mixed until
+// every input bit moves about half of the output bits. Not made to withstand somebody who looks for
+// collisions. Two flipped bits that are the highest of their words, in words a multiple of a
+// stripe apart, cancel once in 2^32: they are added without a carry.
 constexpr int kChains = 4, kStripes = 32;  // independent accumulators; rounds between scrambles
 constexpr uint64_t kPrime32 = 0x9E3779B1u, kPrime64 = 0x9E3779B185EBCA87u;
 
@@ -50,11 +51,6 @@ constexpr uint64_t avalanche(uint64_t x) {  // XXH3_avalanche
   x ^= x >> 37;
   x *= 0x165667919E3779F9u;
   return x ^ (x >> 32);
-}
-__extension__ typedef unsigned __int128 Wide;
-constexpr uint64_t folded(uint64_t a, uint64_t b) {  // XXH3_mul128_fold64
-  const Wide product = static_cast<Wide>(a) * b;
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 constexpr int kWords = kVectorBytes / 8;
 struct Keys {
@@ -86,7 +82,7 @@ struct Accumulator {
 
 template <class Real>
 uint64_t fingerprint(uint64_t seed, const Real* data, int64_t n) {
-  if (n == 0) return avalanche(seed + kPrime64);
+  if (n == 0) return avalanche(seed + kPrime64);  // most cells lack most arrays
   const auto* bytes = reinterpret_cast<const unsigned char*>(data);
   const auto size = static_cast<size_t>(n) * sizeof(Real);
   constexpr size_t kStripe = kChains * sizeof(Words);
@@ -109,11 +105,12 @@ uint64_t fingerprint(uint64_t seed, const Real* data, int64_t n) {
     __builtin_memcpy(rest, bytes + at, std::min(sizeof(Words), size - at));
     chain[k].add(load_words(rest), kKeys.word + (stripe + k) * kWords);
   }
+  // Each lane is mixed with a key of its own, and so need not wait for another.
   uint64_t result = seed + size * kPrime64;
   const uint64_t* key = kKeys.word + kChains * kWords;  // the first ones began the accumulators
-  for (const Accumulator& one : chain) {  // in pairs, which need not wait for one another
-    for (int lane = 0; lane < kWords; lane += 2, key += 2) {
-      result += folded(one.sum[lane] ^ key[0], one.sum[lane + 1] ^ key[1]);
+  for (const Accumulator& one : chain) {
+    for (int lane = 0; lane < kWords; ++lane) {
+      result += avalanche((one.sum[lane] ^ *key++) * kPrime64);
     }
   }
   return avalanche(result);

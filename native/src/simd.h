@@ -286,7 +286,8 @@ GATEWISE_INLINE Words swap_pairs(Words w) {
   return swap_pairs(w, std::make_integer_sequence<int, kVectorBytes / 8>{});
 }
 
-// Whether FlushSubnormals does what it says. An architecture whose mode we do not know keeps them.
+// Whether FlushSubnormals does what it says, which sigmoid relies on. An architecture whose mode we
+// do not know keeps subnormals.
 #if defined(__x86_64__) || defined(__aarch64__)
 inline constexpr bool kFlushesSubnormals = true;
 #else
@@ -297,7 +298,10 @@ inline constexpr bool kFlushesSubnormals = false;
 class FlushSubnormals {
  public:
 #if defined(__x86_64__)
-  FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u); }
+  FlushSubnormals() : saved_(_mm_getcsr()) {
+    constexpr unsigned kFlush = 0x8000, kReadAsZero = 0x40, kNoTrap = 0x800;  // of underflow
+    _mm_setcsr(saved_ | kFlush | kReadAsZero | kNoTrap);
+  }
   ~FlushSubnormals() { _mm_setcsr(saved_); }
 
  private:
@@ -305,9 +309,9 @@ class FlushSubnormals {
 #elif defined(__aarch64__)
   FlushSubnormals() {
     asm volatile("mrs %0, fpcr" : "=r"(saved_));
-    asm volatile("msr fpcr, %0" ::"r"(saved_ | (uint64_t{1} << 24)));
+    asm volatile("msr fpcr, %0" ::"r"(saved_ | (uint64_t{1} << 24)) : "memory");
   }
-  ~FlushSubnormals() { asm volatile("msr fpcr, %0" ::"r"(saved_)); }
+  ~FlushSubnormals() { asm volatile("msr fpcr, %0" ::"r"(saved_) : "memory"); }
 
  private:
   uint64_t saved_;

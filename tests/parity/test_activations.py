@@ -51,6 +51,18 @@ def samples(dtype):
     return np.concatenate([x, -x])
 
 
+@pytest.mark.parametrize(
+    ("dtype", "flushed", "kept"),
+    [
+        (np.float32, [-87.33655, -87.4, -87.5, -87.6, -88, -1e30, -np.inf], -87.33653),
+        (np.float64, [-708.3965, -708.45, -708.5, -708.6, -709, -1e300, -np.inf], -708.3964),
+    ],
+)
+def test_a_sigmoid_below_the_normal_range_is_zero(isa, dtype, flushed, kept):
+    assert not activate("sigmoid", np.array(flushed, dtype)).any()
+    assert activate("sigmoid", np.array([kept], dtype)) >= TINY[dtype]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_is_within_the_stated_bound(isa, name):
     x = samples(np.float32)

@@ -130,9 +130,10 @@ def test_a_loss_on_one_output_alone_equals_torch(dtype, loss, num_layers, bidire
     compare(ours, theirs, x, states_of(ours, "batched", 4, dtype), dtype, loss=loss)
 
 
+@pytest.mark.parametrize("H", [5, 129])
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_an_empty_batch_equals_torch(batch_first):
-    ours, theirs = pair(3, 5, torch.float64, num_layers=2, batch_first=batch_first)
+def test_an_empty_batch_equals_torch(batch_first, H):
+    ours, theirs = pair(3, H, torch.float64, num_layers=2, batch_first=batch_first)
     x = torch.randn((0, 4, 3) if batch_first else (4, 0, 3), dtype=torch.float64)
     compare(ours, theirs, x, None, torch.float64)
 

@@ -1,4 +1,4 @@
-"""The header for C: what it says is what the core has, and all programs beside it compile."""
+"""The header for C: what it says is what the core has, and the programs of the core compile."""
 
 import re
 import shutil
@@ -37,10 +37,13 @@ def test_it_compiles_without_warnings(tmp_path, language):
     subprocess.run([*command, "-fsyntax-only", include, str(source)], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("program", sorted((ROOT / "native" / "tests").glob("*.cc")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "program", sorted((ROOT / "native" / "tests").glob("*.cc")), ids=lambda p: p.stem
+)
 def test_the_programs_of_the_long_suites_compile(program):
     include = [f"-I{ROOT / 'native' / directory}" for directory in ("include", "src")]
-    command = ["c++", "-std=c++20", "-fsyntax-only", *include, str(program)]
+    command = ["c++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *include,
+               str(program)]  # fmt: skip
     subprocess.run(command, check=True, timeout=60)
 
 
