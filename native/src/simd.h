@@ -208,7 +208,8 @@ GATEWISE_INLINE V at_most(V x, Real high) {
 template <class V>
 GATEWISE_INLINE V choose_bits(V mask, V a, V b) {
 #if defined(__AVX512F__)
-  return (V)_mm512_ternarylogic_epi32((__m512i)mask, (__m512i)a, (__m512i)b, 0xca);
+  constexpr int kFirstChooses = 0xca;  // the table of mask ? a : b
+  return (V)_mm512_ternarylogic_epi32((__m512i)mask, (__m512i)a, (__m512i)b, kFirstChooses);
 #else
   using Bits = BitVec<float>;  // of as many bytes, whatever V holds
   return (V)(((Bits)mask & (Bits)a) | (~(Bits)mask & (Bits)b));

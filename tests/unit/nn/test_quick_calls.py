@@ -178,7 +178,6 @@ def test_the_core_takes_the_tensors_of_usual_calls_and_no_others():
 
 WITHOUT_TABLE = """
 import torch
-from torch._dynamo import compiled_autograd
 from torch.autograd import forward_ad
 with_table = torch.Tensor.__dlpack_c_exchange_api__
 del torch.Tensor.__dlpack_c_exchange_api__
