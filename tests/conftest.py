@@ -1,8 +1,9 @@
-"""What every test shares: one Hypothesis profile, and the state of the native core put back."""
+"""What every test shares: one Hypothesis profile, Ctrl-C, the state of the native core put back."""
 
 import importlib
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("suite")
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so do the children of that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -42,8 +42,8 @@ BufferSizes sizes(const Shape& s) {
 // multiplication of its halves and added to another lane as it is, so no two changes cancel by
 // their distance alone; accumulators are scrambled after each block, and in the end mixed until
 // every input bit moves about half of the output bits. Not made to withstand somebody who looks for
-// collisions. Two flipped bits that are the highest of their words, in words a multiple of a
-// stripe apart, cancel once in 2^32: they are added without a carry.
+// collisions. Two flipped bits of one place, in words a multiple of a stripe apart, cancel with a
+// chance of up to 2^-32.
 constexpr int kChains = 4, kStripes = 32;  // independent accumulators; rounds between scrambles
 constexpr uint64_t kPrime32 = 0x9E3779B1u, kPrime64 = 0x9E3779B185EBCA87u;
 

@@ -173,7 +173,7 @@ SharedWeights<Real> pack(const Network& network, std::span<const Parameters<Real
 // them. What is packed comes from one read of the parameters, and the fingerprint kept is that of
 // the same read: if another thread writes meanwhile, the next call packs again. Two contents that
 // are not made to collide have the same fingerprint with a chance of about 2^-64, or up to 2^-32 if
-// they differ in two signs alone.
+// they differ in two bits alone.
 template <class Real>
 class WeightsCache {
  public:
