@@ -166,7 +166,8 @@ test-sanitize: install  ## the core under Address-, UndefinedBehavior- and Threa
 	    -DCMAKE_CXX_FLAGS="-fsanitize=$$kind -fno-sanitize-recover=all -g1 -Wno-tsan" \
 	    -DGATEWISE_OPTIMIZE=-O1 \
 	    -DGATEWISE_ISAS="$$(echo $$isa | sed 's/^avx512$$/avx512;avx512bf16/')" && \
-	  $(BIN)/cmake --build build/$$kind-$$isa --target native_smoke native_grid && \
+	  $(BIN)/cmake --build build/$$kind-$$isa --target native_smoke native_grid native_threads && \
+	  build/$$kind-$$isa/native_threads && \
 	  build/$$kind-$$isa/native_smoke && build/$$kind-$$isa/native_grid || exit 1; \
 	done; done
 
@@ -193,7 +194,8 @@ test-neon: install  ## the core under qemu (needs g++-aarch64-linux-gnu and qemu
 	$(BIN)/cmake -G Ninja -S . -B build/neon -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
 	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
 	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static
-	$(BIN)/cmake --build build/neon --target native_smoke native_grid
+	$(BIN)/cmake --build build/neon --target native_smoke native_grid native_threads
+	qemu-aarch64-static build/neon/native_threads
 	qemu-aarch64-static build/neon/native_smoke small
 	qemu-aarch64-static build/neon/native_grid small
 

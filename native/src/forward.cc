@@ -26,14 +26,12 @@ class LayerForward {
         lockstep_(!staged_ &&
                   in_lockstep(s_, D_, threads_, (panels_ + 1) / 2,
                               static_cast<int64_t>(kernels.sizes(s_).weights * sizeof(Real)))),
-        items_(row_items(s_.B, D_, threads_)) {
-    if (lockstep_) {
-      scratch_size_ = kernels.forward_scratch(s_, s_.B, staged_);
-    } else {  // not always most for the most rows; which share comes when, `run` finds out
-      const int64_t most = s_.ragged ? s_.B : (s_.B + items_ - 1) / items_;
-      for (int64_t rows = s_.ragged ? 1 : s_.B / items_; rows <= most; ++rows) {
-        scratch_size_ = std::max(scratch_size_, kernels.forward_scratch(s_, rows, staged_));
-      }
+        items_(row_items(s_.B, D_, threads_)),
+        per_row_(operations_of_row(s_, 2.0, s_.I + s_.P)) {
+    // Not always most for the most rows; and how many a thread has, `run` finds out.
+    const bool whole = lockstep_ || threads_ == 1;
+    for (int64_t rows = whole ? s_.B : 1; rows <= s_.B; ++rows) {
+      scratch_size_ = std::max(scratch_size_, kernels.forward_scratch(s_, rows, staged_));
     }
     scratch_ = workspace.take<Real>(Slot::kRows, scratch_size_ * static_cast<size_t>(threads_));
     if (!lockstep_) return;
@@ -47,15 +45,37 @@ class LayerForward {
   // What is projected ahead stays from call to call, so one may begin within its steps.
   void run(Range steps) {
     if (lockstep_) return run_in_lockstep(steps);
-    const auto item = [&](int64_t item, int worker) {
-      kernels_.forward_rows(plans_[static_cast<size_t>(item / items_)], steps,
-                            share_rows(s_, steps, item % items_, items_), scratch(worker));
+    const auto portion = [&](int64_t k) -> Portion {
+      const Range rows = rows_of_item(k);
+      return {k, rows.first, rows.end, steps.first};
     };
-    parallel_for(threads_, D_ * items_, item);
+    const auto advance = [&](Portion& own, int worker) {
+      const Range rows{own.first, own.end};
+      const Range some{own.step, std::min(steps.end, own.step + steps_at_once(rows.size()))};
+      ForwardPlan<Real> plan = plans_[static_cast<size_t>(own.item / items_)];
+      if (items_ > 1 && !plan.tape.gates) plan.tape.item = rows_of_item(own.item);
+      kernels_.forward_rows(plan, some, rows, scratch(worker));
+      own.step = some.end;
+      return own.step < steps.end;
+    };
+    const auto halve = [&](Portion& own, Portion& half) {
+      return halve_rows(s_, {own.step, steps.end}, per_row_, own, half);
+    };
+    parallel_portions(threads_, {D_ * items_, portion, advance, halve});
   }
 
  private:
   Real* scratch(int worker) const { return scratch_ + static_cast<size_t>(worker) * scratch_size_; }
+
+  // The same in each run.
+  Range rows_of_item(int64_t item) const {
+    return share_rows(s_, {0, s_.T}, {0, s_.B}, item % items_, items_);
+  }
+  int64_t steps_at_once(int64_t rows) const {
+    if (threads_ == 1) return s_.T;
+    const int64_t ahead = staged_ ? 0 : kernels_.steps_ahead(s_, rows);
+    return steps_per_look(per_row_, rows, std::max<int64_t>(ahead, 1));
+  }
 
   void run_in_lockstep(Range steps) {
     const int64_t pairs = (panels_ + 1) / 2;
@@ -78,6 +98,7 @@ class LayerForward {
   const int64_t panels_;
   const bool lockstep_;
   const int64_t items_;
+  const double per_row_;  // operations of a step
   size_t scratch_size_ = 0, ahead_size_ = 0;
   int64_t pieces_ = 0;
   Real *scratch_ = nullptr, *ahead_ = nullptr;

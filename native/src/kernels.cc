@@ -179,6 +179,7 @@ constexpr KernelTable<Real> table() {
                          .pack_backward = pack_backward<Real>,
                          .forward_scratch = forward_scratch<Real>,
                          .ahead_size = ahead_size_of_all<Real>,
+                         .steps_ahead = steps_ahead<Real>,
                          .forward_rows = forward_rows<Real, Weight>,
                          .forward_step = forward_step<Real, Weight>,
                          .stream_step = stream_step<Real, Weight>,

@@ -7,6 +7,12 @@
 
 namespace gatewise {
 
+// A range of whatever is counted.
+struct Range {
+  int64_t first, end;
+  int64_t size() const { return end - first; }
+};
+
 // One layer in one direction. Steps count in the direction of running: step s is time s, or in
 // reverse as far from the row's last.
 struct Shape {
@@ -35,13 +41,16 @@ struct State {
 };
 
 // Gates [step][panel][b][gate][V], or null, and cell states
-// [step + 1][panel][b][V], where state 0 is c0; without gates only one state is kept. Of each step
-// only the rows that run. A gate is kept as the function's value, before the activation's scale and
-// shift: its slope follows from that without what scale and shift would add to its error.
+// [step + 1][panel][b][V], where state 0 is c0. Without gates only one state is kept, and may lie
+// apart for each item of rows, [item][panel][b][V]: else two cores would fetch each other's lines
+// ahead, at each panel. Of each step only the rows that run. A gate is kept as the function's
+// value, before the activation's scale and shift: its slope follows from that without what scale
+// and shift would add to its error.
 template <class Real>
 struct Tape {
   Real *gates, *cells;
   Real* norms = nullptr;  // with layer norm: [step][b], see NormRow in norm.h
+  Range item = {0, 0};    // the rows of this item; none: all rows together
 };
 
 // What a cell has beside weights and biases, in the kernels' order; null where it lacks it.
@@ -129,12 +138,6 @@ struct BackwardPlan : LayerPlan<Real> {
   Staging<Real> staging = {};
 };
 
-// A range of whatever is counted.
-struct Range {
-  int64_t first, end;
-  int64_t size() const { return end - first; }
-};
-
 // Elements that buffers take, for one instruction set and shape.
 struct BufferSizes {
   int64_t panels, blocks;   // of V hidden units; of columns in the backward product
@@ -170,7 +173,8 @@ struct KernelTable {
 
   // Elements of scratch for so many rows of an item of work.
   size_t (*forward_scratch)(const Shape&, int64_t rows, bool staged);
-  size_t (*ahead_size)(const Shape&);  // of the input projected ahead in lockstep
+  size_t (*ahead_size)(const Shape&);                  // of the input projected ahead in lockstep
+  int64_t (*steps_ahead)(const Shape&, int64_t rows);  // that forward_rows projects ahead, or 0
   // Some rows through some steps; or some panels through one step, for all rows, with the input
   // projected ahead at `ahead` and scratch for the rows of one step.
   void (*forward_rows)(const ForwardPlan<Real>&, Range steps, Range rows, Real* scratch);

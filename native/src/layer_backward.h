@@ -34,7 +34,8 @@ class LayerBackward {
         lockstep_(!plans[0].staged &&
                   in_lockstep(s_, D_, threads_, sizes_.blocks,
                               static_cast<int64_t>(sizes_.weights_hh * sizeof(Real)))),
-        row_items_(row_items(s_.B, D_, threads_)) {
+        row_items_(row_items(s_.B, D_, threads_)),
+        per_row_(operations_of_row(s_, 2.0, s_.P)) {
     if (!lockstep_) return;
     const auto pieces = static_cast<size_t>(D_ * sizes_.blocks);
     next_ = workspace.take<NextStep>(Slot::kLockstep, pieces);
@@ -80,17 +81,31 @@ class LayerBackward {
   }
 
   void gradients_by_rows(Range steps) {
-    const int64_t per_direction = row_items_ + operand_blocks();
-    const auto item = [&](int64_t item, int) {
-      const auto& plan = plans_[static_cast<size_t>(item % D_)];
-      const int64_t k = item / D_;
-      if (k < row_items_) {
-        kernels_.gradient_rows(plan, steps, share_rows(s_, steps, k, row_items_));
-      } else {
-        kernels_.pack_operand(plan, steps, operand_columns(k - row_items_));
-      }
+    const int64_t of_rows = D_ * row_items_;  // the others copy columns
+    const auto portion = [&](int64_t k) -> Portion {
+      if (k >= of_rows) return {k, 0, 0, steps.end};
+      const Range rows = share_rows(s_, steps, {0, s_.B}, k / D_, row_items_);
+      return {k, rows.first, rows.end, steps.end};
     };
-    parallel_for(threads_, D_ * per_direction, item);
+    const auto advance = [&](Portion& own, int) {
+      const auto& plan = plans_[static_cast<size_t>(own.item % D_)];
+      if (own.item >= of_rows) {
+        kernels_.pack_operand(plan, steps, operand_columns((own.item - of_rows) / D_));
+        return false;
+      }
+      const Range rows{own.first, own.end};
+      const Range some{std::max(steps.first, own.step - steps_at_once(rows.size())), own.step};
+      kernels_.gradient_rows(plan, some, rows);
+      own.step = some.first;
+      return own.step > steps.first;
+    };
+    const auto halve = [&](Portion& own, Portion& half) {
+      return halve_rows(s_, {steps.first, own.step}, per_row_, own, half);
+    };
+    parallel_portions(threads_, {of_rows + D_ * operand_blocks(), portion, advance, halve});
+  }
+  int64_t steps_at_once(int64_t rows) const {
+    return threads_ == 1 ? s_.T : steps_per_look(per_row_, rows, 1);
   }
 
   void gradients_in_lockstep(Range steps) {
@@ -162,6 +177,7 @@ class LayerBackward {
   const int threads_;
   const bool lockstep_;
   const int64_t row_items_;
+  const double per_row_;  // operations of a step
   Range columns_{0, 0};
   NextStep* next_ = nullptr;
 };

@@ -73,10 +73,10 @@ class LookingTime {
 };
 
 struct Job {
-  Job(const Work<int64_t, int>& work, int64_t items, int threads)
+  Job(const Work<void(int64_t, int)>& work, int64_t items, int threads)
       : work(work), items(items), threads(threads) {}
 
-  const Work<int64_t, int>& work;
+  const Work<void(int64_t, int)>& work;
   const int64_t items;
   const int threads;
   std::atomic<int64_t> next{0};
@@ -181,10 +181,88 @@ std::atomic<Pool*> the_pool{nullptr};
   return true;
 }();
 
+// A thread that waits for another, which may have lost its core: it looks, then yields.
+class Patient {
+ public:
+  void wait() {
+    if (++looks_ < kSpinsBeforeYield) {
+      pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+
+ private:
+  int looks_ = 0;
+};
+
+// What the threads that do portions share.
+class Sharing {
+ public:
+  explicit Sharing(const Portions& portions) : portions_(portions), open_(portions.count) {}
+
+  // One thread, until no portion is left that may be divided.
+  void join(int worker) {
+    for (Portion own; take(own);) {
+      bool open = true;
+      do {
+        if (open && waiting_.load(std::memory_order_relaxed) > 0) open = give(own);
+      } while (portions_.advance(own, worker));
+      if (open) open_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+ private:
+  // Of the half that is on offer; there is room for one.
+  enum class Offer { kNone, kBusy, kReady };
+
+  bool take(Portion& own) {
+    const int64_t k = next_.fetch_add(1, std::memory_order_relaxed);
+    if (k < portions_.count) {
+      own = portions_.portion(k);
+      return true;
+    }
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    bool taken = false;
+    for (Patient patient;
+         !(taken = change(Offer::kReady)) && open_.load(std::memory_order_acquire);) {
+      patient.wait();
+    }
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    if (!taken) return false;
+    own = offered_;
+    offer_.store(Offer::kNone, std::memory_order_release);
+    return true;
+  }
+
+  // Whether the portion may be divided once more.
+  bool give(Portion& own) {
+    if (!change(Offer::kNone)) return true;  // somebody else gives
+    const bool halved = portions_.halve(own, offered_);
+    open_.fetch_add(halved ? 1 : -1, std::memory_order_release);
+    offer_.store(halved ? Offer::kReady : Offer::kNone, std::memory_order_release);
+    return halved;
+  }
+
+  // From this state to that of the one thread that may go on.
+  bool change(Offer from) {
+    return offer_.load(std::memory_order_relaxed) == from &&
+           offer_.compare_exchange_strong(from, Offer::kBusy, std::memory_order_acquire);
+  }
+
+  const Portions& portions_;
+  std::atomic<int64_t> next_{0};
+  std::atomic<int64_t> open_;  // portions, begun or not, that may be divided
+  std::atomic<Offer> offer_{Offer::kNone};
+  Portion offered_{};
+  alignas(64) std::atomic<int> waiting_{0};  // threads; all others look at it often
+};
+
 // What the threads of a lockstep share.
 class Lockstep {
  public:
-  Lockstep(int64_t steps, int64_t pieces, NextStep* next, const Work<int64_t, int64_t, int>& work)
+  Lockstep(int64_t steps, int64_t pieces, NextStep* next,
+           const Work<void(int64_t, int64_t, int)>& work)
       : steps_(steps), pieces_(pieces), work_(work), next_(next) {
     for (int64_t piece = 0; piece < pieces; ++piece) new (next + piece) NextStep;
   }
@@ -211,31 +289,24 @@ class Lockstep {
   }
 
   void wait_for(int64_t done) {
-    for (int spin = 0; done_.load(std::memory_order_acquire) < done; ++spin) {
-      // Whoever holds the last piece may have lost its core.
-      if (spin < kSpinsBeforeYield) {
-        pause();
-      } else {
-        std::this_thread::yield();
-      }
-    }
+    for (Patient patient; done_.load(std::memory_order_acquire) < done;) patient.wait();
   }
 
   const int64_t steps_, pieces_;
-  const Work<int64_t, int64_t, int>& work_;
+  const Work<void(int64_t, int64_t, int)>& work_;
   NextStep* next_;
   alignas(64) std::atomic<int64_t> done_{0};
 };
 
 }  // namespace
 
-void parallel_for(int threads, int64_t items, const Work<int64_t, int>& work) {
+void parallel_for(int threads, int64_t items, const Work<void(int64_t, int)>& work) {
   Job job(work, items, threads);
   if (threads <= 1 || items <= 1 || !the_pool.load()->run(job)) job.run(0);
 }
 
 void lockstep(int threads, int64_t steps, int64_t pieces, NextStep* next,
-              const Work<int64_t, int64_t, int>& work) {
+              const Work<void(int64_t, int64_t, int)>& work) {
   Lockstep shared(steps, pieces, next, work);
   const auto member = [&](int64_t member, int worker) {
     shared.join(member * pieces / threads, worker);
@@ -243,16 +314,29 @@ void lockstep(int threads, int64_t steps, int64_t pieces, NextStep* next,
   parallel_for(threads, threads, member);
 }
 
+void parallel_portions(int threads, const Portions& portions) {
+  Sharing shared(portions);
+  parallel_for(threads, threads, [&](int64_t, int worker) { shared.join(worker); });
+}
+
 #else  // one thread
 
-void parallel_for(int, int64_t items, const Work<int64_t, int>& work) {
+void parallel_for(int, int64_t items, const Work<void(int64_t, int)>& work) {
   for (int64_t item = 0; item < items; ++item) work(item, 0);
 }
 
 void lockstep(int, int64_t steps, int64_t pieces, NextStep*,
-              const Work<int64_t, int64_t, int>& work) {
+              const Work<void(int64_t, int64_t, int)>& work) {
   for (int64_t step = 0; step < steps; ++step) {
     for (int64_t piece = 0; piece < pieces; ++piece) work(step, piece, 0);
+  }
+}
+
+void parallel_portions(int, const Portions& portions) {
+  for (int64_t k = 0; k < portions.count; ++k) {
+    Portion own = portions.portion(k);
+    while (portions.advance(own, 0)) {
+    }
   }
 }
 

@@ -12,26 +12,28 @@
 namespace gatewise {
 
 // A reference to a function: it takes no memory, and what it refers to must outlive it.
-template <class... Args>
-class Work {
+template <class Signature>
+class Work;
+template <class Result, class... Args>
+class Work<Result(Args...)> {
  public:
   template <class Function>
   Work(const Function& function)  // NOLINT(google-explicit-constructor): a lambda is the work
-      : object_(&function), call_([](const void* object, Args... args) {
-          (*static_cast<const Function*>(object))(args...);
+      : object_(&function), call_([](const void* object, Args... args) -> Result {
+          return (*static_cast<const Function*>(object))(args...);
         }) {}
-  void operator()(Args... args) const { call_(object_, args...); }
+  Result operator()(Args... args) const { return call_(object_, args...); }
 
  private:
   const void* object_;
-  void (*call_)(const void*, Args...);
+  Result (*call_)(const void*, Args...);
 };
 
 // Calls work(item, worker) once for each item in [0, items), on at most `threads` threads, the
 // caller's included; returns when all are done. worker: in [0, threads), no two at a time alike,
 // so that each can have scratch memory of its own. Re-entrant: a caller that finds the workers busy
 // (or is one) does its items alone. work may not throw.
-void parallel_for(int threads, int64_t items, const Work<int64_t, int>& work);
+void parallel_for(int threads, int64_t items, const Work<void(int64_t, int)>& work);
 
 // The step at which a piece of a lockstep is next to be taken.
 struct alignas(64) NextStep {
@@ -42,6 +44,26 @@ struct alignas(64) NextStep {
 // thread takes the same pieces at each step as long as it can (so their weights stay in its cache),
 // and those of others when they are late. next: room for `pieces`.
 void lockstep(int threads, int64_t steps, int64_t pieces, NextStep* next,
-              const Work<int64_t, int64_t, int>& work);
+              const Work<void(int64_t, int64_t, int)>& work);
+
+// Rows [first, end) of some item, and the step that they come to next.
+struct Portion {
+  int64_t item, first, end, step;
+};
+
+// How portions are done: `portion(k)` is the k-th of `count`; `advance(portion, worker)` takes it
+// some steps on, and says whether more are left; `halve(portion, half)` gives half of what is left
+// to another portion, or returns false: it will never be worth dividing.
+struct Portions {
+  int64_t count;
+  Work<Portion(int64_t)> portion;
+  Work<bool(Portion&, int)> advance;
+  Work<bool(Portion&, Portion&)> halve;
+};
+
+// Does all portions, as parallel_for its items. A thread that finds none left is given half of one
+// by another, between two calls of `advance`: so neither a slow core nor a late thread holds up the
+// others.
+void parallel_portions(int threads, const Portions& portions);
 
 }  // namespace gatewise
