@@ -5,6 +5,7 @@
 //   dgates of a chunk of steps: [step in chunk][panel][row][gate][V]
 #pragma once
 
+#include <tuple>
 #include <utility>
 
 #include "forward.h"
@@ -152,11 +153,13 @@ class Backward {
     }
   }
 
-  // Where a thread goes on reading gates and cells after its rows of a panel.
-  std::pair<const Real*, const Real*> tape_after(int64_t step, int64_t panel, int64_t row) const {
-    if (++panel == panels_) panel = 0, step = std::max<int64_t>(step - 1, 0);
-    const StepTape<const Real> tape(plan_.tape, s_, step);
-    return {tape.gates(panel, row), tape.c_prev(panel, row)};
+  // Where a thread reads on after its rows of a panel: those of the next one, or of the step
+  // before.
+  std::pair<const Real*, const Real*> tape_after(const StepTape<const Real>& tape, int64_t step,
+                                                 int64_t panel, int64_t row) const {
+    if (++panel < panels_) return {tape.gates(panel, row), tape.c_prev(panel, row)};
+    const StepTape<const Real> before(plan_.tape, s_, std::max<int64_t>(step - 1, 0));
+    return {before.gates(0, row), before.c_prev(0, row)};
   }
 
   __attribute__((noinline)) void default_cell_gradients(int64_t step, int64_t panel, Range rows) {
@@ -164,17 +167,15 @@ class Backward {
     constexpr int64_t kRowsAhead = 12;  // of the tape, which comes from main memory
     const Vec<Real> one = splat(Real{1});
     const StepTape<const Real> tape(plan_.tape, s_, step);
-    const auto [next_gates, next_cells] = tape_after(step, panel, rows.first);
-    const int64_t few = std::max<int64_t>(kRowsAhead - rows.size(), 0);
-    const Real* gates_ahead =
-        few ? next_gates + few * W : tape.gates(panel, rows.first + kRowsAhead);
-    const Real* cells_ahead =
-        few ? next_cells + few * V : tape.c_prev(panel, rows.first + kRowsAhead);
     const StepRows<const Real> dy(plan_.dy, s_, step, plan_.reverse);
+    const Real* gates_ahead = tape.gates(panel, rows.first) + kRowsAhead * W;
+    const Real* cells_ahead = tape.c_prev(panel, rows.first) + kRowsAhead * V;
     for (int64_t b = rows.first; b < rows.end; ++b) {
       const Real* gates = tape.gates(panel, b);
       const Real* cells = tape.c_prev(panel, b);
-      if (b + kRowsAhead == rows.end) gates_ahead = next_gates, cells_ahead = next_cells;
+      if (b + kRowsAhead == rows.end) {
+        std::tie(gates_ahead, cells_ahead) = tape_after(tape, step, panel, rows.first);
+      }
       for (int gate = 0; gate < kGates; ++gate) __builtin_prefetch(gates_ahead + gate * V);
       __builtin_prefetch(cells_ahead);
       gates_ahead += W, cells_ahead += V;

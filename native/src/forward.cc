@@ -53,7 +53,7 @@ class LayerForward {
       const Range rows{own.first, own.end};
       const Range some{own.step, std::min(steps.end, own.step + steps_at_once(rows.size()))};
       ForwardPlan<Real> plan = plans_[static_cast<size_t>(own.item / items_)];
-      if (items_ > 1 && !plan.tape.gates) plan.tape.item = rows_of_item(own.item);
+      if (items_ > 1 && !plan.tape.gates) set_apart(plan.tape, rows_of_item(own.item));
       kernels_.forward_rows(plan, some, rows, scratch(worker));
       own.step = some.end;
       return own.step < steps.end;
@@ -70,6 +70,12 @@ class LayerForward {
   // The same in each run.
   Range rows_of_item(int64_t item) const {
     return share_rows(s_, {0, s_.T}, {0, s_.B}, item % items_, items_);
+  }
+  // The one state of an item of rows: [item][panel][row][V].
+  void set_apart(Tape<Real>& tape, Range rows) const {
+    const auto V = static_cast<int64_t>(kernels_.sizes(s_).unit) / panels_;
+    tape.rows = rows.size();
+    tape.cells += rows.first * (panels_ - 1) * V;
   }
   int64_t steps_at_once(int64_t rows) const {
     if (threads_ == 1) return s_.T;

@@ -50,7 +50,7 @@ template <class Real>
 struct Tape {
   Real *gates, *cells;
   Real* norms = nullptr;  // with layer norm: [step][b], see NormRow in norm.h
-  Range item = {0, 0};    // the rows of this item; none: all rows together
+  int64_t rows = 0;       // that lie together, with cells as if row 0 was the first; 0: all
 };
 
 // What a cell has beside weights and biases, in the kernels' order; null where it lacks it.

@@ -87,6 +87,11 @@ class LayerBackward {
       const Range rows = share_rows(s_, steps, {0, s_.B}, k / D_, row_items_);
       return {k, rows.first, rows.end, steps.end};
     };
+    // dx of what is done of these rows: by the thread that has its dgates.
+    const auto finish = [&](const Portion& own, Range rows) {
+      const auto& plan = plans_[static_cast<size_t>(own.item % D_)];
+      if (plan.dx.data) kernels_.input_gradient(plan, {own.step, own.start}, rows);
+    };
     const auto advance = [&](Portion& own, int) {
       const auto& plan = plans_[static_cast<size_t>(own.item % D_)];
       if (own.item >= of_rows) {
@@ -97,10 +102,15 @@ class LayerBackward {
       const Range some{std::max(steps.first, own.step - steps_at_once(rows.size())), own.step};
       kernels_.gradient_rows(plan, some, rows);
       own.step = some.first;
-      return own.step > steps.first;
+      if (own.step > steps.first) return true;
+      finish(own, rows);
+      return false;
     };
     const auto halve = [&](Portion& own, Portion& half) {
-      return halve_rows(s_, {steps.first, own.step}, per_row_, own, half);
+      if (!halve_rows(s_, {steps.first, own.step}, per_row_, own, half)) return false;
+      finish(half, {half.first, half.end});
+      half.start = half.step;
+      return true;
     };
     parallel_portions(threads_, {of_rows + D_ * operand_blocks(), portion, advance, halve});
   }
@@ -131,30 +141,29 @@ class LayerBackward {
     parallel_for(threads_, D_ * steps.size(), item);
   }
 
-  // The products of the dgates of a chunk: dW, db and dx.
+  // The products of the dgates of a chunk: dW with db, and dx where no thread has rows of its own.
   void products(Range steps) {
-    const bool input = plans_[0].dx.data;
-    const int64_t blocks = operand_blocks(), per_thread = 4;
-    const int64_t groups = std::clamp<int64_t>(
-        per_thread * threads_ / (D_ * std::max<int64_t>(blocks, 1)), 1, sizes_.panels);
+    const int64_t per_thread = 4, blocks = std::max<int64_t>(operand_blocks(), 1);
+    const int64_t groups =
+        std::clamp<int64_t>(per_thread * threads_ / (D_ * blocks), 1, sizes_.panels);
+    const bool input = lockstep_ && plans_[0].dx.data;
     const int64_t inputs = input ? std::min<int64_t>(2 * threads_, steps.size()) : 0;
     const int64_t weights = blocks * groups;
     const auto item = [&](int64_t item, int) {
       const auto& plan = plans_[static_cast<size_t>(item % D_)];
       int64_t k = item / D_;
       if (k < weights) {
-        kernels_.weight_gradient(plan, steps, operand_columns(k / groups),
-                                 share(sizes_.panels, k % groups, groups));
+        const Range panels = share(sizes_.panels, k % groups, groups);
+        kernels_.weight_gradient(plan, steps, operand_columns(k / groups), panels);
+        if (k < groups) kernels_.bias_gradient(plan, steps, panels);
       } else if ((k -= weights) < inputs) {
         const Range own = share(steps.size(), k, inputs);
         kernels_.input_gradient(plan, {steps.first + own.first, steps.first + own.end}, {0, s_.B});
-      } else if (k == inputs) {
-        kernels_.bias_gradient(plan, steps, {0, sizes_.panels});
       } else if (plan.staging.dproject) {
         kernels_.projection_gradient(plan, steps);
       }
     };
-    parallel_for(threads_, D_ * (weights + inputs + 2), item);
+    parallel_for(threads_, D_ * (weights + inputs + 1), item);
   }
 
   void unpack_extras(const BackwardPlan<Real>& plan, const Gradients<Real>& to) const {

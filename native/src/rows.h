@@ -13,23 +13,19 @@ GATEWISE_INLINE Real* tape_gates(const Tape<Real>& tape, const Shape& s, int64_t
   const int64_t row = s.rows_before(step) * panel_count<Real>(s.H) + panel * s.rows_at(step) + b;
   return tape.gates + row * kPanelWidth<Real>;
 }
-// The rows whose cell states lie together where only one state is kept, and at step 0.
+// From one panel to the next of the cell states where only one is kept, and of those at step 0.
 template <class Real>
-GATEWISE_INLINE Range rows_together(const Tape<Real>& tape, const Shape& s) {
-  return tape.item.size() ? tape.item : Range{0, s.B};
+GATEWISE_INLINE int64_t rows_together(const Tape<Real>& tape, const Shape& s) {
+  return tape.rows ? tape.rows : s.B;
 }
 // c after `step` steps.
 template <class Real>
 GATEWISE_INLINE Real* tape_cells(const Tape<Real>& tape, const Shape& s, int64_t step,
                                  int64_t panel, int64_t b) {
-  if (step == 0 || !tape.gates) {
-    const Range own = rows_together(tape, s);
-    const int64_t row = own.first * panel_count<Real>(s.H) + panel * own.size() + b - own.first;
-    return tape.cells + row * kLanes<Real>;
-  }
-  const int64_t before = s.B + s.rows_before(step - 1);
-  const int64_t row = before * panel_count<Real>(s.H) + panel * s.rows_at(step - 1) + b;
-  return tape.cells + row * kLanes<Real>;
+  const bool first = step == 0 || !tape.gates;
+  const int64_t before = first ? 0 : s.B + s.rows_before(step - 1);
+  const int64_t rows = first ? rows_together(tape, s) : s.rows_at(step - 1);
+  return tape.cells + (before * panel_count<Real>(s.H) + panel * rows + b) * kLanes<Real>;
 }
 
 // The tape of one step: gates and c by panel and row, c of the step before as well.
@@ -40,8 +36,8 @@ class StepTape {
       : gates_(tape.gates ? tape_gates(tape, s, step, 0, 0) : nullptr),
         c_prev_(tape_cells(tape, s, step, 0, 0)),
         c_(tape_cells(tape, s, step + 1, 0, 0)),
-        rows_(tape.gates ? s.rows_at(step) : rows_together(tape, s).size()),
-        rows_prev_(tape.gates && step ? s.rows_at(step - 1) : rows_together(tape, s).size()) {}
+        rows_(tape.gates ? s.rows_at(step) : rows_together(tape, s)),
+        rows_prev_(tape.gates && step ? s.rows_at(step - 1) : rows_together(tape, s)) {}
   Real* gates(int64_t panel, int64_t b) const {
     return gates_ + (panel * rows_ + b) * kPanelWidth<Real>;
   }

@@ -32,24 +32,22 @@ inline double operations_of(const Shape& s, int64_t directions, double per_weigh
 inline constexpr int64_t kRowsPerThread = 4;
 
 // Whether the threads share out the hidden units of each step: where there are too few rows, or
-// where each thread would read more weights at each step than its cache holds.
+// few for weights that each thread would read from beyond its cache at each step.
 // pieces: of the hidden units of one direction.
 inline bool in_lockstep(const Shape& s, int64_t directions, int threads, int64_t pieces,
                         int64_t weight_bytes) {
+  constexpr int64_t kRowsPerThreadFar = 12;
   constexpr int64_t kOperationsPerStep = 50'000;
   if (threads <= directions) return false;
-  const bool few_rows = s.B * directions < kRowsPerThread * threads;
-  const bool many_weights = weight_bytes > kCacheBytes && pieces * directions >= 2 * threads;
-  return (few_rows || many_weights) && s.B * s.H * s.H >= kOperationsPerStep;
+  const bool many_weights = weight_bytes > 2 * kCacheBytes && pieces * directions >= 2 * threads;
+  const int64_t least = many_weights ? kRowsPerThreadFar : kRowsPerThread;
+  return s.B * directions < least * threads && s.B * s.H * s.H >= kOperationsPerStep;
 }
 
-// Items of rows per direction: two full tiles at least, and two items per thread for balance. At
-// least 1, and at most as many as there are rows.
+// Items of rows per direction: one for each thread, and at most as many as there are rows.
 inline int64_t row_items(int64_t B, int64_t directions, int threads) {
-  constexpr int64_t kRowsPerItem = 12;
-  if (threads <= 1 || B <= 1) return 1;
   const int64_t per_direction = (threads + directions - 1) / directions;
-  return std::clamp<int64_t>(B / kRowsPerItem, std::min(B, per_direction), 2 * per_direction);
+  return std::clamp<int64_t>(per_direction, 1, std::max<int64_t>(B, 1));
 }
 
 // Part `part` of [0, n) in `parts` even ones.

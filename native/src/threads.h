@@ -46,9 +46,9 @@ struct alignas(64) NextStep {
 void lockstep(int threads, int64_t steps, int64_t pieces, NextStep* next,
               const Work<void(int64_t, int64_t, int)>& work);
 
-// Rows [first, end) of some item, and the step that they come to next.
+// Rows [first, end) of some item, the step that they come to next, and that which they began at.
 struct Portion {
-  int64_t item, first, end, step;
+  int64_t item = 0, first = 0, end = 0, step = 0, start = step;
 };
 
 // How portions are done: `portion(k)` is the k-th of `count`; `advance(portion, worker)` takes it
