@@ -30,7 +30,8 @@ class LayerForward {
         per_row_(operations_of_row(s_, 2.0, s_.I + s_.P)) {
     // Not always most for the most rows; and how many a thread has, `run` finds out.
     const bool whole = lockstep_ || threads_ == 1;
-    for (int64_t rows = whole ? s_.B : 1; rows <= s_.B; ++rows) {
+    const int64_t most = whole || s_.ragged ? s_.B : (s_.B + items_ - 1) / items_;
+    for (int64_t rows = whole ? s_.B : 1; rows <= most; ++rows) {
       scratch_size_ = std::max(scratch_size_, kernels.forward_scratch(s_, rows, staged_));
     }
     scratch_ = workspace.take<Real>(Slot::kRows, scratch_size_ * static_cast<size_t>(threads_));
