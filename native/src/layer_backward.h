@@ -90,7 +90,8 @@ class LayerBackward {
     // dx of what is done of these rows: by the thread that has its dgates.
     const auto finish = [&](const Portion& own, Range rows) {
       const auto& plan = plans_[static_cast<size_t>(own.item % D_)];
-      if (plan.dx.data) kernels_.input_gradient(plan, {own.step, own.start}, rows);
+      if (!plan.dx.data || own.step == own.start) return;  // given away before its first step
+      kernels_.input_gradient(plan, {own.step, own.start}, rows);
     };
     const auto advance = [&](Portion& own, int) {
       const auto& plan = plans_[static_cast<size_t>(own.item % D_)];
