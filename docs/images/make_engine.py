@@ -322,18 +322,18 @@ def backward() -> Drawing:
 
 def threads() -> Drawing:
     d = Drawing(385, "Two ways to share a layer, and a worker that comes late")
-    d.say(30, 36, "Enough rows: items of rows, claimed one by one, no barrier", bold=True)
+    d.say(30, 36, "Enough rows: an item of rows for each thread; then half of another's", bold=True)
     lanes = (
-        ("caller", 0, ("rows 0 – 15", "16 – 31", "48 – 63"), BLUE),
-        ("worker", 210, ("rows 32 – 47",), GREEN),
+        ("caller", 0, ("rows 0 – 31, all steps", "48 – 63, the later steps"), BLUE),
+        ("worker", 140, ("rows 32 – 63, first steps", "32 – 47, the later steps"), GREEN),
     )
-    for line, (name, late, items, colour) in enumerate(lanes):
+    for line, (name, late, (first, then), colour) in enumerate(lanes):
         y = 56 + line * 42
         d.say(30, y + 20, name, size=13)
         if late:
-            d.box(100, y, late, 30, GROUND, "still waking up", size=12, dashed=True)
-        for k, item in enumerate(items):
-            d.box(100 + late + k * 206, y, 200, 30, colour, f"{item}, all steps", size=13)
+            d.box(100, y, late - 6, 30, GROUND, "still waking up", size=12, dashed=True)
+        d.box(100 + late, y, 354 - late, 30, colour, first, size=13)
+        d.box(460, y, 200, 30, colour, then, size=13)
     d.arrow((100, 148), (730, 148))
     d.say(738, 152, "time", size=13, ink=SOFT)
 

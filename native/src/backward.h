@@ -168,12 +168,13 @@ class Backward {
     const Vec<Real> one = splat(Real{1});
     const StepTape<const Real> tape(plan_.tape, s_, step);
     const StepRows<const Real> dy(plan_.dy, s_, step, plan_.reverse);
-    const Real* gates_ahead = tape.gates(panel, rows.first) + kRowsAhead * W;
-    const Real* cells_ahead = tape.c_prev(panel, rows.first) + kRowsAhead * V;
+    const int64_t ahead = std::min(kRowsAhead, rows.size());
+    const Real* gates_ahead = tape.gates(panel, rows.first + ahead);
+    const Real* cells_ahead = tape.c_prev(panel, rows.first + ahead);
     for (int64_t b = rows.first; b < rows.end; ++b) {
       const Real* gates = tape.gates(panel, b);
       const Real* cells = tape.c_prev(panel, b);
-      if (b + kRowsAhead == rows.end) {
+      if (b + ahead == rows.end) {
         std::tie(gates_ahead, cells_ahead) = tape_after(tape, step, panel, rows.first);
       }
       for (int gate = 0; gate < kGates; ++gate) __builtin_prefetch(gates_ahead + gate * V);

@@ -23,10 +23,14 @@ GATEWISE_INLINE void with_cell(const ForwardPlan<Real>& plan, Function&& functio
 }
 
 template <class Real>
-size_t forward_scratch(const Shape& s, int64_t rows, bool staged) {
-  if (staged) return whole_lines<Real>(static_cast<size_t>(rows) * StagedRow<Real>::size(s));
-  return whole_lines<Real>(ahead_size<Real>(s, rows)) +
-         whole_lines<Real>(RowTable<Real>::size(rows));
+size_t forward_scratch(const Shape& s, int64_t least, int64_t most, bool staged) {
+  if (staged) return whole_lines<Real>(static_cast<size_t>(most) * StagedRow<Real>::size(s));
+  size_t ahead = 0;  // not always most for the most rows
+  const int64_t end = std::min(most + 1, kProjectAheadTilesFar * kProjectAheadRows);
+  for (int64_t rows = least; rows < end; ++rows) {
+    ahead = std::max(ahead, ahead_size<Real>(s, rows));
+  }
+  return whole_lines<Real>(ahead) + whole_lines<Real>(RowTable<Real>::size(most));
 }
 template <class Real>
 size_t ahead_size_of_all(const Shape& s) {

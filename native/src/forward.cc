@@ -28,14 +28,17 @@ class LayerForward {
                               static_cast<int64_t>(kernels.sizes(s_).weights * sizeof(Real)))),
         items_(row_items(s_.B, D_, threads_)),
         per_row_(operations_of_row(s_, 2.0, s_.I + s_.P)) {
-    // Not always most for the most rows; and how many a thread has, `run` finds out.
     const bool whole = lockstep_ || threads_ == 1;
     const int64_t most = whole || s_.ragged ? s_.B : (s_.B + items_ - 1) / items_;
-    for (int64_t rows = whole ? s_.B : 1; rows <= most; ++rows) {
-      scratch_size_ = std::max(scratch_size_, kernels.forward_scratch(s_, rows, staged_));
-    }
+    scratch_size_ = kernels.forward_scratch(s_, whole ? s_.B : 1, most, staged_);
     scratch_ = workspace.take<Real>(Slot::kRows, scratch_size_ * static_cast<size_t>(threads_));
-    if (!lockstep_) return;
+    if (!lockstep_) {
+      shares_ = workspace.take<Range>(Slot::kShares, static_cast<size_t>(items_));
+      for (int64_t item = 0; shares_ && item < items_; ++item) {
+        shares_[item] = share_rows(s_, {0, s_.T}, {0, s_.B}, item, items_);
+      }
+      return;
+    }
     // Pairs of panels: a single row takes two at once.
     pieces_ = std::min<int64_t>((panels_ + 1) / 2, 2 * threads_);
     ahead_size_ = kernels.ahead_size(s_);
@@ -47,14 +50,14 @@ class LayerForward {
   void run(Range steps) {
     if (lockstep_) return run_in_lockstep(steps);
     const auto portion = [&](int64_t k) -> Portion {
-      const Range rows = rows_of_item(k);
+      const Range rows = shares_[k % items_];
       return {k, rows.first, rows.end, steps.first};
     };
     const auto advance = [&](Portion& own, int worker) {
       const Range rows{own.first, own.end};
       const Range some{own.step, std::min(steps.end, own.step + steps_at_once(rows.size()))};
       ForwardPlan<Real> plan = plans_[static_cast<size_t>(own.item / items_)];
-      if (items_ > 1 && !plan.tape.gates) set_apart(plan.tape, rows_of_item(own.item));
+      if (items_ > 1 && !plan.tape.gates) set_apart(plan.tape, shares_[own.item % items_]);
       kernels_.forward_rows(plan, some, rows, scratch(worker));
       own.step = some.end;
       return own.step < steps.end;
@@ -68,10 +71,6 @@ class LayerForward {
  private:
   Real* scratch(int worker) const { return scratch_ + static_cast<size_t>(worker) * scratch_size_; }
 
-  // The same in each run.
-  Range rows_of_item(int64_t item) const {
-    return share_rows(s_, {0, s_.T}, {0, s_.B}, item % items_, items_);
-  }
   // The one state of an item of rows: [item][panel][row][V].
   void set_apart(Tape<Real>& tape, Range rows) const {
     const auto V = static_cast<int64_t>(kernels_.sizes(s_).unit) / panels_;
@@ -110,6 +109,7 @@ class LayerForward {
   int64_t pieces_ = 0;
   Real *scratch_ = nullptr, *ahead_ = nullptr;
   NextStep* next_ = nullptr;
+  Range* shares_ = nullptr;  // the rows of each item, the same in each run
 };
 
 }  // namespace

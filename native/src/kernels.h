@@ -50,7 +50,7 @@ template <class Real>
 struct Tape {
   Real *gates, *cells;
   Real* norms = nullptr;  // with layer norm: [step][b], see NormRow in norm.h
-  int64_t rows = 0;       // that lie together, with cells as if row 0 was the first; 0: all
+  int64_t rows = 0;  // of an item whose state lies apart, `cells` moved by its first row; 0: all
 };
 
 // What a cell has beside weights and biases, in the kernels' order; null where it lacks it.
@@ -171,8 +171,8 @@ struct KernelTable {
   void (*pack_backward)(int64_t H, int64_t columns, int64_t first, int64_t N, const Real* panels,
                         Real* out);
 
-  // Elements of scratch for so many rows of an item of work.
-  size_t (*forward_scratch)(const Shape&, int64_t rows, bool staged);
+  // Elements of scratch for any number of rows from `least` to `most`.
+  size_t (*forward_scratch)(const Shape&, int64_t least, int64_t most, bool staged);
   size_t (*ahead_size)(const Shape&);                  // of the input projected ahead in lockstep
   int64_t (*steps_ahead)(const Shape&, int64_t rows);  // that forward_rows projects ahead, or 0
   // Some rows through some steps; or some panels through one step, for all rows, with the input

@@ -87,12 +87,6 @@ class LayerBackward {
       const Range rows = share_rows(s_, steps, {0, s_.B}, k / D_, row_items_);
       return {k, rows.first, rows.end, steps.end};
     };
-    // dx of what is done of these rows: by the thread that has its dgates.
-    const auto finish = [&](const Portion& own, Range rows) {
-      const auto& plan = plans_[static_cast<size_t>(own.item % D_)];
-      if (!plan.dx.data || own.step == own.start) return;  // given away before its first step
-      kernels_.input_gradient(plan, {own.step, own.start}, rows);
-    };
     const auto advance = [&](Portion& own, int) {
       const auto& plan = plans_[static_cast<size_t>(own.item % D_)];
       if (own.item >= of_rows) {
@@ -104,14 +98,11 @@ class LayerBackward {
       kernels_.gradient_rows(plan, some, rows);
       own.step = some.first;
       if (own.step > steps.first) return true;
-      finish(own, rows);
+      if (plan.dx.data) kernels_.input_gradient(plan, steps, rows);  // the dgates are in its cache
       return false;
     };
     const auto halve = [&](Portion& own, Portion& half) {
-      if (!halve_rows(s_, {steps.first, own.step}, per_row_, own, half)) return false;
-      finish(half, {half.first, half.end});
-      half.start = half.step;
-      return true;
+      return halve_rows(s_, {steps.first, own.step}, per_row_, own, half);
     };
     parallel_portions(threads_, {of_rows + D_ * operand_blocks(), portion, advance, halve});
   }

@@ -71,6 +71,7 @@ enum class Slot {
   kAgain,
   kSnapshot,  // of parameters
   kRows,      // of the items of work that run at a time
+  kShares,    // which rows each item has
   kLockstep,  // of the pieces of a lockstep
   kCount
 };

@@ -13,7 +13,7 @@ GATEWISE_INLINE Real* tape_gates(const Tape<Real>& tape, const Shape& s, int64_t
   const int64_t row = s.rows_before(step) * panel_count<Real>(s.H) + panel * s.rows_at(step) + b;
   return tape.gates + row * kPanelWidth<Real>;
 }
-// From one panel to the next of the cell states where only one is kept, and of those at step 0.
+// How many rows of cell states a panel has at step 0, and where only one state is kept.
 template <class Real>
 GATEWISE_INLINE int64_t rows_together(const Tape<Real>& tape, const Shape& s) {
   return tape.rows ? tape.rows : s.B;

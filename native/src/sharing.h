@@ -44,7 +44,7 @@ inline bool in_lockstep(const Shape& s, int64_t directions, int threads, int64_t
   return s.B * directions < least * threads && s.B * s.H * s.H >= kOperationsPerStep;
 }
 
-// Items of rows per direction: one for each thread, and at most as many as there are rows.
+// Items of rows per direction: in all one for each thread at least. At most as many as rows.
 inline int64_t row_items(int64_t B, int64_t directions, int threads) {
   const int64_t per_direction = (threads + directions - 1) / directions;
   return std::clamp<int64_t>(per_direction, 1, std::max<int64_t>(B, 1));

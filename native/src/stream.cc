@@ -67,7 +67,8 @@ std::unique_ptr<Stream<Real>> Stream<Real>::make(SharedWeights<Real> weights, in
     plan.y = {nullptr, 0, s.P};
     made->place(plan, static_cast<size_t>(layer));
     made->layers.push_back(plan);
-    made->scratch_per_row = std::max(made->scratch_per_row, kernels.forward_scratch(s, 1, staged));
+    made->scratch_per_row =
+        std::max(made->scratch_per_row, kernels.forward_scratch(s, 1, 1, staged));
   }
   made->scratch = Memory(made->scratch_per_row * static_cast<size_t>(B) * sizeof(Real));
   if (kernels.round) made->input = Memory(static_cast<size_t>(B * net.I) * sizeof(Real));
@@ -90,7 +91,10 @@ void Stream<Real>::step(const Real* x, Real* y, int threads) {
     if (useful == 1) {
       kernels.stream_step(plan, {0, at.B}, at.descending, at.room(0));
     } else {
-      const int64_t items = row_items(at.B, 1, useful);
+      // A single step gives no rows away: two items for each thread where they have full tiles.
+      constexpr int64_t kRowsPerItem = 12;
+      const int64_t least = row_items(at.B, 1, useful);
+      const int64_t items = std::clamp<int64_t>(at.B / kRowsPerItem, least, 2 * least);
       const auto item = [&](int64_t item, int) {
         const Range rows = share(at.B, item, items);
         kernels.stream_step(plan, rows, at.descending, at.room(rows.first));

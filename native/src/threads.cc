@@ -185,7 +185,8 @@ std::atomic<Pool*> the_pool{nullptr};
 class Patient {
  public:
   void wait() {
-    if (++looks_ < kSpinsBeforeYield) {
+    if (looks_ < kSpinsBeforeYield) {
+      ++looks_;
       pause();
     } else {
       std::this_thread::yield();

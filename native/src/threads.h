@@ -46,9 +46,9 @@ struct alignas(64) NextStep {
 void lockstep(int threads, int64_t steps, int64_t pieces, NextStep* next,
               const Work<void(int64_t, int64_t, int)>& work);
 
-// Rows [first, end) of some item, the step that they come to next, and that which they began at.
+// Rows [first, end) of some item, and their next step.
 struct Portion {
-  int64_t item = 0, first = 0, end = 0, step = 0, start = step;
+  int64_t item = 0, first = 0, end = 0, step = 0;
 };
 
 // How portions are done: `portion(k)` is the k-th of `count`; `advance(portion, worker)` takes it
@@ -62,8 +62,7 @@ struct Portions {
 };
 
 // Does all portions, as parallel_for its items. A thread that finds none left is given half of one
-// by another, between two calls of `advance`: so neither a slow core nor a late thread holds up the
-// others.
+// by another, between two calls of `advance`: so a slow core or a late thread takes less work.
 void parallel_portions(int threads, const Portions& portions);
 
 }  // namespace gatewise
