@@ -18,23 +18,16 @@ KINDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_number_of_threads_gives_the_bits_of_one(kind, ragged):
+def test_any_number_of_threads_gives_the_bits_of_one(kind, ragged, threads):
     torch.manual_seed(3)
     lstm = gatewise.nn.LSTM(I, H, **KINDS[kind])
     x = torch.randn(T, B, I, requires_grad=True)
     lengths = torch.randint(1, T + 1, (B,)).sort(descending=True).values
 
-    def results(threads):
-        torch.set_num_threads(threads)
+    def results(count):
+        threads(count)
         lstm.zero_grad()
         x.grad = None
         given = pack_padded_sequence(x, lengths) if ragged else x
@@ -48,6 +41,6 @@ def test_any_number_of_threads_gives_the_bits_of_one(kind, ragged):
         return [without_tape, y.detach(), h.detach(), c.detach(), x.grad, *gradients]
 
     alone = results(1)
-    for threads in (2, 3, 8, 16, 16):  # more than cores: some come late, and wait for rows
-        for own, one in zip(results(threads), alone, strict=True):
+    for count in (2, 3, 8, 16, 16):  # more than cores: some come late, and wait for rows
+        for own, one in zip(results(count), alone, strict=True):
             assert torch.equal(own, one)
