@@ -27,19 +27,6 @@ struct NormRow {
         inverse_std(normal_h + panels * kPanelWidth<Real>) {}
 };
 
-// In pairs, pairs of pairs and so on: as many additions in a row as the vector has halves.
-template <class Real>
-GATEWISE_INLINE Real sum_of_lanes(Vec<Real> v) {
-  alignas(64) Real lanes[kLanes<Real>];
-  store(lanes, v);
-#pragma GCC unroll 4
-  for (int half = kLanes<Real> / 2; half > 0; half /= 2) {
-#pragma GCC unroll 8
-    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  }
-  return lanes[0];
-}
-
 // Which vectors of a row count: of [panel][kVectors][V] those of the used kinds, and in the last
 // panel the lanes of real units.
 template <class Real, int kVectors>

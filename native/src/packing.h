@@ -5,7 +5,8 @@
 //   weights [panel][k][gate][V], k over the I inputs and then the P of h; bias
 //   [panel][gate][V]
 // so that one register tile yields i, f, g and o of the same units. Backward, "column blocks":
-//   [block of n vectors][panel][gate][V][n * V], the transposed operand of dgates x W.
+//   [block of n vectors][panel][gate][V][n * V], the transposed operand of dgates x W; of few
+//   columns [column][panel][gate][V], which is not transposed.
 // Lanes past H and columns past N are zero, so tails need no special case in any inner loop.
 #pragma once
 
@@ -28,6 +29,10 @@ inline constexpr int64_t kPanelWidth = int64_t{kGates} * kLanes<Real>;
 
 // Vectors per column block of the backward product.
 inline constexpr int kBlockVectors = kRegisters == 32 ? 4 : 2;
+
+// Columns that are few: a column block would leave three quarters of its lanes unused.
+template <class Real>
+inline constexpr int kNarrow = kLanes<Real> / 4;
 
 template <class Real>
 constexpr int64_t padded(int64_t n) {
@@ -83,8 +88,10 @@ void unpack_units(int64_t H, int64_t count, const Real* in, Real* w) {
 template <class Real, class Element>
 void pack_product(int64_t K, int64_t N, Real* out, Element&& element) {
   constexpr int64_t kColumns = int64_t{kBlockVectors} * kLanes<Real>;
-  for (int64_t column = 0; column < N; column += kColumns) {
-    const int64_t width = padded<Real>(std::min(kColumns, N - column));
+  const bool narrow = N <= kNarrow<Real>;
+  const int64_t step = narrow ? 1 : kColumns;
+  for (int64_t column = 0; column < N; column += step) {
+    const int64_t width = narrow ? 1 : padded<Real>(std::min(kColumns, N - column));
     for (int64_t k = 0; k < in_whole_panels<Real>(K); ++k) {
       for (int64_t j = column; j < column + width; ++j) {
         *out++ = k < K && j < N ? element(k, j) : Real{0};
@@ -155,8 +162,13 @@ template <class Real>
 void pack_backward(int64_t H, int64_t columns, int64_t first, int64_t N, const Real* panels,
                    Real* out) {
   constexpr int V = kLanes<Real>;
-  constexpr int64_t kColumns = int64_t{kBlockVectors} * V;
-  for (int64_t column = 0; column < N; column += kColumns) {
+  constexpr int64_t W = kPanelWidth<Real>, kColumns = int64_t{kBlockVectors} * V;
+  for (int64_t column = 0; N <= kNarrow<Real> && column < N; ++column) {
+    for (int64_t p = 0; p < panel_count<Real>(H); ++p, out += W) {
+      std::copy_n(panels + (p * columns + first + column) * W, W, out);
+    }
+  }
+  for (int64_t column = 0; N > kNarrow<Real> && column < N; column += kColumns) {
     const int64_t width = padded<Real>(std::min(kColumns, N - column));
     for (int64_t p = 0; p < panel_count<Real>(H); ++p, out += kPanelWidth<Real> * width) {
       const Real* panel = panels + (p * columns + first + column) * kPanelWidth<Real>;

@@ -245,6 +245,18 @@ GATEWISE_INLINE void transpose(Vec<Real> (&rows)[kLanes<Real>]) {
   if constexpr (kStep > 1) transpose<Real, kStep / 2>(rows);
 }
 
+// The sum of a vector's lanes: half of them is added to the other until one is left.
+template <class Real, int kStep = kLanes<Real> / 2>
+GATEWISE_INLINE Real sum_of_lanes(Vec<Real> v) {
+  if constexpr (kStep == 0) {
+    return v[0];
+  } else {
+    Vec<Real> other = v;
+    exchange<Real, kStep>(v, other, std::make_integer_sequence<int, kLanes<Real>>{});
+    return sum_of_lanes<Real, kStep / 2>(v + other);
+  }
+}
+
 // Integers of 64 bits, for the fingerprint of weights.
 typedef uint64_t Words __attribute__((vector_size(kVectorBytes)));
 

@@ -305,6 +305,38 @@ __attribute__((noinline)) void dgates_tile(const Gates& gates, const Real* const
   }
 }
 
+// The same for so few columns that they would leave most lanes of a vector unused: lanes are units.
+// W: [column][panel][gate][V].
+template <class Real, int kRows, int kColumns, class Gates>
+__attribute__((noinline)) void narrow_tile(const Gates& gates, const Real* const* rows,
+                                           int64_t panel_stride, int64_t panels, const Real* w,
+                                           Real* const* out) {
+  constexpr int V = kLanes<Real>;
+  Vec<Real> acc[kRows][kColumns] = {};
+  const auto add = [&](int64_t p, int64_t at) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      const Vec<Real> d = load(rows[r] + p * panel_stride + at);
+#pragma GCC unroll 4
+      for (int c = 0; c < kColumns; ++c) {
+        acc[r][c] = fma(d, load(w + (c * panels + p) * kPanelWidth<Real> + at), acc[r][c]);
+      }
+    }
+  };
+  for (int64_t p = 0; p < panels; ++p) {
+    if constexpr (std::is_same_v<Gates, AllGates>) {
+      for (int64_t gate = 0; gate < kGates; ++gate) add(p, gate * V);
+    } else {
+      for (int n = 0; n < gates.count(); ++n) add(p, gates[n] * V);
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kColumns; ++c) out[r][c] = sum_of_lanes<Real>(acc[r][c]);
+  }
+}
+
 // What some steps add to dW, from the last of them on: rows of a's columns and of dgates, and how
 // far a row or a step is from the next one.
 template <class Real>

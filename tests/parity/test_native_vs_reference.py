@@ -45,6 +45,14 @@ def test_every_batch_up_to_three_tiles_equals_the_reference(isa, dtype, B):
     compare({"T": 3, "B": B, "I": 5, "H": 9}, dtype, seed=B)
 
 
+# Of few inputs, dx is summed over the lanes of a vector.
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("I", range(1, 7))
+def test_few_inputs_equal_the_reference(isa, dtype, I):
+    compare({"T": 3, "B": 7, "I": I, "H": 37}, dtype, seed=I)
+    compare({"T": 2, "B": 1, "I": I, "H": 3}, dtype, reverse=True, seed=I)
+
+
 # More weights than L2 keeps: tiles fetch those of the next panel, or block of columns.
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [{"T": 3, "B": 67, "I": 290, "H": 331},
