@@ -87,7 +87,7 @@ lab: install  ## full runs that docs/lab/ lacks, up to two hours, and its pages;
 	$(BIN)/python docs/make_lab.py
 	$(BIN)/python docs/make_why_tanh.py
 
-bench: $(PEERS)  ## side by side with the peers, a quarter of an hour; writes results, page, picture
+bench: $(PEERS)  ## side by side with the peers, a quarter of an hour; writes results, pages, pictures
 	$(BIN)/python -m benchmarks
 
 bench-cells: $(PEERS)  ## any cell, ragged batches, float64 beside PyTorch: half an hour

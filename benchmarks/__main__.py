@@ -1,9 +1,8 @@
-"""python -m benchmarks: everything, side by side with the peers; then page, picture and README."""
+"""python -m benchmarks: everything, beside the peers; then pages, pictures and README."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -20,10 +19,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--turns", type=int, default=Plan.turns, help="turns of each peer")
     parser.add_argument("--turn-s", type=float, default=Plan.turn_s, help="seconds of a turn")
-    parser.add_argument("--publish", type=Path, help="write all from this JSON, measure nothing")
+    parser.add_argument("--publish", action="store_true", help="write all again, measure nothing")
     options = parser.parse_args()
     if options.publish:
-        publish(options.publish.resolve())
+        publish()
         return 0
     threads = tuple(n for n in Plan.threads if n <= core_count())
     plan = Plan(
@@ -34,21 +33,23 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     source = RESULTS / f"speed-{result['machine']['isa']}.json"
     write_atomically(source, to_json(result))
-    publish(source)
+    publish()
     for fault in result["faults"]:
         print("left out:", fault, file=sys.stderr)
     return 1 if result["faults"] else 0
 
 
-def publish(source: Path) -> None:
-    """Write the page, the picture and the README's block from a result."""
-    text = source.read_text()
-    result = json.loads(text)
-    page, readme = ROOT / "docs" / "benchmarks" / "speed.md", ROOT / "README.md"
-    page.parent.mkdir(exist_ok=True)
-    write_atomically(page, report.page(result, source.relative_to(ROOT).as_posix()))
-    write_atomically(readme, report.with_block(readme.read_text(), result))
-    picture.draw(result, ROOT / "docs" / "images" / "speed.png", report.fingerprint(text))
+def publish() -> None:
+    """Write a page and a picture for each machine, and the README's block of all."""
+    runs = report.whole_runs(RESULTS)
+    for source, result in runs.items():
+        page = ROOT / report.page_file(source)
+        page.parent.mkdir(exist_ok=True)
+        write_atomically(page, report.page(result, source.relative_to(ROOT).as_posix()))
+        mark = report.fingerprint(source.read_text())
+        picture.draw(result, ROOT / report.picture_file(source), mark)
+    readme = ROOT / "README.md"
+    write_atomically(readme, report.with_block(readme.read_text(), runs))
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ nb::object tape_like(const PackedWeights<Real>& weights, nb::handle like, int64_
   return nb::cast(weights.template pooled<nb::pytorch>(size));
 }
 
-// Forward from the parameters: packs them where they have changed. None, and nothing is done, if
-// the tensors are not plain, dense, and of their shapes.
+// Forward from the parameters, or from `packed` if it is not null: else they are packed where they
+// have changed. None, and nothing is done, if the tensors are not plain, dense, and of their
+// shapes.
 //
 // tensors: x [T, B, I], h0, c0 (or None), and the parameters as in `pack`; shapes: those of this
 // network, with -1 for T and B. Returns y [T, B, D * P], h_n [L * D, B, P], c_n [L * D, B, H], and
@@ -33,7 +34,7 @@ nb::object tape_like(const PackedWeights<Real>& weights, nb::handle like, int64_
 template <class Real>
 nb::object forward_tensors(gatewise::WeightsCache<Real>& cache, const nb::tuple& tensors,
                            const nb::tuple& shapes, int threads, bool keep,
-                           int64_t checkpoint_every) {
+                           int64_t checkpoint_every, const PackedWeights<Real>* packed) {
   std::vector<Tensor> in;
   if (!read_dense(tensors, shapes, kBits<Real>, in)) return nb::none();
   std::vector<Address> found;
@@ -42,7 +43,9 @@ nb::object forward_tensors(gatewise::WeightsCache<Real>& cache, const nb::tuple&
   const int64_t T = in[0].size(0), B = in[0].size(1);
   if (!gatewise::check(net, T, B)) raise_unless_ok(gatewise::Status::kBadSize);
   const int64_t states = net.L * net.D, P = net.P(), columns = net.D * P;
-  const PackedWeights<Real> weights = pack(cache, std::span<const Address>(found).subspan(3));
+  if (packed && packed->network() != net) throw nb::value_error("packed is of another network");
+  const PackedWeights<Real> weights =
+      packed ? *packed : pack(cache, std::span<const Address>(found).subspan(3));
 
   const nb::object x = tensors[0];
   const nb::object y = empty(x, nb::make_tuple(T, B, columns));

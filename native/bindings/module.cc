@@ -97,7 +97,7 @@ void bind(nb::module_& m, const char* cache, const char* weights, const char* st
           },
           "parameters"_a)
       .def("forward_tensors", forward_tensors<Real>, "tensors"_a, "shapes"_a, "threads"_a, "keep"_a,
-           "checkpoint_every"_a);
+           "checkpoint_every"_a, "packed"_a.none() = nb::none());
   nb::class_<PackedGroup<Real>>(m, packed_group, "Their packed weights; see group.h.")
       .def("tape", &PackedGroup<Real>::tape, "T"_a, "B"_a)
       .def("forward", &PackedGroup<Real>::forward, "T"_a, "B"_a, "threads"_a, nb::kw_only(), "x"_a,

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "forward.h"
+#include "product.h"
 
 namespace gatewise::GATEWISE_ISA {
 

@@ -4,6 +4,7 @@
 
 #include "cells.h"
 #include "rows.h"
+#include "tile.h"
 
 namespace gatewise::GATEWISE_ISA {
 

@@ -167,7 +167,7 @@ struct KernelTable {
   // pack_backward takes; and rounds the activations that meet them.
   void (*expand)(const Shape&, const Real* weights, Real* panels);
   void (*round)(const Real* from, int64_t n, Real* to);
-  // The columns [first, first + N) of a panel's `columns`, transposed; see packing.h.
+  // The columns [first, first + N) of a panel's `columns`, for products; see packing.h.
   void (*pack_backward)(int64_t H, int64_t columns, int64_t first, int64_t N, const Real* panels,
                         Real* out);
 

@@ -30,9 +30,13 @@ inline constexpr int64_t kPanelWidth = int64_t{kGates} * kLanes<Real>;
 // Vectors per column block of the backward product.
 inline constexpr int kBlockVectors = kRegisters == 32 ? 4 : 2;
 
-// Columns that are few: a column block would leave three quarters of its lanes unused.
+// Columns are few where a column block would leave at least three quarters of its lanes unused.
 template <class Real>
 inline constexpr int kNarrow = kLanes<Real> / 4;
+template <class Real>
+constexpr bool is_narrow(int64_t columns) {
+  return columns > 0 && columns <= kNarrow<Real>;
+}
 
 template <class Real>
 constexpr int64_t padded(int64_t n) {
@@ -83,12 +87,12 @@ void unpack_units(int64_t H, int64_t count, const Real* in, Real* w) {
   }
 }
 
-// The operand of a product (see rows.h) with K rows and N columns, K in whole panels:
+// The operand of a product (see product.h) with K rows and N columns, K in whole panels:
 // element(k, column) of a matrix, zero where there is none.
 template <class Real, class Element>
 void pack_product(int64_t K, int64_t N, Real* out, Element&& element) {
   constexpr int64_t kColumns = int64_t{kBlockVectors} * kLanes<Real>;
-  const bool narrow = N <= kNarrow<Real>;
+  const bool narrow = is_narrow<Real>(N);
   const int64_t step = narrow ? 1 : kColumns;
   for (int64_t column = 0; column < N; column += step) {
     const int64_t width = narrow ? 1 : padded<Real>(std::min(kColumns, N - column));
@@ -156,28 +160,31 @@ void pack_forward(const Shape& s, const Parameters<Real>& w, Real* weights, Real
   }
 }
 
-// out: panels * kPanelWidth * padded(N) elements, the blocks of the N columns that lie at
+// out: at most panels * kPanelWidth * padded(N) elements, the blocks of the N columns that lie at
 // panels[panel][first column ...] of pack_forward's weights, `columns` to a panel.
 template <class Real>
 void pack_backward(int64_t H, int64_t columns, int64_t first, int64_t N, const Real* panels,
                    Real* out) {
   constexpr int V = kLanes<Real>;
   constexpr int64_t W = kPanelWidth<Real>, kColumns = int64_t{kBlockVectors} * V;
-  for (int64_t column = 0; N <= kNarrow<Real> && column < N; ++column) {
-    for (int64_t p = 0; p < panel_count<Real>(H); ++p, out += W) {
-      std::copy_n(panels + (p * columns + first + column) * W, W, out);
+  if (is_narrow<Real>(N)) {
+    for (int64_t column = 0; column < N; ++column) {
+      for (int64_t p = 0; p < panel_count<Real>(H); ++p, out += W) {
+        std::copy_n(panels + (p * columns + first + column) * W, W, out);
+      }
     }
+    return;
   }
-  for (int64_t column = 0; N > kNarrow<Real> && column < N; column += kColumns) {
+  for (int64_t column = 0; column < N; column += kColumns) {
     const int64_t width = padded<Real>(std::min(kColumns, N - column));
-    for (int64_t p = 0; p < panel_count<Real>(H); ++p, out += kPanelWidth<Real> * width) {
-      const Real* panel = panels + (p * columns + first + column) * kPanelWidth<Real>;
+    for (int64_t p = 0; p < panel_count<Real>(H); ++p, out += W * width) {
+      const Real* panel = panels + (p * columns + first + column) * W;
       for (int64_t from = 0; from < width; from += V) {
         const int used = static_cast<int>(std::min<int64_t>(V, N - column - from));
         for (int gate = 0; gate < kGates; ++gate) {
           Vec<Real> square[V] = {};
           for (int k = 0; k < used; ++k) {
-            square[k] = load(panel + (from + k) * kPanelWidth<Real> + gate * V);
+            square[k] = load(panel + (from + k) * W + gate * V);
           }
           transpose<Real>(square);
           Real* to = out + gate * V * width + from;

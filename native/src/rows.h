@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the rows of a step lie, and products over the rows of several steps.
+// Where the rows of a step lie.
 #pragma once
 
 #include "kernels.h"
-#include "tile.h"
+#include "packing.h"
 
 namespace gatewise::GATEWISE_ISA {
 
@@ -126,75 +126,5 @@ class RowCursor {
 struct Rows {
   Range steps, rows;
 };
-
-// Calls function(constant n, from, to) for up to kMost rows at a time: where n rows of in and out
-// lie.
-template <class Real, int kMost, class In, class Out, class Function>
-GATEWISE_INLINE void for_tiles_of_rows(const Shape& shape, const Rows& at, const In& in,
-                                       const Out& out, Function&& function) {
-  RowCursor row(shape, at.steps, at.rows);
-  for_tiles<kMost>(RowCursor::count(shape, at.steps, at.rows), [&](int64_t, auto n) {
-    constexpr int kRows = decltype(n)::value;
-    const Real* from[kRows];
-    Real* to[kRows];
-    for (int k = 0; k < kRows; ++k, row.next()) {
-      from[k] = in(row.step(), row.b());
-      to[k] = out(row.step(), row.b());
-    }
-    function(n, from, to);
-  });
-}
-
-// out(step, row) = in(step, row) x W for some blocks of W's N columns. W is packed as by
-// pack_backward, K elements long in panels of kPanelWidth; the panels of a row of `in` lie
-// panel_stride apart.
-// gates: see dgates_tile.
-template <class Real, class Gates, class In, class Out>
-void product(const Gates& gates, const Shape& shape, const Rows& at, const Real* packed,
-             int64_t panels, int64_t N, Range blocks, int64_t panel_stride, In in, Out out) {
-  constexpr int V = kLanes<Real>;
-  constexpr int64_t W = kPanelWidth<Real>, kColumns = int64_t{kBlockVectors} * V;
-  if constexpr (kNarrow<Real> > 0) {
-    if (N <= kNarrow<Real>) {
-      constexpr int kRows = 4;  // as many chains as fill the units
-      return with_constant<kNarrow<Real>>(static_cast<int>(N), [&](auto columns) {
-        for_tiles_of_rows<Real, kRows>(shape, at, in, out, [&](auto n, auto& from, auto& to) {
-          narrow_tile<Real, decltype(n)::value, decltype(columns)::value>(gates, from, panel_stride,
-                                                                          panels, packed, to);
-        });
-      });
-    }
-  }
-  packed += blocks.first * panels * W * kColumns;
-  const bool far = panels * W * N * static_cast<int64_t>(sizeof(Real)) > kCacheBytes;
-  for (int64_t column = blocks.first * kColumns; column < std::min(N, blocks.end * kColumns);
-       column += kColumns) {
-    const int used = static_cast<int>(std::min(kColumns, N - column));
-    with_constant<kBlockVectors>((used + V - 1) / V, [&](auto vectors) {
-      constexpr int kVectors = decltype(vectors)::value;
-      // As many rows as leave a register for each vector of W and for the broadcast.
-      constexpr int kRows = std::min(12, (kRegisters - kVectors - 1) / kVectors);
-      const Real* block = packed;
-      packed += panels * W * kVectors * V;
-      const bool last = column + kColumns >= std::min(N, blocks.end * kColumns);
-      const Real* next = far && !last ? packed : nullptr;
-      int64_t tile = 0;
-      const auto to_column = [&](int64_t step, int64_t b) { return out(step, b) + column; };
-      for_tiles_of_rows<Real, kRows>(shape, at, in, to_column, [&](auto n, auto& from, auto& to) {
-        with_fetch<Real, kVectors>(next, panels * W, tile++, [&](const auto& ahead) {
-          dgates_tile<Real, decltype(n)::value, kVectors>(gates, from, panel_stride, panels, block,
-                                                          to, used, ahead);
-        });
-      });
-    });
-  }
-}
-
-// Blocks of columns of a product.
-template <class Real>
-constexpr int64_t column_blocks(int64_t columns) {
-  constexpr int64_t kColumns = int64_t{kBlockVectors} * kLanes<Real>;
-  return (columns + kColumns - 1) / kColumns;
-}
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -245,7 +245,7 @@ GATEWISE_INLINE void transpose(Vec<Real> (&rows)[kLanes<Real>]) {
   if constexpr (kStep > 1) transpose<Real, kStep / 2>(rows);
 }
 
-// The sum of a vector's lanes: half of them is added to the other until one is left.
+// The sum of a vector's lanes: the upper half is added to the lower half until one lane is left.
 template <class Real, int kStep = kLanes<Real> / 2>
 GATEWISE_INLINE Real sum_of_lanes(Vec<Real> v) {
   if constexpr (kStep == 0) {

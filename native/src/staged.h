@@ -6,6 +6,7 @@
 
 #include "forward.h"
 #include "norm.h"
+#include "product.h"
 
 namespace gatewise::GATEWISE_ISA {
 

@@ -13,15 +13,22 @@ from gatewise.bench.grid import MAIN
 from gatewise.bench.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
-SOURCE = "benchmarks/results/speed-avx512.json"
+SOURCES = ["benchmarks/results/speed-avx512.json", "benchmarks/results/speed-avx512bf16.json"]
+"""An Intel Xeon and an AMD EPYC."""
+MKDOCS = (ROOT / "mkdocs.yml").read_text()
 CELLS_SOURCE = "benchmarks/results/cells-avx512.json"
 FLOOR = 1 / 1.5
 """On the grid never slower than 1.5 times `torch.nn.LSTM`; a page lists every loss elsewhere."""
 
 
+@pytest.fixture(scope="module", params=SOURCES)
+def source(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def result():
-    return json.loads((ROOT / SOURCE).read_text())
+def result(source):
+    return json.loads((ROOT / source).read_text())
 
 
 @pytest.fixture
@@ -35,30 +42,49 @@ def report(monkeypatch):
         del sys.modules[name]
 
 
-# A failure of these: `python -m benchmarks --publish benchmarks/results/speed-avx512.json`.
+# A failure of these: `python -m benchmarks --publish`.
 
 
-def test_the_page_is_generated_from_the_measurements(result, report):
-    assert (ROOT / "docs/benchmarks/speed.md").read_text() == report.page(result, SOURCE)
+# A new machine: name its file in SOURCES, and its page in mkdocs.yml.
 
 
-def test_a_row_without_a_limit_has_none_on_the_page(result, report):
+def test_all_machines_are_published(report):
+    runs = report.whole_runs(ROOT / "benchmarks/results")
+    assert [path.relative_to(ROOT).as_posix() for path in runs] == SOURCES
+
+
+def test_the_page_is_generated_from_the_measurements(source, result, report):
+    page = ROOT / report.page_file(Path(source))
+    assert page.read_text() == report.page(result, source)
+    assert report.page_file(Path(source)).relative_to("docs").as_posix() in MKDOCS
+
+
+def test_a_row_without_a_limit_has_none_on_the_page(source, result, report):
     rows = [dict(row) for row in result["rows"]]
     del rows[0]["limit"]
     rows[0]["peak_gflops"] = None
-    page = report.page({**result, "rows": rows}, SOURCE)
-    assert page.count("multiply-adds |") == report.page(result, SOURCE).count("multiply-adds |") - 1
+    page = report.page({**result, "rows": rows}, source)
+    assert page.count("multiply-adds |") == report.page(result, source).count("multiply-adds |") - 1
 
 
-def test_the_block_of_the_readme_is_generated_from_the_measurements(result, report):
+def test_the_block_of_the_readme_is_generated_from_the_measurements(report):
     readme = (ROOT / "README.md").read_text()
-    assert readme == report.with_block(readme, result)
+    assert readme == report.with_block(readme, report.whole_runs(ROOT / "benchmarks/results"))
     assert readme.index(report.OPEN) < readme.index(report.CLOSE)
 
 
-def test_the_picture_was_drawn_from_the_measurements(report):
-    picture = (ROOT / "docs/images/speed.png").read_bytes()
-    assert report.fingerprint((ROOT / SOURCE).read_text()).encode() in picture
+def test_a_machine_may_lack_what_another_one_has(report):
+    runs = report.whole_runs(ROOT / "benchmarks/results")
+    first, second = runs.values()
+    one = [row for row in first["rows"] if row["threads"] == 1]
+    block = report.with_block("", dict(zip(runs, ({**first, "rows": one}, second), strict=True)))
+    lines = [line.split("|") for line in block.splitlines() if line.startswith("| inference")]
+    assert {(len(line), line[2] == line[3] == "  ") for line in lines} == {(7, False), (7, True)}
+
+
+def test_the_picture_was_drawn_from_the_measurements(source, report):
+    picture = (ROOT / report.picture_file(Path(source))).read_bytes()
+    assert report.fingerprint((ROOT / source).read_text()).encode() in picture
     assert len(picture) < 300_000
 
 
@@ -85,8 +111,8 @@ def test_every_shape_of_the_grid_keeps_the_floor(result):
     assert min(summary.ratio(row, "torch") for row in rows) > FLOOR
 
 
-def test_every_loss_is_listed(result, report):
-    page = report.page(result, SOURCE)
+def test_every_loss_is_listed(source, result, report):
+    page = report.page(result, source)
     lost = [row for row in result["rows"] if summary.ratio(row) < 1]
     listed = page.split("## In short")[1].split("## Inference")[0]
     for row in lost:

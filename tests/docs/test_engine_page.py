@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "engine.md"
 IMAGES = ROOT / "docs" / "images"
-CONSTANT = re.compile(r"^\| `(k\w+)` \| (.+?) \| `(\S+)` \|$", re.MULTILINE)
+CONSTANT = re.compile(r"^\| `(k\w+)` \| `?(.+?)`? \| `(\S+)` \|$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

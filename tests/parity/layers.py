@@ -42,7 +42,14 @@ def draw(T, B, I, H, *, dtype, bias=True, seed=0):
 
 
 def native(
-    given, grads, reverse=False, threads=1, want_dx=True, checkpoint_every=0, bfloat16=False
+    given,
+    grads,
+    reverse=False,
+    threads=1,
+    want_dx=True,
+    checkpoint_every=0,
+    bfloat16=False,
+    dx=None,
 ):
     """Outputs and gradients of the native core, by name.
 
@@ -66,7 +73,8 @@ def native(
         dh_n, dc_n = (None if g is None else np.stack([np.zeros_like(g), g]) for g in (dh_n, dc_n))
     else:
         dh_n, dc_n = (None if g is None else g[None] for g in (dh_n, dc_n))
-    dx = room(T, B, I) if want_dx else None
+    if want_dx and dx is None:
+        dx = room(T, B, I)
     gradients = [(room(4 * H, I), room(4 * H, H), room(4 * H)) for _ in range(D)]
     net.backward(
         x, h0, c0, y, tape, dy, dh_n, dc_n, dx, dh0, dc0, gradients, threads, checkpoint_every

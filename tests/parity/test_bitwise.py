@@ -53,7 +53,7 @@ def test_reverse_gives_the_same_bits_for_any_number_of_threads(isa, dtype):
 @pytest.mark.parametrize("cut", [1, 5, 32, 63])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "shape", [LARGE, {"T": 5, "B": 64, "I": 3, "H": 7}], ids=["large", "small"]
+    "shape", [LARGE, SMALL, {**SMALL, "I": 1}], ids=["large", "small", "one input"]
 )
 def test_a_batch_in_two_parts_gives_the_same_bits(isa, dtype, cut, shape):
     inputs, grads = draw(**shape, dtype=dtype)

@@ -16,6 +16,7 @@ VARIANTS = {
     "coupled": Setup(Cell("softsign", coupled=True), dtype=np.float64, **LARGE),
     "layer norm": Setup(Cell(layer_norm=True), dtype=np.float32, **LARGE),
     "projection": Setup(proj=35, dtype=np.float32, **LARGE),
+    "projection to one unit": Setup(proj=1, dtype=np.float32, **LARGE),
     "ragged": Setup(ragged=True, dtype=np.float32, **LARGE),
     "rates": Setup(noise="rates", dtype=np.float64, **LARGE),
     "masks": Setup(noise="all", dtype=np.float32, **LARGE),
@@ -29,6 +30,7 @@ STEP_BY_STEP = {
     "both": Setup(Cell(coupled=True, peephole=True), dtype=np.float64, **WIDE),
     "ragged": Setup(Cell(peephole=True), ragged=True, dtype=np.float32, **WIDE),
     "two directions": Setup(Cell("one", "hard_sigmoid"), dtype=np.float32, directions=2, **WIDE),
+    "one input": Setup(dtype=np.float32, **{**WIDE, "I": 1}),
 }
 
 

@@ -105,10 +105,14 @@ def test_the_variants_of_the_literature_equal_the_reference(isa, cell, dtype):
     compare(Setup(cell, 6, 13, 5, 19, layers=2, directions=2, dtype=dtype))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("cell", [Cell(), *GREFF], ids=repr)
-def test_one_unit_and_one_input_equal_the_reference(isa, cell):
-    compare(Setup(cell, 3, 2, 1, 1, layers=2, directions=2))
-    compare(Setup(cell, 3, 2, 1, 3, proj=1, ragged=True, noise="all"))
+def test_few_units_and_inputs_equal_the_reference(isa, cell, dtype):
+    compare(Setup(cell, 3, 2, 1, 1, layers=2, directions=2, dtype=dtype))
+    compare(Setup(cell, 3, 2, 1, 3, proj=1, ragged=True, noise="all", dtype=dtype))
+    compare(Setup(cell, 3, 9, 2, 4, proj=2, directions=2, ragged=True, dtype=dtype))
+    compare(Setup(cell, 3, 2, 4, 2, proj=1, dtype=dtype))
+    compare(Setup(cell, 3, 2, 3, 21, proj=3, dtype=dtype))
 
 
 @every_setup

@@ -53,6 +53,17 @@ def test_few_inputs_equal_the_reference(isa, dtype, I):
     compare({"T": 2, "B": 1, "I": I, "H": 3}, dtype, reverse=True, seed=I)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("I", range(6))
+def test_dx_of_few_inputs_keeps_to_its_columns(isa, dtype, I):
+    inputs, grads = draw(T=3, B=5, I=I, H=9, dtype=dtype)
+    wide = np.full((3, 5, I + 2), 7.0, dtype)
+    dx = wide[:, :, 1 : 1 + I]
+    native(inputs, grads, dx=dx)
+    np.testing.assert_array_equal(dx, native(inputs, grads)["dx"])
+    assert (wide[:, :, [0, -1]] == 7).all()
+
+
 # More weights than L2 keeps: tiles fetch those of the next panel, or block of columns.
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [{"T": 3, "B": 67, "I": 290, "H": 331},

@@ -193,7 +193,13 @@ class CacheF32:
     ) -> None: ...
     def pack(self, parameters: tuple) -> WeightsF32: ...
     def forward_tensors(
-        self, tensors: tuple, shapes: tuple, threads: int, keep: bool, checkpoint_every: int
+        self,
+        tensors: tuple,
+        shapes: tuple,
+        threads: int,
+        keep: bool,
+        checkpoint_every: int,
+        packed: WeightsF32 | None = None,
     ) -> object: ...
 
 class PackedGroupF32:
@@ -323,7 +329,13 @@ class CacheF64:
     ) -> None: ...
     def pack(self, parameters: tuple) -> WeightsF64: ...
     def forward_tensors(
-        self, tensors: tuple, shapes: tuple, threads: int, keep: bool, checkpoint_every: int
+        self,
+        tensors: tuple,
+        shapes: tuple,
+        threads: int,
+        keep: bool,
+        checkpoint_every: int,
+        packed: WeightsF64 | None = None,
     ) -> object: ...
 
 class PackedGroupF64:

@@ -134,11 +134,13 @@ def forward(
 
     Those are `weights` if given, else the parameters' of now.
     """
-    if options.is_usual and weights is None and not engine.frozen:
+    if engine.frozen and weights is None:
+        weights = engine.pack(parameters, x.dtype)
+    if options.is_usual:
         shapes = engine.usual_shapes if h0 is None else engine.usual_shapes_with_states
         found = engine.cache(x.dtype).forward_tensors(
             (x, h0, c0, *parameters), shapes, torch.get_num_threads(), keep,
-            min(options.checkpoint_every, x.shape[0]),
+            min(options.checkpoint_every, x.shape[0]), weights,
         )  # fmt: skip
         if found is not None:
             return found

@@ -32,19 +32,19 @@ _configuration = attrgetter(
 class Usual:
     """What a call found out about its LSTM. Immutable, so threads may share it."""
 
-    __slots__ = ("_bits", "_cache", "_configuration", "_engine", "_flat", "_options",
-                 "_parameters", "_registered")  # fmt: skip
+    __slots__ = ("_bits", "_cache", "_configuration", "_dtype", "_engine", "_flat",
+                 "_options", "_parameters", "_registered")  # fmt: skip
 
     def __init__(self, lstm: Any, engine: Engine, parameters: list[Any]) -> None:
         self._configuration = _configuration(lstm)
         self._registered = list(lstm._parameters.values())
         self._flat = list(lstm._flat_weights)
         self._parameters = parameters
-        dtype = next(p.dtype for p in parameters if p is not None)
-        self._bits = dtype.itemsize * 8
+        self._dtype = next(p.dtype for p in parameters if p is not None)
+        self._bits = self._dtype.itemsize * 8
         self._options = Options(checkpoint_every=lstm.checkpoint_every)
         self._engine = engine
-        self._cache = engine.cache(dtype)
+        self._cache = engine.cache(self._dtype)
 
     @compiler.eager
     def call(self, lstm: Any, x: Any, hx: State | None) -> tuple[Tensor, State] | None:
@@ -72,12 +72,15 @@ class Usual:
             tensors, shapes = (x, *hx, *parameters), engine.usual_shapes_with_states
         else:
             return None
-        if torch.is_grad_enabled():
-            if not _native.are_plain(tensors, shapes, self._bits):
-                return None
+        recorded = torch.is_grad_enabled()
+        if (recorded or engine.frozen) and not _native.are_plain(tensors, shapes, self._bits):
+            return None
+        if recorded:
             y, h_n, c_n = native.run(engine, *tensors[:3], parameters, self._options)
             return y, (h_n, c_n)
-        found = self._cache.forward_tensors(tensors, shapes, torch.get_num_threads(), False, 0)
+        packed = engine.pack(parameters, self._dtype) if engine.frozen else None
+        threads = torch.get_num_threads()
+        found = self._cache.forward_tensors(tensors, shapes, threads, False, 0, packed)
         if found is None:
             return None
         y, h_n, c_n, _, _ = found
@@ -92,7 +95,7 @@ def usual(lstm: Any, engine: Engine, parameters: list[Any]) -> Usual | None:
         engine: of all its layers.
         parameters: `Core.parameters_of` it.
     """
-    if lstm.is_regularised or lstm.batch_first or lstm.learn_initial_state or engine.frozen:
+    if lstm.is_regularised or lstm.batch_first or lstm.learn_initial_state:
         return None
     if lstm.dropout and lstm.training:
         return None

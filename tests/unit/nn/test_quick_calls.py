@@ -176,6 +176,21 @@ def test_the_core_takes_the_tensors_of_usual_calls_and_no_others():
     assert not is_taken(torch.randn(9, 5, 3), h, c, with_states)
 
 
+def test_packed_weights_of_another_network_are_refused():
+    lstm, other, x = LSTM(4, 7), LSTM(4, 8), torch.randn(9, 5, 4)
+    for module in (lstm, other):
+        module(x)
+    engine, parameters = lstm._core.engine(0, 1), tuple(lstm.parameters())
+    call = (x, None, None, *parameters), engine.usual_shapes, 1, False, 0
+    cache = engine.cache(torch.float32)
+    with pytest.raises(ValueError, match="another network"):
+        cache.forward_tensors(
+            *call, other._core.engine(0, 1).pack(list(other.parameters()), x.dtype)
+        )
+    own = cache.forward_tensors(*call, engine.pack(list(parameters), x.dtype))
+    assert torch.equal(own[0], lstm(x)[0])
+
+
 WITHOUT_TABLE = """
 import torch
 from torch.autograd import forward_ad

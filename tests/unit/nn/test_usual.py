@@ -51,9 +51,15 @@ CHANGES = {"replaced": replace, "data set": set_data, "data written": write_data
            "float64": lambda m: m.double(), "evaluation": lambda m: m.eval()}  # fmt: skip
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_change_after_a_usual_call_is_seen(change):
+# To write data is what frozen weights promise not to do.
+@pytest.mark.parametrize(
+    ("change", "frozen"),
+    [(change, frozen) for change in CHANGES.values() for frozen in (False, True)
+     if not (frozen and change is write_data)],
+)  # fmt: skip
+def test_a_change_after_a_usual_call_is_seen(change, frozen):
     ours, theirs = twins()
+    ours.freeze_weights(frozen)
     for module in (ours, theirs):
         trained(module)
         change(module)
@@ -80,6 +86,17 @@ def test_an_option_set_after_a_usual_call_is_seen(name, value):
         torch.manual_seed(0)
         found.append(trained(module))
     assert_same(*found, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_the_call_after_the_first_is_usual(recorded, frozen):
+    lstm = LSTM(4, 6)
+    lstm.freeze_weights(frozen)
+    with torch.set_grad_enabled(recorded):
+        first, usual = lstm(X), lstm._core.usual
+        assert usual is not None
+        assert_same(usual.call(lstm, X, None), first, rtol=0, atol=0)
 
 
 def test_states_given_and_not_given_follow_each_other():
