@@ -25,12 +25,11 @@ PyTorch's numbers for the same weights, and then takes turns with ours, back to 
 ({turns} turns of {turn_s:g} s each). Tables of one thread and of two are of different minutes.
 Times are medians per call; quartiles are in the JSON. *Best peer ÷ ours* is the median over turns
 of the ratio of the two that ran side by side, not of the times shown, since the machine's speed
-drifts from turn to turn;
-the best peer is that of the smallest ratio. Above 1 gatewise is faster; where a peer is faster, it
-is **bold**. The *grid* is the shapes with one layer from the smallest to the largest; *extra
-shapes* are small batches in between, two layers and both directions. GF/s counts the matrix
-products; *of peak* is the share that each thread reaches of the multiply-add peak, measured among
-the turns of the same row.
+drifts from turn to turn; the best peer is that of the smallest ratio. Above 1 gatewise is faster;
+where a peer is faster, it is **bold**. The *grid* is the shapes with one layer from the smallest
+to the largest; *extra shapes* are small batches in between, two layers and both directions. GF/s
+counts the matrix products; *of peak* is the share that each thread reaches of the multiply-add
+peak, measured among the turns of the same row.
 """
 _LIMITS: Final = """
 *Of the limit* is the share of the row's roofline: the shortest time in which the multiply-adds can
@@ -87,8 +86,8 @@ def page(result: dict[str, Any], source: str) -> str:
     if "rest_s" in result:
         header += _RESTS.format(**{peer: 1e3 * rest for peer, rest in result["rest_s"].items()})
     parts = [header, "## In short\n", _short(result), "", *_lost(result)]
-    picture = Path("..", *picture_file(Path(source)).parts[1:]).as_posix()
-    parts += [f"\n![Peers' times over ours, for every shape]({picture})\n"]
+    picture = picture_file(Path(source)).name
+    parts += [f"\n![Peers' times over ours, for every shape](../images/{picture})\n"]
     for mode, threads, rows in s.groups(result):
         parts += [f"## {mode.capitalize()}, {_threads(threads)}\n", _NOTES[mode] + "\n"]
         parts += [*_table(mode, rows), ""]
@@ -193,7 +192,7 @@ def machine(result: dict[str, Any]) -> str:
 
 
 def _means(result: dict[str, Any]) -> Iterator[tuple[str, list[float], list[float]]]:
-    """Yield a label, and the ratios of the best peer and of PyTorch, for each line of a summary."""
+    """Yield a label, and the ratios of the best peer and of PyTorch, for each line of a table."""
     for mode, threads, rows in s.groups(result):
         for name, part in s.parts(rows):  # the grid and the extra shapes apart
             found, torch = s.ratios(part), s.ratios(part, "torch")

@@ -42,10 +42,8 @@ def report(monkeypatch):
         del sys.modules[name]
 
 
-# A failure of these: `python -m benchmarks --publish`.
-
-
-# A new machine: name its file in SOURCES, and its page in mkdocs.yml.
+# A failure of these: `python -m benchmarks --publish`. A new machine: name its file in SOURCES, and
+# its page in mkdocs.yml.
 
 
 def test_all_machines_are_published(report):

@@ -246,7 +246,7 @@ class LSTM(torch.nn.LSTM):
         parameters' bits at each call: a few per cent of a sequence's time, but about as much again
         as a single step. Frozen, it asks PyTorch's version counters instead, which see optimisers,
         in-place operations and `load_state_dict`, but not writes through ``.data`` or NumPy views.
-        That takes a few microseconds, too: it pays from some 100,000 weights on.
+        That takes a few microseconds, too: it pays for layers of some 100 units and more.
 
         >>> lstm = LSTM(8, 16).eval()
         >>> lstm.freeze_weights()
